@@ -1,0 +1,1 @@
+"""Public datasets: their files on disk become a stream of Samples, one file per dataset."""
