@@ -1,0 +1,121 @@
+"""Command-line flags made from configuration dataclasses, so that the dataclasses stay the single source.
+
+A configuration is a frozen dataclass whose fields carry `metadata={"help": ...}`. `define` registers one absl
+flag per field, `read` builds the dataclass from the parsed flags, and `run` starts a program. absl brings
+`--flagfile=configs/recipe.cfg` with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import os
+import sys
+import types
+import typing
+
+from absl import app, flags, logging
+
+from hpe.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define(config: type, *, defaults: dict | None = None) -> None:
+    """Defines one flag per field of the dataclass `config`.
+
+    Args:
+        config: a dataclass with fields of type bool, int, float, str, `tuple[str, ...]` or an `enum.Enum` with
+            string values; any of them may be `| None`.
+        defaults: default values by field name that replace those of the dataclass.
+
+    Raises:
+        TypeError: if a field has another type.
+    """
+    defaults = defaults or {}
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        kind = _without_none(hints[field.name])
+        default = defaults.get(field.name, _default(field))
+        help_text = field.metadata.get("help", "")
+        if kind is bool:
+            flags.DEFINE_boolean(field.name, default, help_text)
+        elif kind is int:
+            flags.DEFINE_integer(field.name, default, help_text)
+        elif kind is float:
+            flags.DEFINE_float(field.name, default, help_text)
+        elif kind is str:
+            flags.DEFINE_string(field.name, default, help_text)
+        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+            values = [member.value for member in kind]
+            flags.DEFINE_enum(field.name, default.value if default else None, values, help_text)
+        elif typing.get_origin(kind) is tuple:
+            flags.DEFINE_list(field.name, list(default), help_text)
+        else:
+            raise TypeError(f"No flag type for field {field.name} of {config.__name__}. Received: {kind}")
+
+
+def read(config: type):
+    """Returns the dataclass `config` filled from the parsed flags that `define(config)` made."""
+    hints = typing.get_type_hints(config)
+    values = {}
+    for field in dataclasses.fields(config):
+        kind = _without_none(hints[field.name])
+        value = FLAGS[field.name].value
+        if value is not None and isinstance(kind, type) and issubclass(kind, enum.Enum):
+            value = kind(value)
+        elif typing.get_origin(kind) is tuple and value is not None:
+            value = tuple(value)
+        values[field.name] = value
+    try:
+        return config(**values)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def to_json(*configs) -> str:
+    """Returns the fields of several configurations as one JSON object, for `params.json`."""
+    merged = {}
+    for config in configs:
+        for name, value in dataclasses.asdict(config).items():
+            merged[name] = value.value if isinstance(value, enum.Enum) else value
+    return json.dumps(merged, indent=2, sort_keys=True) + "\n"
+
+
+def run(main: typing.Callable[[], None]) -> None:
+    """Parses the command line and calls `main()`; a UserError becomes one line on stderr and exit status 1."""
+
+    def start(arguments: list[str]) -> None:
+        try:
+            if len(arguments) > 1:
+                raise UserError(f"unexpected argument {arguments[1]!r}: options are given as --name=value.")
+            main()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+
+    # TensorFlow greets with pages of notes about the processor; its errors still come as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.set_verbosity(logging.WARNING)
+    app.run(start)
+
+
+def _default(field: dataclasses.Field):
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None
+
+
+def _without_none(hint):
+    """Returns X for `X | None`, else the hint itself."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
+        if len(choices) == 1:
+            return choices[0]
+    return hint
