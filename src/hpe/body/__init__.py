@@ -1,0 +1,1 @@
+"""Body models: the layer, model files read safely, and the free default body."""

@@ -1,0 +1,1 @@
+"""Pure functions for rotations, cameras and rigid alignment."""
