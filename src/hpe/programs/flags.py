@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-import os
 import sys
 import types
 import typing
@@ -98,8 +97,6 @@ def run(main: typing.Callable[[], None]) -> None:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
 
-    # TensorFlow greets with pages of notes about the processor; its errors still come as exceptions.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.WARNING)
     app.run(start)
 

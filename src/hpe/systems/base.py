@@ -1,0 +1,100 @@
+"""What the trainer, the evaluator and the predictor know of a system: two small protocols.
+
+A system joins networks, losses and targets, and knows how to read its own output. It holds no loop, no file and
+no flag; everything it computes is `keras.ops`, so that it can be traced and compiled by whoever calls it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from hpe.prediction import Prediction
+
+Tensor = Any
+Batch = Mapping[str, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Losses:
+    """A total to minimise and the named parts that a log shows.
+
+    Attributes:
+        total: scalar, the weighted sum.
+        parts: unweighted scalars by name, such as `keypoints`.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Adversary(Protocol):
+    """The critic's side of a system that is trained against one."""
+
+    networks: Mapping[str, Any]
+
+    @property
+    def trainable_variables(self) -> Sequence[Any]:
+        """Variables that the critic's optimizer updates."""
+        ...
+
+    def real_examples_per_image(self) -> int:
+        """How many real examples (mocap frames) one critic step takes per image of the batch."""
+        ...
+
+    def generator_losses(self, outputs: Batch) -> Losses:
+        """The term that the generator adds to its own losses."""
+        ...
+
+    def critic_losses(self, outputs: Batch, real: Batch, *, seed: Tensor) -> Losses:
+        """What the critic minimises; the generator's outputs are taken as constants."""
+        ...
+
+
+class System(Protocol):
+    """One published method: networks, losses, and how to read the output.
+
+    Attributes:
+        name: the value of `--system`.
+        skeleton: name of the joint set of its 2D and 3D joints.
+        networks: every network by the name it has in checkpoints; learned means included.
+        adversary: the critic's side, or None.
+    """
+
+    name: str
+    skeleton: str
+    networks: Mapping[str, Any]
+    adversary: Adversary | None
+
+    @property
+    def trainable_variables(self) -> Sequence[Any]:
+        """Variables that the main optimizer updates."""
+        ...
+
+    @property
+    def non_trainable_variables(self) -> Sequence[Any]:
+        """State that a forward pass updates, such as batch normalisation statistics."""
+        ...
+
+    def forward(self, images: Tensor, *, training: bool, seed: Tensor | None = None) -> dict[str, Tensor]:
+        """Runs the networks.
+
+        Args:
+            images: (B, S, S, 3) uint8 RGB.
+            training: whether dropout is active and batch statistics are used.
+            seed: int32 scalar from which all randomness of this pass is drawn; needed when training.
+        """
+        ...
+
+    def losses(self, outputs: Batch, batch: Batch) -> Losses:
+        """Compares outputs with the truth in a batch of `hpe.pipeline`."""
+        ...
+
+    def infer(self, images: Tensor) -> dict[str, Tensor]:
+        """Runs the networks without training and returns the tensors that `to_prediction` reads."""
+        ...
+
+    def to_prediction(self, inferred: Mapping[str, Any]) -> Prediction:
+        """Turns the tensors of `infer` into a Prediction of NumPy arrays."""
+        ...

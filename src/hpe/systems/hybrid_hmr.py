@@ -1,0 +1,215 @@
+"""The hybrid HMR: encoder, iterative regressor and body model, trained by keypoints, silhouettes and a critic.
+
+After Kanazawa et al., "End-to-end Recovery of Human Shape and Pose" (HMR, 2018), with a mesh reprojection loss
+against person masks and a WGAN-GP critic that sees the kinematic chain space (Wandt & Rosenhahn, RepNet, 2019).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from keras import ops
+
+from hpe import skeletons
+from hpe.body.body_model import BodyModel
+from hpe.body.data import BodyModelData
+from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
+from hpe.geometry.rotations import axis_angle_to_rotmat
+from hpe.losses.body_parameters import body_parameter_loss, joints3d_loss
+from hpe.losses.keypoints import keypoint_l1
+from hpe.losses.silhouette import mesh_reprojection
+from hpe.networks.backbones import build_encoder
+from hpe.networks.regressor import IterativeRegressor
+from hpe.prediction import Prediction
+from hpe.systems.base import Losses
+from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
+
+# HMR starts from a camera that shows a person of 1.7 m at three quarters of the crop's height.
+MEAN_CAMERA = (0.9, 0.0, 0.0)
+
+
+def _option(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class HybridHmrConfig:
+    """Networks and loss weights of the hybrid HMR; the names are those of the command line."""
+
+    encoder: str = _option("ResNet50", "Encoder: any keras.applications backbone by name, or small_resnet.")
+    encoder_weights: str = _option("imagenet", "Encoder weights: imagenet, none, or a weights file.")
+    encoder_bn_momentum: float = _option(0.99, "Momentum of the encoder's batch normalisation statistics.")
+    smpl_model_path: str = _option(
+        "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
+    )
+    num_stage: int = _option(3, "Refinement stages of the iterative regressor.")
+    dropout: float = _option(0.5, "Dropout rate in the regressor.")
+    use_kpr_loss: bool = _option(True, "Use the keypoint reprojection loss.")
+    use_mesh_repro_loss: bool = _option(False, "Use the mesh reprojection (silhouette) loss.")
+    encoder_only: bool = _option(False, "Train without the critic.")
+    use_gradient_penalty: bool = _option(True, "Hold the critic 1-Lipschitz by a gradient penalty.")
+    critic_use_rotations: bool = _option(True, "Give the critic its rotation branch.")
+    kpr_loss_weight: float = _option(60.0, "Weight of the keypoint reprojection loss.")
+    mr_loss_weight: float = _option(
+        0.1, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
+    )
+    critic_loss_weight: float = _option(0.01, "Weight of the critic's term in the generator's loss.")
+    gradient_penalty_weight: float = _option(10.0, "Weight of the gradient penalty in the critic's loss.")
+    body_loss_weight: float = _option(30.0, "Weight of rotation and shape errors where a sample has them.")
+    joints3d_loss_weight: float = _option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
+
+    def __post_init__(self):
+        if self.num_stage < 1:
+            raise ValueError(f"--num_stage must be at least 1. Received: num_stage={self.num_stage}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--dropout must be in [0, 1). Received: dropout={self.dropout}")
+
+
+class HybridHmr:
+    """The hybrid HMR as a `System`, see `hpe.systems.base`.
+
+    Args:
+        config: networks and loss weights.
+        body_data: the body model.
+        image_size: side of the square input in pixels.
+        build_critic: False builds no critic, for prediction alone.
+    """
+
+    name = "hybrid_hmr"
+    skeleton = skeletons.COCOPLUS19.name
+
+    def __init__(
+        self,
+        config: HybridHmrConfig,
+        body_data: BodyModelData,
+        *,
+        image_size: int,
+        build_critic: bool = True,
+    ):
+        self.config = config
+        self.image_size = image_size
+        self.body = BodyModel(body_data, keypoints=self.skeleton)
+        self.encoder = build_encoder(
+            config.encoder,
+            image_size=image_size,
+            weights=config.encoder_weights,
+            batch_norm_momentum=config.encoder_bn_momentum,
+        )
+        self.regressor = IterativeRegressor(
+            mean_theta(body_data), num_stages=config.num_stage, dropout=config.dropout
+        )
+        self.regressor(ops.zeros((1, self.encoder.output_shape[-1])))
+        self.networks = {"encoder": self.encoder, "regressor": self.regressor}
+        self.adversary = None
+        if build_critic and not config.encoder_only:
+            self.adversary = KinematicAdversary(
+                self.body,
+                num_stages=config.num_stage,
+                use_rotations=config.critic_use_rotations,
+                penalty_weight=config.gradient_penalty_weight if config.use_gradient_penalty else 0.0,
+                generator_weight=config.critic_loss_weight,
+            )
+
+    @property
+    def trainable_variables(self):
+        """Variables of encoder and regressor, the learned mean included."""
+        return [*self.encoder.trainable_variables, *self.regressor.trainable_variables]
+
+    @property
+    def non_trainable_variables(self):
+        """Batch normalisation statistics of the encoder."""
+        return [*self.encoder.non_trainable_variables, *self.regressor.non_trainable_variables]
+
+    def forward(self, images, *, training: bool, seed=None) -> dict:
+        """Runs encoder, regressor and body model.
+
+        Returns:
+            Dict with `stages` (num_stage tensors of (B, 85)), and for the last stage `camera` (B, 3), `rotmats`
+            (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1], `joints3d` (B, 19, 3) in metres,
+            and `vertices` (B, V, 3) where the configuration needs them.
+        """
+        features = self.encoder(images, training=training)
+        stages = self.regressor(features, training=training, seed=seed)
+        return {
+            "stages": stages,
+            **self._pose_body(stages[-1], vertices=not training or self.config.use_mesh_repro_loss),
+        }
+
+    def _pose_body(self, theta, *, vertices: bool) -> dict:
+        camera, pose, shape = split_theta(theta)
+        rotmats = axis_angle_to_rotmat(ops.reshape(pose, (-1, 24, 3)))
+        body = self.body(rotmats, shape, vertices=vertices)
+        posed = {
+            "camera": camera,
+            "rotmats": rotmats,
+            "shape": shape,
+            "joints3d": body["keypoints"],
+            "joints2d": weak_perspective_project(body["keypoints"], camera),
+        }
+        if vertices:
+            posed["vertices"] = body["vertices"]
+        return posed
+
+    def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
+        """Keypoint, silhouette and, where the batch has the truth, 3D losses of the last stage."""
+        config = self.config
+        parts = {"kpr_loss": keypoint_l1(outputs["joints2d"], batch["joints2d"])}
+        total = config.kpr_loss_weight * parts["kpr_loss"] if config.use_kpr_loss else 0.0
+        if config.use_mesh_repro_loss:
+            points = normalized_to_pixels(
+                weak_perspective_project(outputs["vertices"], outputs["camera"]), self.image_size
+            )
+            distance, _ = mesh_reprojection(points, batch["silhouette"], batch["has_silhouette"])
+            # In pixels of a 224-pixel crop, so that one weight serves all image sizes.
+            parts["mr_loss"] = distance * (224.0 / self.image_size)
+            total = total + config.mr_loss_weight * parts["mr_loss"]
+        if config.body_loss_weight:
+            parts["body_loss"] = body_parameter_loss(
+                outputs["rotmats"],
+                outputs["shape"],
+                axis_angle_to_rotmat(ops.reshape(batch["pose"], (-1, 24, 3))),
+                batch["shape"],
+                batch["has_body"],
+            )
+            total = total + config.body_loss_weight * parts["body_loss"]
+        if config.joints3d_loss_weight:
+            parts["joints3d_loss"] = joints3d_loss(
+                outputs["joints3d"], batch["joints3d"], batch["joints3d_weight"]
+            )
+            total = total + config.joints3d_loss_weight * parts["joints3d_loss"]
+        return Losses(ops.convert_to_tensor(total, dtype="float32"), parts)
+
+    def infer(self, images) -> dict:
+        """Runs the networks without training and keeps the last stage; see `forward` for the tensors."""
+        outputs = self.forward(images, training=False)
+        outputs.pop("stages")
+        return outputs
+
+    def to_prediction(self, inferred: Mapping) -> Prediction:
+        """Turns the tensors of `infer` into a Prediction."""
+        arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}
+        return Prediction(
+            skeleton=self.skeleton,
+            joints2d=arrays["joints2d"],
+            joints3d=arrays["joints3d"],
+            camera=arrays["camera"],
+            vertices=arrays.get("vertices"),
+            faces=self.body.data.faces,
+            vertex_colors=self.body.data.vertex_colors,
+            pose=arrays["rotmats"],
+            shape=arrays["shape"],
+        )
+
+
+def mean_theta(body_data: BodyModelData) -> np.ndarray:
+    """Returns the (85,) float32 start of the iteration: mean camera, mean pose facing the camera, mean shape."""
+    pose = np.array(body_data.mean_pose, dtype=np.float32)
+    pose[:3] = (np.pi, 0.0, 0.0)
+    return np.concatenate([np.float32(MEAN_CAMERA), pose, np.float32(body_data.mean_shape)])
+
+
+def split_theta(theta):
+    """Splits theta (B, 85) into camera (B, 3), axis-angle pose (B, 72) and shape (B, 10)."""
+    return theta[:, :3], theta[:, 3:75], theta[:, 75:]

@@ -1,0 +1,100 @@
+"""The critic's side of the hybrid HMR: bodies of mocap data against bodies that the generator makes up.
+
+Both sides are shown in the same frame: joints are computed without the root rotation and centred on the hips, so
+that the critic judges the body and neither its heading nor the camera. The original compared mocap joints in
+the global frame of the recording with joints in the camera frame, which a critic tells apart at a glance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keras import ops
+
+from hpe import skeletons
+from hpe.body.body_model import BodyModel
+from hpe.geometry.rotations import axis_angle_to_rotmat
+from hpe.losses import adversarial
+from hpe.networks.critic import Critic
+from hpe.systems.base import Losses
+
+_LSP = skeletons.LSP14
+_HIPS = (_LSP.index("right_hip"), _LSP.index("left_hip"))
+
+
+class KinematicAdversary:
+    """WGAN-GP over skeletons (with their kinematic chain space), shapes and body rotations.
+
+    Args:
+        body: the body model that turns mocap poses into joints.
+        num_stages: stages of the generator; the critic sees the bodies of all of them.
+        use_rotations: whether the critic has a branch for the 23 body rotations.
+        penalty_weight: weight of the gradient penalty; 0 leaves it out.
+        generator_weight: weight of the critic's score in the generator's loss.
+    """
+
+    def __init__(
+        self,
+        body: BodyModel,
+        *,
+        num_stages: int,
+        use_rotations: bool = True,
+        penalty_weight: float = 10.0,
+        generator_weight: float = 0.01,
+    ):
+        self.body = body
+        self.num_stages = num_stages
+        self.penalty_weight = penalty_weight
+        self.generator_weight = generator_weight
+        self.critic = Critic(use_rotations=use_rotations)
+        self.critic(*self._example())
+        self.networks = {"critic": self.critic}
+
+    def _example(self):
+        return ops.zeros((1, len(_LSP), 3)), ops.zeros((1, 10)), ops.zeros((1, 23, 3, 3))
+
+    @property
+    def trainable_variables(self):
+        """Variables of the critic."""
+        return self.critic.trainable_variables
+
+    def real_examples_per_image(self) -> int:
+        """One mocap frame for the body of each stage."""
+        return self.num_stages
+
+    def _bodies(self, rotmats, shape):
+        """Returns the critic's inputs: joints (N, 14, 3) in metres, shape (N, 10), rotations (N, 23, 3, 3)."""
+        no_rotation = ops.broadcast_to(ops.eye(3), ops.shape(rotmats[:, :1]))
+        upright = ops.concatenate([no_rotation, rotmats[:, 1:]], axis=1)
+        joints = self.body(upright, shape, vertices=False)["keypoints"][:, : len(_LSP)]
+        hips = 0.5 * (joints[:, _HIPS[0]] + joints[:, _HIPS[1]])
+        return joints - hips[:, None], shape, rotmats[:, 1:]
+
+    def fake_bodies(self, outputs: Mapping):
+        """Returns the critic's inputs for the bodies of every stage, stage by stage."""
+        thetas = ops.concatenate(outputs["stages"], axis=0)
+        rotmats = axis_angle_to_rotmat(ops.reshape(thetas[:, 3:75], (-1, 24, 3)))
+        return self._bodies(rotmats, thetas[:, 75:])
+
+    def real_bodies(self, real: Mapping):
+        """Returns the critic's inputs for mocap frames with `pose` (N, 72) and `shape` (N, 10)."""
+        return self._bodies(axis_angle_to_rotmat(ops.reshape(real["pose"], (-1, 24, 3))), real["shape"])
+
+    def generator_losses(self, outputs: Mapping) -> Losses:
+        """-sum over branches of the mean score of the last stage's bodies."""
+        last_only = {"stages": outputs["stages"][-1:]}
+        loss = adversarial.generator_loss(self.critic(*self.fake_bodies(last_only)))
+        return Losses(self.generator_weight * loss, {"generator_critic_loss": loss})
+
+    def critic_losses(self, outputs: Mapping, real: Mapping, *, seed) -> Losses:
+        """Wasserstein distance estimate and gradient penalty, summed over the branches."""
+        fakes = [ops.stop_gradient(tensor) for tensor in self.fake_bodies(outputs)]
+        reals = [ops.stop_gradient(tensor) for tensor in self.real_bodies(real)]
+        network_loss = adversarial.critic_loss(self.critic(*reals), self.critic(*fakes))
+        parts = {"critic_network_loss": network_loss}
+        total = network_loss
+        if self.penalty_weight:
+            penalty = adversarial.critic_penalty(self.critic, reals, fakes, seed=seed)
+            parts["penalty"] = penalty
+            total = total + self.penalty_weight * penalty
+        return Losses(total, parts)

@@ -1,0 +1,1 @@
+"""The trainer: configuration, run directories, checkpoints, the compiled step, the loop, logging."""

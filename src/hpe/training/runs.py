@@ -1,0 +1,166 @@
+"""A run directory: its settings in `params.json`, its checkpoints, its TensorBoard log and its pictures.
+
+    runs/<name>/params.json      every setting, enough to build the same system again
+    runs/<name>/checkpoints/     ckpt-<step>
+    runs/<name>/tensorboard/     scalars and panels
+    runs/<name>/validation.json  the final metrics
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import hpe
+from hpe.body.data import load_body_model
+from hpe.errors import UserError
+from hpe.pipeline.config import PipelineConfig
+from hpe.systems import SYSTEMS
+from hpe.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that defines a run: the system's own configuration, the pipeline's and the trainer's."""
+
+    system: str
+    model: object
+    pipeline: PipelineConfig
+    training: TrainingConfig
+
+    def build_system(self, *, build_critic: bool = True, pretrained: bool = True):
+        """Builds the system of this run.
+
+        Args:
+            build_critic: False leaves out the critic, for prediction alone.
+            pretrained: False starts the encoder from random weights, because a checkpoint replaces them.
+        """
+        model = self.model if pretrained else dataclasses.replace(self.model, encoder_weights="none")
+        return SYSTEMS[self.system].build(
+            model,
+            load_body_model(self.model.smpl_model_path),
+            image_size=self.pipeline.img_size,
+            build_critic=build_critic,
+        )
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: the directory; it is not created until something is written.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+
+    @property
+    def params(self) -> pathlib.Path:
+        """The settings."""
+        return self.path / "params.json"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    def write_params(self, config: RunConfig) -> None:
+        """Writes `params.json`, replacing it in one move."""
+        content = {
+            "system": config.system,
+            "model": _plain(config.model),
+            "pipeline": _plain(config.pipeline),
+            "training": _plain(config.training),
+            "versions": {
+                "hpe": hpe.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            temporary = self.params.with_suffix(".json.tmp")
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
+            temporary.replace(self.params)
+        except OSError as error:
+            raise UserError(f"{self.params}: cannot be written ({error.strerror}); set --model_dir.") from error
+
+    def read_params(self) -> RunConfig:
+        """Reads `params.json`; raises UserError if it is missing or of another version."""
+        try:
+            content = json.loads(self.params.read_text())
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: not a run directory (no readable params.json: {error.strerror}); "
+                f"give the folder that training created."
+            ) from error
+        except ValueError as error:
+            raise UserError(f"{self.params}: not valid JSON ({error}).") from error
+        try:
+            system = content["system"]
+            if system not in SYSTEMS:
+                raise UserError(
+                    f"{self.params}: unknown system {system!r}; this version has {', '.join(SYSTEMS)}."
+                )
+            return RunConfig(
+                system,
+                _restore(SYSTEMS[system].config, content["model"]),
+                _restore(PipelineConfig, content["pipeline"]),
+                _restore(TrainingConfig, content["training"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{self.params}: does not fit this version of hpe ({error}).") from error
+
+
+def new_run_name(config: RunConfig, now: datetime.datetime) -> str:
+    """Names a run after its system, data, evidence and start, such as `hybrid_hmr_lsp_train-lsp_ext_kp_mr_...`."""
+    model, training = config.model, config.training
+    parts = [config.system, "-".join(pathlib.Path(name).stem for name in training.datasets)]
+    for flag, tag in (("use_kpr_loss", "kp"), ("use_mesh_repro_loss", "mr")):
+        if getattr(model, flag, False):
+            parts.append(tag)
+    if not getattr(model, "encoder_only", True):
+        parts.append("critic")
+    return "_".join([*parts, now.strftime("%Y%m%d-%H%M%S")])
+
+
+def latest_run(logs: str | os.PathLike) -> RunDirectory:
+    """Returns the run in `logs` that wrote its settings last; raises UserError if there is none."""
+    runs = sorted(pathlib.Path(logs).glob("*/params.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise UserError(f"{logs}: holds no run to resume; name one with --model_dir.")
+    return RunDirectory(runs[-1].parent)
+
+
+def _plain(config) -> dict:
+    return {
+        name: value.value if isinstance(value, enum.Enum) else value
+        for name, value in dataclasses.asdict(config).items()
+    }
+
+
+def _restore(config: type, values: dict):
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    restored = {}
+    for name, value in values.items():
+        default = fields[name].default if name in fields else None
+        if isinstance(value, list):
+            value = tuple(value)
+        elif isinstance(default, enum.Enum):
+            value = type(default)(value)
+        restored[name] = value
+    return config(**restored)
