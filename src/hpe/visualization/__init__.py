@@ -1,0 +1,1 @@
+"""Pictures of bodies: the rasteriser, overlays, skeletons and grids."""
