@@ -1,0 +1,235 @@
+"""What one image record holds: Samples become `tf.train.Example`s, and records become tensors of fixed shape.
+
+The keys are a superset of those of the original hybrid HMR and of HMR, so that their records are read as they
+are and ours can be read by them:
+
+| key | content |
+|---|---|
+| image/encoded, image/format | the original JPEG or PNG bytes, and which of the two |
+| image/height, image/width, image/filename | size of the decoded image in pixels; name |
+| image/x, image/y, image/visibility | 14 joints of `lsp14` in pixels; 1 is labelled and visible |
+| image/face_pts | the 5 face points of `cocoplus19`, 3x5 row-major: x, y, visibility |
+| image/center | x and y of the person box in whole pixels |
+| image/seg_gt | encoded mask of the person: PNG, 0 and 255. The original wrote some of its masks as JPEG: |
+|              | a reader must cut the decoded mask at 128 |
+| image/scale | side of the person box in pixels; absent where the person is about 150 px tall already |
+| image/skeleton | joint set of the dataset, before its joints were brought to `cocoplus19` by their names |
+| image/camera | weak-perspective (s, tx, ty) of the whole image |
+| joints3d/xyz, joints3d/confidence | 19x3 metres in the camera frame and 19 confidences, in `cocoplus19` |
+| body/pose, body/shape, body/model | 72 axis-angle values, 10 coefficients, the body model they belong to |
+| mosh/pose, mosh/shape, mosh/gt3d, meta/has_3d | HMR's 3D labels, read only |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.datasets.sample import Sample
+
+# LSP14 joints come first in cocoplus19, the points of the face follow.
+BODY_JOINTS = len(skeletons.LSP14)
+KEYPOINTS = len(skeletons.COCOPLUS19)
+FACE_POINTS = KEYPOINTS - BODY_JOINTS
+POSE_SIZE = 72
+SHAPE_SIZE = 10
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def encode_sample(sample: Sample) -> bytes:
+    """Returns a Sample as a serialized `tf.train.Example`; equal samples give equal bytes.
+
+    Joints are brought to `cocoplus19` by their names; joints that its skeleton lacks, and coordinates that
+    are not finite, are written as 0 with visibility 0.
+
+    Args:
+        sample: the person to write.
+
+    Returns:
+        The serialized record.
+
+    Raises:
+        ValueError: if the Sample contradicts itself: unknown skeleton, arrays of another shape.
+    """
+    joints2d, visibility = _to_keypoints(sample.name, sample.skeleton, sample.joints2d, sample.visibility, 2)
+    face = np.concatenate([joints2d[BODY_JOINTS:].T, visibility[None, BODY_JOINTS:]])
+    feature = {
+        "image/encoded": _bytes(sample.image),
+        "image/format": _bytes(b"PNG" if sample.image.startswith(_PNG_SIGNATURE) else b"JPEG"),
+        "image/filename": _bytes(sample.name.encode()),
+        "image/height": _ints([sample.height]),
+        "image/width": _ints([sample.width]),
+        "image/x": _floats(joints2d[:BODY_JOINTS, 0]),
+        "image/y": _floats(joints2d[:BODY_JOINTS, 1]),
+        "image/visibility": _ints(visibility[:BODY_JOINTS] > 0),
+        "image/face_pts": _floats(face),
+        "image/center": _ints(_array(sample.name, "center", sample.center, (2,))),
+        "image/skeleton": _bytes(sample.skeleton.encode()),
+    }
+    if sample.mask is not None:
+        feature["image/seg_gt"] = _bytes(sample.mask)
+    if sample.scale is not None:
+        feature["image/scale"] = _floats([sample.scale])
+    if sample.camera is not None:
+        feature["image/camera"] = _floats(_array(sample.name, "camera", sample.camera, (3,)))
+    if sample.joints3d is not None:
+        confidence = sample.confidence3d
+        if confidence is None:
+            confidence = np.ones(len(sample.joints3d), np.float32)
+        joints3d, confidence = _to_keypoints(
+            sample.name, sample.skeleton3d or sample.skeleton, sample.joints3d, confidence, 3
+        )
+        feature["joints3d/xyz"] = _floats(np.where(confidence[:, None] > 0, joints3d, 0))
+        feature["joints3d/confidence"] = _floats(confidence)
+    if (sample.pose is None) != (sample.shape is None):
+        raise ValueError(f"{sample.name}: pose and shape come together or not at all.")
+    if sample.pose is not None:
+        feature["body/pose"] = _floats(_array(sample.name, "pose", sample.pose, (POSE_SIZE,)))
+        feature["body/shape"] = _floats(_array(sample.name, "shape", sample.shape, (SHAPE_SIZE,)))
+        feature["body/model"] = _bytes((sample.body_model or "").encode())
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the contents of one image record, ours or an original's, as tensors of fixed shape.
+
+    It is graph code: `dataset.map(parse_example)`.
+
+    Args:
+        serialized: scalar string, one `tf.train.Example`.
+
+    Returns:
+        A dict with
+        `image`: scalar string, encoded JPEG or PNG;
+        `mask`: scalar string, encoded mask or empty. The original's JPEG masks are not clean: cut at 128;
+        `height`, `width`: scalar int32, pixels;
+        `joints2d`: (19, 2) float32 `cocoplus19` in pixels, meaningless where `visibility` is 0;
+        `visibility`: (19,) float32, 1 where labelled and visible, else 0;
+        `center`: (2,) float32, pixels; `scale`: float32, side of the person box in pixels, 0 where the
+        person is about 150 px tall already;
+        `joints3d`: (19, 3) float32 metres in the camera frame; `confidence3d`: (19,) float32, 0 where there
+        is no such joint;
+        `pose`: (72,) and `shape`: (10,) float32, zeros where `has_body` (float32) is 0;
+        `camera`: (3,) float32 (s, tx, ty) of the whole image, zeros where it is unknown;
+        `name`: scalar string.
+    """
+    record = tf.io.parse_single_example(serialized, _FEATURES)
+    joints2d = tf.stack([record["image/x"], record["image/y"]], axis=1)
+    face = tf.reshape(record["image/face_pts"], (3, FACE_POINTS))
+    visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[2]], axis=0)
+    joints3d, confidence3d = _joints3d(record)
+    pose, shape, has_body = _body(record)
+    return {
+        "image": record["image/encoded"],
+        "mask": record["image/seg_gt"],
+        "height": tf.cast(record["image/height"], tf.int32),
+        "width": tf.cast(record["image/width"], tf.int32),
+        "joints2d": tf.concat([joints2d, tf.transpose(face[:2])], axis=0),
+        "visibility": tf.cast(visibility > 0, tf.float32),
+        "center": tf.cast(record["image/center"], tf.float32),
+        "scale": record["image/scale"],
+        "joints3d": joints3d,
+        "confidence3d": confidence3d,
+        "pose": pose,
+        "shape": shape,
+        "has_body": has_body,
+        "camera": record["image/camera"],
+        "name": record["image/filename"],
+    }
+
+
+def _optional(size: int) -> tf.io.FixedLenFeature:
+    """A float list that may be absent: NaN then, which no writer stores."""
+    return tf.io.FixedLenFeature((size,), tf.float32, [float("nan")] * size)
+
+
+_FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature((), tf.string),
+    "image/seg_gt": tf.io.FixedLenFeature((), tf.string, ""),
+    "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
+    "image/height": tf.io.FixedLenFeature((), tf.int64),
+    "image/width": tf.io.FixedLenFeature((), tf.int64),
+    "image/center": tf.io.FixedLenFeature((2,), tf.int64),
+    "image/x": tf.io.FixedLenFeature((BODY_JOINTS,), tf.float32),
+    "image/y": tf.io.FixedLenFeature((BODY_JOINTS,), tf.float32),
+    "image/visibility": tf.io.FixedLenFeature((BODY_JOINTS,), tf.int64),
+    "image/face_pts": tf.io.FixedLenFeature((3 * FACE_POINTS,), tf.float32, [0.0] * (3 * FACE_POINTS)),
+    "image/scale": tf.io.FixedLenFeature((), tf.float32, 0.0),
+    "image/camera": tf.io.FixedLenFeature((3,), tf.float32, [0.0] * 3),
+    "joints3d/xyz": _optional(3 * KEYPOINTS),
+    "joints3d/confidence": tf.io.FixedLenFeature((KEYPOINTS,), tf.float32, [0.0] * KEYPOINTS),
+    "body/pose": _optional(POSE_SIZE),
+    "body/shape": _optional(SHAPE_SIZE),
+    "mosh/gt3d": _optional(3 * BODY_JOINTS),
+    "mosh/pose": _optional(POSE_SIZE),
+    "mosh/shape": _optional(SHAPE_SIZE),
+    "meta/has_3d": tf.io.FixedLenFeature((), tf.int64, 0),
+}
+
+
+def _joints3d(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns joints (19, 3) and confidences (19,) from our keys, else from HMR's 14 joints, else zeros."""
+    own = tf.reshape(record["joints3d/xyz"], (KEYPOINTS, 3))
+    hmr = tf.reshape(record["mosh/gt3d"], (BODY_JOINTS, 3))
+    hmr = tf.concat([hmr, tf.zeros((FACE_POINTS, 3))], axis=0)
+    hmr_confidence = tf.concat([tf.ones(BODY_JOINTS), tf.zeros(FACE_POINTS)], axis=0)
+    has_own, has_hmr = _is_present(own), _is_present(hmr)
+    joints3d = tf.where(has_own, own, tf.where(has_hmr, hmr, tf.zeros_like(own)))
+    confidence = tf.where(
+        has_own, record["joints3d/confidence"], tf.where(has_hmr, hmr_confidence, tf.zeros(KEYPOINTS))
+    )
+    return joints3d, confidence
+
+
+def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns pose (72,), shape (10,), has_body; HMR writes -1 into all values where `meta/has_3d` is 0."""
+    has_own = _is_present(record["body/pose"]) & _is_present(record["body/shape"])
+    has_hmr = _is_present(record["mosh/pose"]) & _is_present(record["mosh/shape"])
+    has_hmr &= record["meta/has_3d"] > 0
+
+    def pick(own: tf.Tensor, hmr: tf.Tensor) -> tf.Tensor:
+        return tf.where(has_own, own, tf.where(has_hmr, hmr, tf.zeros_like(own)))
+
+    pose = pick(record["body/pose"], record["mosh/pose"])
+    shape = pick(record["body/shape"], record["mosh/shape"])
+    return pose, shape, tf.cast(has_own | has_hmr, tf.float32)
+
+
+def _is_present(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all(tf.math.is_finite(values))
+
+
+def _to_keypoints(name: str, skeleton_name: str, joints, weights, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns coordinates (19, size) and weights (19,) in `cocoplus19`; what is not known is 0."""
+    skeleton = skeletons.get(skeleton_name)
+    joints = _array(name, f"joints of {skeleton_name}", joints, (len(skeleton), size)).astype(np.float32)
+    weights = _array(name, f"weights of {skeleton_name}", weights, (len(skeleton),)).astype(np.float32)
+    finite = np.isfinite(joints).all(axis=1) & np.isfinite(weights)
+    joints = np.where(finite[:, None], joints, 0)
+    weights = np.where(finite, weights, 0)
+    conversion = skeletons.convert(skeleton, skeletons.COCOPLUS19)
+    return conversion.coordinates(joints), conversion.confidences(weights)
+
+
+def _array(name: str, what: str, values, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != shape:
+        raise ValueError(f"{name}: {what} must have shape {shape}. Received: shape={values.shape}")
+    return values
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _floats(values) -> tf.train.Feature:
+    values = np.asarray(values, np.float32).ravel().tolist()
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+def _ints(values) -> tf.train.Feature:
+    values = np.asarray(values).astype(np.int64).ravel().tolist()
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

@@ -1,0 +1,259 @@
+"""Samples and records: what goes in comes out, garbage stays out, the originals' records are read."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.datasets.sample import Sample
+from hpe.records import schema
+
+PIXEL_PNG = tf.io.encode_png(np.full((4, 6, 3), 90, np.uint8)).numpy()
+PIXEL_JPEG = tf.io.encode_jpeg(np.full((4, 6, 3), 90, np.uint8)).numpy()
+
+
+def lsp_sample(**changes) -> Sample:
+    rng = np.random.default_rng(0)
+    sample = Sample(
+        name="im0001.jpg",
+        image=PIXEL_JPEG,
+        height=4,
+        width=6,
+        skeleton="lsp14",
+        joints2d=rng.uniform(0, 6, (14, 2)).astype(np.float32),
+        visibility=np.array([1, 0] * 7, np.float32),
+        center=np.array([3.9, 2.2], np.float32),
+    )
+    return dataclasses.replace(sample, **changes)
+
+
+def parse(sample: Sample) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in schema.parse_example(schema.encode_sample(sample)).items()}
+
+
+def features(serialized: bytes):
+    return tf.train.Example.FromString(serialized).features.feature
+
+
+def hmr_record(**extra) -> bytes:
+    """A record written the way HMR writes it, without any help of ours."""
+
+    def floats(values):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def ints(values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def text(value):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    feature = {
+        "image/height": ints([4]),
+        "image/width": ints([6]),
+        "image/center": ints([3, 2]),
+        "image/x": floats([float(i) for i in range(14)]),
+        "image/y": floats([float(i) / 2 for i in range(14)]),
+        "image/visibility": ints([1] * 14),
+        "image/format": text(b"JPEG"),
+        "image/filename": text(b"im1.jpg"),
+        "image/encoded": text(PIXEL_JPEG),
+    }
+    for key, value in extra.items():
+        feature[key] = ints(value) if key == "meta/has_3d" else floats(value)
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def test_2d_sample_comes_back_as_it_went_in():
+    sample = lsp_sample()
+    record = parse(sample)
+    np.testing.assert_array_equal(record["joints2d"][:14], sample.joints2d)
+    np.testing.assert_array_equal(record["visibility"][:14], sample.visibility)
+    np.testing.assert_array_equal(record["joints2d"][14:], 0)
+    np.testing.assert_array_equal(record["visibility"][14:], 0)
+    np.testing.assert_array_equal(record["center"], [3, 2])
+    assert record["image"] == sample.image
+    assert record["mask"] == b""
+    assert (record["height"], record["width"], record["name"]) == (4, 6, b"im0001.jpg")
+    assert record["scale"] == 0
+    assert record["has_body"] == 0
+    for key in ("joints3d", "confidence3d", "pose", "shape", "camera"):
+        np.testing.assert_array_equal(record[key], 0)
+
+
+def test_everything_a_sample_can_hold_comes_back():
+    rng = np.random.default_rng(1)
+    sample = lsp_sample(
+        skeleton="cocoplus19",
+        joints2d=rng.uniform(0, 6, (19, 2)).astype(np.float32),
+        visibility=np.array([1] * 15 + [0] * 4, np.float32),
+        scale=210.5,
+        mask=PIXEL_PNG,
+        skeleton3d="cocoplus19",
+        joints3d=rng.normal(size=(19, 3)).astype(np.float32),
+        confidence3d=rng.uniform(0.1, 1, 19).astype(np.float32),
+        pose=rng.normal(size=72).astype(np.float32),
+        shape=rng.normal(size=10).astype(np.float32),
+        body_model="default",
+        camera=np.array([0.9, 0.1, -0.2], np.float32),
+    )
+    record = parse(sample)
+    for key in ("joints2d", "visibility", "joints3d", "confidence3d", "pose", "shape", "camera"):
+        np.testing.assert_array_equal(record[key], getattr(sample, key), err_msg=key)
+    assert record["scale"] == 210.5
+    assert record["mask"] == PIXEL_PNG
+    assert record["has_body"] == 1
+    feature = features(schema.encode_sample(sample))
+    assert feature["body/model"].bytes_list.value[0] == b"default"
+    assert feature["image/skeleton"].bytes_list.value[0] == b"cocoplus19"
+
+
+def test_stored_keys_are_those_of_the_original():
+    feature = features(schema.encode_sample(lsp_sample(mask=PIXEL_PNG)))
+    assert len(feature["image/x"].float_list.value) == 14
+    assert list(feature["image/visibility"].int64_list.value) == [1, 0] * 7
+    assert list(feature["image/face_pts"].float_list.value) == [0.0] * 15
+    assert list(feature["image/center"].int64_list.value) == [3, 2]
+    assert feature["image/format"].bytes_list.value[0] == b"JPEG"
+    assert feature["image/seg_gt"].bytes_list.value[0] == PIXEL_PNG
+
+
+def test_png_images_are_called_png():
+    feature = features(schema.encode_sample(lsp_sample(image=PIXEL_PNG)))
+    assert feature["image/format"].bytes_list.value[0] == b"PNG"
+
+
+@pytest.mark.parametrize("name", ["mpii16", "coco17", "h36m17", "smpl24"])
+def test_other_skeletons_are_converted_by_joint_name(name):
+    skeleton = skeletons.get(name)
+    joints = np.stack([np.arange(len(skeleton)), 100 + np.arange(len(skeleton))], axis=1).astype(np.float32)
+    record = parse(lsp_sample(skeleton=name, joints2d=joints, visibility=np.ones(len(skeleton))))
+    shared = 0
+    for position, joint in enumerate(skeletons.COCOPLUS19.joints):
+        if joint in skeleton.joints:
+            np.testing.assert_array_equal(record["joints2d"][position], joints[skeleton.index(joint)])
+            assert record["visibility"][position] == 1
+            shared += 1
+        else:
+            np.testing.assert_array_equal(record["joints2d"][position], 0)
+            assert record["visibility"][position] == 0
+    assert shared >= 12
+
+
+def test_coordinates_that_are_not_finite_never_reach_a_record():
+    joints = lsp_sample().joints2d.copy()
+    joints[2] = [np.nan, 3]
+    joints[4] = [np.inf, 3]
+    serialized = schema.encode_sample(lsp_sample(joints2d=joints, visibility=np.ones(14, np.float32)))
+    feature = features(serialized)
+    assert np.isfinite(feature["image/x"].float_list.value).all()
+    assert [feature["image/y"].float_list.value[i] for i in (2, 4)] == [0, 0]
+    assert [feature["image/visibility"].int64_list.value[i] for i in (2, 3, 4)] == [0, 1, 0]
+
+
+def test_3d_joints_without_confidence_are_written_as_zero():
+    confidence = np.ones(17, np.float32)
+    confidence[3] = 0
+    joints = np.full((17, 3), 7, np.float32)
+    record = parse(lsp_sample(skeleton3d="h36m17", joints3d=joints, confidence3d=confidence))
+    ankle = skeletons.COCOPLUS19.index("right_ankle")
+    np.testing.assert_array_equal(record["joints3d"][ankle], 0)
+    assert record["confidence3d"][ankle] == 0
+    assert record["confidence3d"].sum() == 14 - 1 - 1 + 1  # lsp14 without neck and ankle, and the nose
+
+
+def test_equal_samples_give_equal_bytes():
+    assert schema.encode_sample(lsp_sample(scale=2.0)) == schema.encode_sample(lsp_sample(scale=2.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"joints2d": np.zeros((13, 2))}, "joints of lsp14 must have shape"),
+        ({"skeleton": "nobody"}, "Unknown skeleton"),
+        ({"center": np.zeros(3)}, "center must have shape"),
+        ({"pose": np.zeros(72)}, "pose and shape come together"),
+        ({"pose": np.zeros(69), "shape": np.zeros(10)}, "pose must have shape"),
+    ],
+)
+def test_samples_that_contradict_themselves_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        schema.encode_sample(lsp_sample(**changes))
+
+
+def test_hmr_record_with_3d_labels_is_read():
+    gt3d = np.arange(42, dtype=np.float32)
+    serialized = hmr_record(
+        **{
+            "mosh/pose": [0.5] * 72,
+            "mosh/shape": [0.25] * 10,
+            "mosh/gt3d": gt3d,
+            "meta/has_3d": [1],
+            "image/face_pts": [1.0] * 5 + [2.0] * 5 + [1.0, 0.0, 1.0, 0.0, 0.0],
+        }
+    )
+    record = schema.parse_example(serialized)
+    np.testing.assert_array_equal(record["joints3d"][:14], gt3d.reshape(14, 3))
+    np.testing.assert_array_equal(record["confidence3d"], [1] * 14 + [0] * 5)
+    np.testing.assert_array_equal(record["pose"], [0.5] * 72)
+    np.testing.assert_array_equal(record["shape"], [0.25] * 10)
+    assert record["has_body"] == 1
+    np.testing.assert_array_equal(record["joints2d"][14:], [[1, 2]] * 5)
+    np.testing.assert_array_equal(record["visibility"][14:], [1, 0, 1, 0, 0])
+    assert record["mask"] == b""
+
+
+def test_hmr_record_without_a_body_keeps_its_joints():
+    serialized = hmr_record(
+        **{
+            "mosh/pose": [-1.0] * 72,
+            "mosh/shape": [-1.0] * 10,
+            "mosh/gt3d": [1.0] * 42,
+            "meta/has_3d": [0],
+        }
+    )
+    record = schema.parse_example(serialized)
+    assert record["has_body"] == 0
+    np.testing.assert_array_equal(record["pose"], 0)
+    assert record["confidence3d"].numpy().sum() == 14
+
+
+def test_parse_example_has_static_shapes_in_a_graph():
+    dataset = tf.data.Dataset.from_tensors(schema.encode_sample(lsp_sample())).map(schema.parse_example)
+    shapes = {key: tuple(spec.shape) for key, spec in dataset.element_spec.items()}
+    assert shapes == {
+        "image": (),
+        "mask": (),
+        "height": (),
+        "width": (),
+        "joints2d": (19, 2),
+        "visibility": (19,),
+        "center": (2,),
+        "scale": (),
+        "joints3d": (19, 3),
+        "confidence3d": (19,),
+        "pose": (72,),
+        "shape": (10,),
+        "has_body": (),
+        "camera": (3,),
+        "name": (),
+    }
+
+
+@pytest.mark.data
+def test_records_of_the_original_code_are_read(data_dir):
+    path = data_dir / "samples" / "original_lsp_16.tfrecords"
+    records = list(tf.data.TFRecordDataset(str(path)).map(schema.parse_example))
+    assert len(records) == 16
+    for record in records:
+        image = tf.io.decode_image(record["image"])
+        mask = tf.io.decode_image(record["mask"], channels=1)
+        assert image.shape[:2] == mask.shape[:2] == (record["height"], record["width"])
+        assert 0.05 < np.mean(mask.numpy() >= 128) < 0.7
+        visible = record["visibility"].numpy() > 0
+        assert visible[:14].sum() >= 8
+        assert not visible[14:].any()
+        inside = record["joints2d"].numpy()[visible]
+        assert (inside >= 0).all()
+        assert (inside < [record["width"], record["height"]]).all()
