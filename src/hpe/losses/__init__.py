@@ -1,0 +1,1 @@
+"""Losses, one module per kind of evidence: pure functions of keras.ops."""

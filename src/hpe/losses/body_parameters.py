@@ -1,0 +1,75 @@
+"""Losses where 3D truth exists: rotations, shape and 3D joints (Kanazawa et al., HMR, 2018).
+
+All are means of squared differences over the entries with a non-zero weight in the whole batch, and 0 where
+there is none. HMR adds each with a factor of 0.5 times its 3D weight.
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+from hpe import skeletons
+
+
+def rotation_mse(predicted, target, has_body):
+    """Mean squared difference of rotation matrices.
+
+    Args:
+        predicted, target: (B, 24, 3, 3).
+        has_body: (B,) weight of each sample, 0 where it has no body parameters.
+
+    Returns:
+        Scalar.
+    """
+    return _weighted_mse(predicted, target, has_body)
+
+
+def shape_mse(predicted, target, has_body):
+    """Mean squared difference of shapes (B, 10), with a weight has_body (B,) per sample; scalar."""
+    return _weighted_mse(predicted, target, has_body)
+
+
+def body_parameter_mse(predicted_rotmats, predicted_shape, target_rotmats, target_shape, has_body):
+    """Mean squared difference over the 216 rotation and 10 shape numbers together, as HMR has it; scalar.
+
+    Args:
+        predicted_rotmats, target_rotmats: (B, 24, 3, 3).
+        predicted_shape, target_shape: (B, 10).
+        has_body: (B,) weight of each sample.
+    """
+    return _weighted_mse(
+        _join(predicted_rotmats, predicted_shape), _join(target_rotmats, target_shape), has_body
+    )
+
+
+def joints3d_mse(predicted, target, weights, *, skeleton=skeletons.COCOPLUS19):
+    """Mean squared difference of 3D joints after both are centred on the middle of their hips.
+
+    Args:
+        predicted, target: (B, J, 3), metres, camera axes, in the order of `skeleton`.
+        weights: (B, J); 0 where the target lacks the joint. A sample whose target lacks a hip cannot be
+            centred and counts as absent.
+        skeleton: the Skeleton of the joints.
+
+    Returns:
+        Scalar, square metres.
+    """
+    right, left = skeleton.index("right_hip"), skeleton.index("left_hip")
+    centred = [x - 0.5 * (x[:, right : right + 1] + x[:, left : left + 1]) for x in (predicted, target)]
+    weights = ops.convert_to_tensor(weights)
+    has_hips = ops.logical_and(weights[:, right] > 0, weights[:, left] > 0)
+    return _weighted_mse(*centred, weights * ops.cast(has_hips, weights.dtype)[:, None])
+
+
+def _join(rotmats, shape):
+    return ops.concatenate([ops.reshape(rotmats, (-1, 9 * rotmats.shape[1])), shape], axis=-1)
+
+
+def _weighted_mse(predicted, target, weights):
+    """Sum of weighted squares over the number of entries whose broadcast weight is not zero."""
+    weights = ops.reshape(weights, tuple(weights.shape) + (1,) * (len(predicted.shape) - len(weights.shape)))
+    weights = ops.broadcast_to(ops.cast(weights, predicted.dtype), ops.shape(predicted))
+    present = ops.not_equal(weights, 0)
+    difference = ops.where(present, predicted - target, ops.zeros_like(predicted))
+    count = ops.sum(ops.cast(present, predicted.dtype))
+    return ops.sum(weights * ops.square(difference)) / ops.maximum(count, 1.0)

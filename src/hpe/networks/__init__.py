@@ -1,0 +1,1 @@
+"""Backbones, regressors and critics: Keras models and layers only."""

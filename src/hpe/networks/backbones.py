@@ -1,0 +1,241 @@
+"""Image encoders: any backbone of keras.applications, or a compact one, from RGB pixels to features."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import numbers
+import pathlib
+import socket
+import warnings
+
+import keras
+from keras import layers
+
+from hpe.errors import UserError
+
+SMALL_ENCODER = "small"
+
+_WEIGHT_SUFFIXES = (".weights.h5", ".keras", ".h5", ".hdf5")
+# A download that stalls this long counts as no network.
+_NETWORK_TIMEOUT_S = 10.0
+
+_SMALL_MIN_SIZE = 32
+_SMALL_STEM_WIDTH = 32
+_SMALL_WIDTHS = (32, 64, 128)
+_SMALL_BLOCKS = 2
+# Where a limb is in the image matters, so the features keep a coarse grid beside the global average.
+_SMALL_GRID = 4
+_SMALL_GRID_WIDTH = 32
+# The usual 0.99 needs hundreds of steps before inference sees sensible statistics.
+_SMALL_BATCH_NORM_MOMENTUM = 0.9
+
+
+def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm_momentum=None):
+    """Builds an encoder that does the preprocessing its backbone was trained with.
+
+    Args:
+        name: a model of keras.applications, in any case, or "small" for a compact residual network of 0.7 M
+            parameters that trains on a CPU.
+        image_size: side of the square images, pixels.
+        weights: "imagenet", "none" for random initial weights, or a path of a .weights.h5, .keras or
+            Keras .h5 (without the classifier) file of this encoder or of its bare backbone.
+        batch_norm_momentum: overrides the momentum of all batch normalisations when given.
+
+    Returns:
+        keras.Model from RGB images (B, S, S, 3) in [0, 255], uint8 or float, to features (B, F).
+
+    Raises:
+        UserError: the name is unknown or the weights cannot be had.
+        ValueError: the image size does not suit the backbone.
+    """
+    if isinstance(image_size, bool) or not isinstance(image_size, numbers.Integral):
+        raise ValueError(
+            "image_size must be one integer, the side of the square images. "
+            f"Received: image_size={image_size!r}"
+        )
+    size = int(image_size)
+    if name.lower() in (SMALL_ENCODER, "small_resnet"):
+        encoder = _build_small(size)
+        if weights == "imagenet":
+            raise UserError(
+                "--encoder_weights=imagenet: the encoder 'small' has no ImageNet weights; "
+                "use --encoder_weights=none or --encoder_weights=PATH"
+            )
+        if weights != "none":
+            _load_weights([encoder], weights)
+    else:
+        encoder = _build_application(name, size, weights)
+    if batch_norm_momentum is not None:
+        _set_batch_norm_momentum(encoder, batch_norm_momentum)
+    return encoder
+
+
+@functools.cache
+def known_encoders() -> tuple[str, ...]:
+    """Returns the names that `build_encoder` takes."""
+    return (SMALL_ENCODER, *(name for name, _ in _applications().values()))
+
+
+@keras.saving.register_keras_serializable(package="hpe")
+class Preprocessing(layers.Layer):
+    """Turns RGB pixels in [0, 255] into what a backbone of keras.applications was trained on.
+
+    Args:
+        backbone: its name, for instance "ResNet50".
+    """
+
+    def __init__(self, backbone, **kwargs):
+        # Half precision would cost the low bits of the pixels before they are even scaled.
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.backbone = backbone
+        self._preprocess = _applications()[backbone.lower()][1].preprocess_input
+
+    def call(self, images):
+        """Returns preprocessed images (B, H, W, 3), float32."""
+        # Channels last, whatever the global setting is: records and batches are NHWC.
+        return self._preprocess(images, data_format="channels_last")
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "backbone": self.backbone}
+
+
+@functools.cache
+def _applications():
+    """Returns {lower-case name: (name, module of its family, which has its preprocess_input)}."""
+    found = {}
+    for name, value in vars(keras.applications).items():
+        if inspect.isfunction(value):
+            family = value.__module__.rpartition(".")[2]
+            found[name.lower()] = (name, getattr(keras.applications, family))
+    return found
+
+
+def _build_application(name, size, weights):
+    if name.lower() not in _applications():
+        raise UserError(f"Unknown encoder {name!r}; known are {', '.join(known_encoders())}.")
+    name, _ = _applications()[name.lower()]
+    backbone = _construct(name, size, "imagenet" if weights == "imagenet" else None)
+    images = keras.Input((size, size, 3), dtype="float32", name="images")
+    features = backbone(Preprocessing(name, name="preprocessing")(images))
+    encoder = keras.Model(images, features, name="encoder")
+    if weights not in ("imagenet", "none"):
+        _load_weights([backbone, encoder], weights)
+    return encoder
+
+
+def _construct(name, size, weights):
+    construct = functools.partial(
+        getattr(keras.applications, name), include_top=False, input_shape=(size, size, 3), pooling="avg"
+    )
+    if weights is None:
+        try:
+            return construct(weights=None)
+        except ValueError as error:
+            raise ValueError(f"The image size does not suit {name}: {error}") from error
+    try:
+        with _network_timeout(_NETWORK_TIMEOUT_S):
+            return construct(weights=weights)
+    except Exception as error:
+        # Keras raises bare Exceptions here; a size that does not suit shows without any download.
+        _construct(name, size, None)
+        raise UserError(
+            f"--encoder_weights=imagenet: the ImageNet weights of {name} cannot be had "
+            f"({_first_line(error)}); use --encoder_weights=none or --encoder_weights=PATH"
+        ) from error
+
+
+@contextlib.contextmanager
+def _network_timeout(seconds):
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _load_weights(candidates, path):
+    """Loads a file into the first of the candidate models that it fits exactly."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"--encoder_weights={path}: there is no such file; expected 'imagenet', 'none' or the path of a "
+            "weights file"
+        )
+    if not path.name.endswith(_WEIGHT_SUFFIXES):
+        raise UserError(
+            f"--encoder_weights={path}: expected a file name ending in {', '.join(_WEIGHT_SUFFIXES)}"
+        )
+    reasons = []
+    for model in candidates:
+        try:
+            with warnings.catch_warnings():
+                # Keras only warns when a file fills some of the layers.
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(path)
+            return
+        except Exception as error:  # a foreign file fails in any way: HDF5, zip, key, shape
+            reasons.append(_first_line(error))
+    raise UserError(
+        f"--encoder_weights={path}: not the weights of this encoder ({reasons[0]}); "
+        "give a file saved from the same encoder, or --encoder_weights=none"
+    )
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _set_batch_norm_momentum(model, momentum):
+    if not 0.0 <= momentum < 1.0:
+        raise ValueError(f"batch_norm_momentum must lie in [0, 1). Received: batch_norm_momentum={momentum}")
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _set_batch_norm_momentum(layer, momentum)
+        elif isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum
+
+
+def _build_small(size):
+    """Builds a residual network of three levels at strides 4, 8 and 16."""
+    if size < _SMALL_MIN_SIZE:
+        raise ValueError(
+            f"The encoder 'small' takes images of at least {_SMALL_MIN_SIZE} pixels. "
+            f"Received: image_size={size}"
+        )
+    images = keras.Input((size, size, 3), dtype="float32", name="images")
+    x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)
+    x = _convolution(x, _SMALL_STEM_WIDTH, kernel=5, stride=2)
+    x = layers.ReLU()(x)
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    for level, width in enumerate(_SMALL_WIDTHS):
+        for block in range(_SMALL_BLOCKS):
+            x = _residual_block(x, width, stride=2 if level > 0 and block == 0 else 1)
+    grid = layers.Conv2D(_SMALL_GRID_WIDTH, 1)(x)
+    grid = layers.AdaptiveAveragePooling2D(_SMALL_GRID)(grid)
+    features = [layers.GlobalAveragePooling2D()(x), layers.Flatten()(grid)]
+    return keras.Model(images, layers.Concatenate()(features), name="encoder")
+
+
+def _residual_block(x, width, *, stride):
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        shortcut = _convolution(x, width, kernel=1, stride=stride)
+    x = layers.ReLU()(_convolution(x, width, kernel=3, stride=stride))
+    x = _convolution(x, width, kernel=3, stride=1)
+    return layers.ReLU()(layers.Add()([x, shortcut]))
+
+
+def _convolution(x, width, *, kernel, stride):
+    x = layers.Conv2D(
+        width,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+    )(x)
+    return layers.BatchNormalization(momentum=_SMALL_BATCH_NORM_MOMENTUM)(x)

@@ -1,0 +1,40 @@
+"""Random numbers as a pure function of a seed tensor, on every Keras backend."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """Hands one given seed to a Keras random function.
+
+    Keras accepts only Python integers and generators as seeds. A generator holds a variable, whose value a
+    resumed run would have to restore; this one holds nothing, so randomness stays a function of its seed.
+    """
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        """Returns the given seed, each time."""
+        return self.seed
+
+
+def seeded_uniform(shape, seed, *, dtype="float32"):
+    """Draws uniform numbers in [0, 1): the same for the same seed and shape, inside and outside graphs.
+
+    Args:
+        shape: shape of the result; may hold dynamic sizes.
+        seed: integer pair (2,), for instance (run seed, step); a tensor or anything that becomes one.
+        dtype: float type of the result.
+
+    Returns:
+        Tensor of `shape`. Seeds that differ in either number give unrelated draws.
+    """
+    # JAX takes the pair as the words of a key, TensorFlow as the seed of its stateless generators.
+    kind = "uint32" if keras.backend.backend() == "jax" else "int32"
+    pair = ops.cast(ops.convert_to_tensor(seed), kind)
+    if tuple(pair.shape) != (2,):
+        raise ValueError(f"The seed must be a pair of integers. Received: seed of shape {tuple(pair.shape)}")
+    return keras.random.uniform(shape, dtype=dtype, seed=_GivenSeed(pair))
