@@ -29,6 +29,7 @@ class TrainingConfig:
     seed: int = _option(0, "All randomness is a function of this and the step.")
     use_validation: bool = _option(True, "Validate during and after training.")
     validation_epochs: int = _option(1, "Validate every this many epochs.")
+    validation_step_size: int = _option(0, "Validate also every this many steps; 0 leaves it at whole epochs.")
     do_bone_evaluation: bool = _option(True, "Log the total bone length of predicted and mocap bodies.")
     log_every: int = _option(10, "Write scalars every this many steps.")
     log_img_step: int = _option(1000, "Write image panels every this many steps.")

@@ -46,7 +46,7 @@ class TrainingStep:
 
     def _update(self, batch, real):
         system, adversary = self.system, self.system.adversary
-        seed = tf.cast(self.step % (2**20), tf.int32) + self._seed * 2**20
+        seed = tf.stack([tf.constant(self._seed, tf.int32), tf.cast(self.step, tf.int32)])
         # A batch that makes the loss infinite has already gone into the batch statistics when that is seen.
         state = [tf.identity(variable) for variable in system.non_trainable_variables]
         scalars = {}
@@ -72,7 +72,7 @@ class TrainingStep:
             scalars.update({f"critic/{name}": value for name, value in critic_losses.parts.items()})
             scalars["critic/total"] = critic_losses.total
             if self._bones:
-                scalars.update(adversary.bone_lengths(outputs, real))
+                scalars.update(adversary.measurements(outputs, real))
 
         finite = tf.reduce_all([tf.math.is_finite(scalars[name]) for name in scalars])
         for group in gradients.values():

@@ -1,0 +1,45 @@
+# `make demo` and `make test` do all set-up themselves: a virtual environment with pinned dependencies.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench experiments body clean help
+
+help:
+	@echo "make demo         synthetic people, a short training, validation, pictures in runs/demo"
+	@echo "make test         lint, import contracts and all tests"
+	@echo "make bench        timings, each beside what it is compared with"
+	@echo "make experiments  the measurements of docs/results.md (needs the datasets, takes hours)"
+	@echo "make body         builds the default body again from MakeHuman's assets"
+
+# The stamp is newer than pyproject.toml when the environment is up to date.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hpe needs Python >= 3.11; call make with PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m hpe.programs.demo --output=runs/demo
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench
+
+experiments: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.overfit
+
+body: $(VENV)/.installed
+	$(BIN)/python tools/build_default_body.py
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

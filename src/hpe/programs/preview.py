@@ -1,0 +1,182 @@
+"""`python -m preview`: shows what a trained system sees in an image, a folder, a video or a camera."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hpe.errors import UserError
+from hpe.inference.crops import Crop, box_crop, frame_crop
+from hpe.inference.display import ESCAPE, Window, display_available
+from hpe.inference.predictor import Predictor, load_predictor
+from hpe.inference.sources import VideoSource, find_images
+from hpe.inference.views import View, draw_view
+from hpe.programs import flags as program_flags
+from hpe.visualization.grids import read_image, write_image
+from hpe.visualization.overlays import prediction_panel
+
+_KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord("r"): View.ROTATED}
+
+
+def _option(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class PreviewConfig:
+    """What to show, with which checkpoint, and where."""
+
+    checkpoint: str | None = _option(None, "Run directory, or one checkpoint in it.")
+    input: str = _option("0", "Image, folder of images, video file, or number of a camera.")
+    output: str | None = _option(None, "Folder for pictures; for videos it replaces the window.")
+    view: View | None = _option(
+        None, "View to start with (default mesh); for images, this view over the frame instead of the panel."
+    )
+    box: str | None = _option(None, "Person's box x,y,width,height in pixels; default is the whole frame.")
+    rotate: int = _option(0, "Turn the frames clockwise by 0, 90, 180 or 270 degrees first.")
+    fullscreen: bool = _option(True, "Cover the whole screen; ESC leaves.")
+    max_frames: int | None = _option(None, "End a video after this many frames.")
+
+    def __post_init__(self):
+        if self.checkpoint is None:
+            raise ValueError("--checkpoint is needed: the run directory that training created.")
+        if self.rotate not in (0, 90, 180, 270):
+            raise ValueError(f"--rotate must be 0, 90, 180 or 270. Received: rotate={self.rotate}")
+        self.parsed_box()
+
+    def parsed_box(self) -> tuple[float, float, float, float] | None:
+        """Returns the box as four numbers, or None for the whole frame."""
+        if self.box is None:
+            return None
+        try:
+            x, y, width, height = (float(number) for number in self.box.split(","))
+        except ValueError:
+            raise ValueError(f"--box must be x,y,width,height in pixels. Received: box={self.box}") from None
+        if width <= 0 or height <= 0:
+            raise ValueError(f"--box must have a positive width and height. Received: box={self.box}")
+        return x, y, width, height
+
+
+def main() -> None:
+    """Predicts images into files, or plays a video with its predictions."""
+    config = program_flags.read(PreviewConfig)
+    source = pathlib.Path(config.input)
+    images = find_images(source) if source.exists() else []
+    if not images and not config.input.isdigit() and not source.exists():
+        raise UserError(f"--input={config.input}: no such file, folder or camera.")
+    predictor, _, step = load_predictor(config.checkpoint)
+    print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
+    if images:
+        _preview_images(images, predictor, config)
+    else:
+        _preview_video(predictor, config)
+
+
+def _crop(frame: np.ndarray, predictor: Predictor, config: PreviewConfig) -> Crop:
+    box = config.parsed_box()
+    if box is None:
+        return frame_crop(*frame.shape[:2], predictor.image_size)
+    return box_crop(box, predictor.image_size)
+
+
+def _turn(frame: np.ndarray, degrees: int) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(frame, -degrees // 90))
+
+
+def _preview_images(images: list[pathlib.Path], predictor: Predictor, config: PreviewConfig) -> None:
+    output = pathlib.Path(config.output or "runs/preview")
+    failed = []
+    for path in tqdm(images, unit="image", disable=len(images) < 2):
+        try:
+            frame = _turn(read_image(path), config.rotate)
+        except UserError as error:
+            failed.append(str(error))
+            continue
+        crop = _crop(frame, predictor, config)
+        cut = crop.take(frame)
+        prediction = predictor.predict_one(cut)
+        if config.view is None:
+            picture = prediction_panel(cut, prediction, 0)
+        else:
+            picture = draw_view(config.view, frame, crop, prediction)
+        write_image(output / f"{path.stem}.png", picture)
+    for line in failed:
+        print(f"skipped: {line}")
+    if len(failed) == len(images):
+        raise UserError(f"--input={config.input}: none of its {len(images)} images could be read.")
+    print(f"wrote {len(images) - len(failed)} pictures to {output}")
+
+
+def _preview_video(predictor: Predictor, config: PreviewConfig) -> None:
+    source = VideoSource(int(config.input) if config.input.isdigit() else config.input)
+    view = config.view or View.MESH
+    if config.output is None and display_available():
+        _play(source, predictor, config, view)
+        return
+    if config.output is None:
+        print("no display: the frames are written to files instead (choose where with --output)")
+    _record(source, predictor, config, view)
+
+
+def _drawn(frame: np.ndarray, predictor: Predictor, config: PreviewConfig, view: View) -> np.ndarray:
+    crop = _crop(frame, predictor, config)
+    return draw_view(view, frame, crop, predictor.predict_one(crop.take(frame)))
+
+
+def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
+    print("keys: s skeleton, m mesh, b mesh and its back view, r turned mesh, ESC quits")
+    window = Window("preview", fullscreen=config.fullscreen)
+    shown, started = 0, time.monotonic()
+    for frame in source:
+        key = window.show(_drawn(_turn(frame, config.rotate), predictor, config, view))
+        shown += 1
+        view = _KEYS.get(key, view)
+        if key == ESCAPE or not window.is_open() or shown == config.max_frames:
+            break
+    window.close()
+    print(f"{shown} frames, {shown / (time.monotonic() - started):.1f} per second")
+
+
+def _record(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
+    output = pathlib.Path(config.output or "runs/preview")
+    name = f"camera{config.input}" if source.is_camera else pathlib.Path(config.input).stem
+    path = output / f"{name}.mp4"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written ({error.strerror}); set --output.") from error
+    writer, shown = None, 0
+    try:
+        for frame in tqdm(source, unit="frame", total=config.max_frames):
+            picture = _drawn(_turn(frame, config.rotate), predictor, config, view)
+            if writer is None:
+                size = picture.shape[1], picture.shape[0]
+                codec = cv2.VideoWriter_fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(path), codec, source.frames_per_second, size)
+                if not writer.isOpened():
+                    raise UserError(f"{path}: cannot be written as a video; set --output.")
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            shown += 1
+            if shown == config.max_frames:
+                break
+    finally:
+        if writer is not None:
+            writer.release()
+    if not shown:
+        raise UserError(f"--input={config.input}: the video holds no frame that OpenCV can read.")
+    print(f"wrote {shown} frames to {path}")
+
+
+def define_flags() -> None:
+    """Defines the flags of this program."""
+    program_flags.define(PreviewConfig)
+
+
+if __name__ == "__main__":
+    define_flags()
+    program_flags.run(main)

@@ -1,0 +1,111 @@
+"""`python -m train`: trains a system from records."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import pathlib
+import sys
+
+from absl import flags
+
+from hpe.errors import UserError
+from hpe.evaluation.evaluator import evaluate_dataset
+from hpe.evaluation.report import format_table, write_json
+from hpe.pipeline.config import PipelineConfig
+from hpe.programs import flags as program_flags
+from hpe.records.reading import find_shards
+from hpe.systems import SYSTEMS
+from hpe.training.config import TrainingConfig
+from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run_name
+from hpe.training.trainer import train
+
+# What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
+_RESUMABLE = {
+    *("num_epochs", "max_steps", "use_validation", "validation_epochs", "validation_step_size", "val_datasets", "log_every"),
+    *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
+    *("data_dir", "num_parallel_calls"),
+}
+
+
+def define_flags() -> None:
+    """Defines the flags of this program."""
+    flags.DEFINE_enum("system", "hybrid_hmr", sorted(SYSTEMS), "What to train.")
+    flags.DEFINE_boolean("resume", False, "Go on with the run in --model_dir, or with the latest one in --logs.")
+    program_flags.define(TrainingConfig)
+    program_flags.define(PipelineConfig)
+    for entry in SYSTEMS.values():
+        program_flags.define(entry.config)
+    flags.DEFINE_alias("epoch", "num_epochs")
+    flags.DEFINE_alias("train_from_checkpoint", "resume")
+
+
+def read_config() -> RunConfig:
+    """Reads the configuration of a new run from the flags."""
+    system = flags.FLAGS.system
+    return RunConfig(
+        system,
+        program_flags.read(SYSTEMS[system].config),
+        program_flags.read(PipelineConfig),
+        program_flags.read(TrainingConfig),
+    )
+
+
+def _resumed_config(run: RunDirectory) -> RunConfig:
+    """Takes the settings of the run and, over them, those flags that may change."""
+    stored, asked = run.read_params(), read_config()
+    sections = {}
+    for section in ("model", "pipeline", "training"):
+        changes = {}
+        old, new = getattr(stored, section), getattr(asked, section)
+        for field in dataclasses.fields(old):
+            given = flags.FLAGS[field.name].present
+            if not given or getattr(old, field.name) == getattr(new, field.name):
+                continue
+            if field.name not in _RESUMABLE:
+                raise UserError(
+                    f"--{field.name}={getattr(new, field.name)} differs from the run in {run.path} "
+                    f"({getattr(old, field.name)}); start a new run, or resume without this flag."
+                )
+            changes[field.name] = getattr(new, field.name)
+        sections[section] = dataclasses.replace(old, **changes)
+    return RunConfig(stored.system, **sections)
+
+
+def main() -> None:
+    """Trains, validates and says where everything is."""
+    if flags.FLAGS.resume:
+        model_dir = flags.FLAGS.model_dir
+        run = RunDirectory(model_dir) if model_dir else latest_run(flags.FLAGS.logs)
+        config = _resumed_config(run)
+    else:
+        config = read_config()
+        name = new_run_name(config, datetime.datetime.now())
+        run = RunDirectory(config.training.model_dir or pathlib.Path(config.training.logs) / name)
+        if run.params.exists():
+            raise UserError(f"{run.path}: holds a run already; add --resume, or choose another --model_dir.")
+    training = config.training
+    print(f"run directory: {run.path}")
+
+    evaluate = None
+    if training.use_validation and training.val_datasets:
+        shards = find_shards(training.data_dir, training.val_datasets)
+
+        def evaluate(predictor):
+            return evaluate_dataset(
+                predictor, shards, config.pipeline, batch_size=training.batch_size, show_progress=False
+            ).metrics
+
+    result = train(config, run, resume=flags.FLAGS.resume, evaluate=evaluate)
+    if result.interrupted:
+        print(f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}")
+        sys.exit(130 if result.interrupted == "SIGINT" else 143)
+    print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
+    if result.metrics is not None:
+        print(format_table(result.metrics))
+        write_json(run.path / "validation.json", {"step": result.step, "metrics": result.metrics})
+
+
+if __name__ == "__main__":
+    define_flags()
+    program_flags.run(main)
