@@ -1,0 +1,116 @@
+"""Picture files, and grids of pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import threading
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from hpe.errors import UserError
+
+_PAPER = 255
+_INK = (40, 40, 46)
+_GAP = 4
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def grid(images: Sequence[np.ndarray], columns: int, *, captions: Sequence[str] | None = None) -> np.ndarray:
+    """Lays pictures out in rows.
+
+    Args:
+        images: (H, W, 3) uint8 RGB each; smaller ones are centred in cells of the largest height and width.
+        columns: pictures per row.
+        captions: one line of text below each picture, shortened where it is too long; None leaves no room.
+
+    Returns:
+        (H, W, 3) uint8 RGB on white.
+
+    Raises:
+        ValueError: there is no picture, or captions are not as many as pictures.
+    """
+    if not len(images) or columns < 1:
+        raise ValueError(f"grid needs a picture and a column. Received: {len(images)}, columns={columns}")
+    if captions is not None and len(captions) != len(images):
+        raise ValueError(f"captions must be as many as pictures. Received: {len(captions)}, {len(images)}")
+    height = max(image.shape[0] for image in images)
+    width = max(image.shape[1] for image in images)
+    scale = float(np.clip(width / 500, 0.35, 0.8))
+    strip = 0 if captions is None else round(28 * scale) + 4
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    cell_height, cell_width = height + strip + _GAP, width + _GAP
+    picture = np.full((rows * cell_height + _GAP, columns * cell_width + _GAP, 3), _PAPER, np.uint8)
+    for n, image in enumerate(images):
+        top = _GAP + n // columns * cell_height
+        left = _GAP + n % columns * cell_width
+        y = top + (height - image.shape[0]) // 2
+        x = left + (width - image.shape[1]) // 2
+        picture[y : y + image.shape[0], x : x + image.shape[1]] = image
+        if captions is not None:
+            text = _shorten(captions[n], scale, width - 4)
+            origin = (left + 1, top + height + strip - round(9 * scale) - 2)
+            cv2.putText(picture, text, origin, _FONT, scale, _INK, 1, cv2.LINE_AA)
+    return picture
+
+
+def _shorten(text: str, scale: float, width: int) -> str:
+    """Drops the end of a line that is wider than `width` pixels."""
+    if cv2.getTextSize(text, _FONT, scale, 1)[0][0] <= width:
+        return text
+    while text and cv2.getTextSize(text + "..", _FONT, scale, 1)[0][0] > width:
+        text = text[:-1]
+    return text + ".."
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes a picture, format by the name's ending, so that no half file is ever left under that name.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        image: (H, W, 3) RGB or (H, W) grey, uint8.
+
+    Raises:
+        UserError: the ending is unknown or the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    try:
+        encoded = cv2.imencode(path.suffix, pixels)[1]
+    except cv2.error:
+        raise UserError(f"{path}: cannot write pictures of type {path.suffix!r}; use .png or .jpg.") from None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(encoded.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot write the picture: {error.strerror}.") from None
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Reads a picture, turned upright where its EXIF data say how.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: the file cannot be read or does not decode.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the picture: {error.strerror}.") from None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise UserError(f"{path}: not a picture that can be decoded (JPEG, PNG, ...).")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
