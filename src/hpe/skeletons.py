@@ -28,9 +28,7 @@ class Skeleton:
 
     def __post_init__(self):
         if len(self.joints) != len(self.parents):
-            raise ValueError(
-                f"{self.name}: {len(self.joints)} joint names but {len(self.parents)} parents."
-            )
+            raise ValueError(f"{self.name}: {len(self.joints)} joint names but {len(self.parents)} parents.")
         if len(set(self.joints)) != len(self.joints):
             raise ValueError(f"{self.name}: joint names repeat. Received: joints={self.joints}")
 
@@ -42,7 +40,9 @@ class Skeleton:
         try:
             return self.joints.index(joint)
         except ValueError:
-            raise ValueError(f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}.") from None
+            raise ValueError(
+                f"{self.name} has no joint {joint!r}; it has {', '.join(self.joints)}."
+            ) from None
 
     @property
     def flip(self) -> tuple[int, ...]:

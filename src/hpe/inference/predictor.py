@@ -58,7 +58,9 @@ def load_predictor(checkpoint: str | os.PathLike) -> tuple[Predictor, RunConfig,
     elif os.path.exists(path + ".index"):
         run, exact = RunDirectory(os.path.dirname(os.path.dirname(path))), path
     else:
-        raise UserError(f"{path}: no such run directory or checkpoint; give the folder that training created.")
+        raise UserError(
+            f"{path}: no such run directory or checkpoint; give the folder that training created."
+        )
     config = run.read_params()
     system = config.build_system(build_critic=False, pretrained=False)
     step = CheckpointStore(run.checkpoints, system).restore(exact)

@@ -23,7 +23,9 @@ class View(enum.Enum):
     ROTATED = "rotated"
 
 
-def draw_view(view: View, frame: np.ndarray, crop: Crop, prediction: Prediction, index: int = 0) -> np.ndarray:
+def draw_view(
+    view: View, frame: np.ndarray, crop: Crop, prediction: Prediction, index: int = 0
+) -> np.ndarray:
     """Draws one person over a frame.
 
     Args:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hpe.configuration import option
 from hpe.errors import UserError
 from hpe.inference.crops import Crop, box_crop, frame_crop
 from hpe.inference.display import ESCAPE, Window, display_available
@@ -23,24 +24,20 @@ from hpe.visualization.overlays import prediction_panel
 _KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord("r"): View.ROTATED}
 
 
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig:
     """What to show, with which checkpoint, and where."""
 
-    checkpoint: str | None = _option(None, "Run directory, or one checkpoint in it.")
-    input: str = _option("0", "Image, folder of images, video file, or number of a camera.")
-    output: str | None = _option(None, "Folder for pictures; for videos it replaces the window.")
-    view: View | None = _option(
+    checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    input: str = option("0", "Image, folder of images, video file, or number of a camera.")
+    output: str | None = option(None, "Folder for pictures; for videos it replaces the window.")
+    view: View | None = option(
         None, "View to start with (default mesh); for images, this view over the frame instead of the panel."
     )
-    box: str | None = _option(None, "Person's box x,y,width,height in pixels; default is the whole frame.")
-    rotate: int = _option(0, "Turn the frames clockwise by 0, 90, 180 or 270 degrees first.")
-    fullscreen: bool = _option(True, "Cover the whole screen; ESC leaves.")
-    max_frames: int | None = _option(None, "End a video after this many frames.")
+    box: str | None = option(None, "Person's box x,y,width,height in pixels; default is the whole frame.")
+    rotate: int = option(0, "Turn the frames clockwise by 0, 90, 180 or 270 degrees first.")
+    fullscreen: bool = option(True, "Cover the whole screen; ESC leaves.")
+    max_frames: int | None = option(None, "End a video after this many frames.")
 
     def __post_init__(self):
         if self.checkpoint is None:

@@ -22,7 +22,15 @@ from hpe.training.trainer import train
 
 # What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
 _RESUMABLE = {
-    *("num_epochs", "max_steps", "use_validation", "validation_epochs", "validation_step_size", "val_datasets", "log_every"),
+    *(
+        "num_epochs",
+        "max_steps",
+        "use_validation",
+        "validation_epochs",
+        "validation_step_size",
+        "val_datasets",
+        "log_every",
+    ),
     *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
     *("data_dir", "num_parallel_calls"),
 }
@@ -31,7 +39,9 @@ _RESUMABLE = {
 def define_flags() -> None:
     """Defines the flags of this program."""
     flags.DEFINE_enum("system", "hybrid_hmr", sorted(SYSTEMS), "What to train.")
-    flags.DEFINE_boolean("resume", False, "Go on with the run in --model_dir, or with the latest one in --logs.")
+    flags.DEFINE_boolean(
+        "resume", False, "Go on with the run in --model_dir, or with the latest one in --logs."
+    )
     program_flags.define(TrainingConfig)
     program_flags.define(PipelineConfig)
     for entry in SYSTEMS.values():
@@ -98,7 +108,9 @@ def main() -> None:
 
     result = train(config, run, resume=flags.FLAGS.resume, evaluate=evaluate)
     if result.interrupted:
-        print(f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}")
+        print(
+            f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}"
+        )
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
     print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
     if result.metrics is not None:

@@ -51,6 +51,10 @@ class Adversary(Protocol):
         """What the critic minimises; the generator's outputs are taken as constants."""
         ...
 
+    def measurements(self, outputs: Batch, real: Batch) -> dict[str, Tensor]:
+        """Scalars that are logged but not minimised."""
+        ...
+
 
 class System(Protocol):
     """One published method: networks, losses, and how to read the output.
@@ -83,7 +87,7 @@ class System(Protocol):
         Args:
             images: (B, S, S, 3) uint8 RGB.
             training: whether dropout is active and batch statistics are used.
-            seed: int32 scalar from which all randomness of this pass is drawn; needed when training.
+            seed: integer pair (2,) from which all randomness of this pass is drawn; needed when training.
         """
         ...
 

@@ -15,9 +15,10 @@ from keras import ops
 from hpe import skeletons
 from hpe.body.body_model import BodyModel
 from hpe.body.data import BodyModelData
+from hpe.configuration import option
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
-from hpe.losses.body_parameters import body_parameter_loss, joints3d_loss
+from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
 from hpe.losses.keypoints import keypoint_l1
 from hpe.losses.silhouette import mesh_reprojection
 from hpe.networks.backbones import build_encoder
@@ -30,35 +31,31 @@ from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 MEAN_CAMERA = (0.9, 0.0, 0.0)
 
 
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
 class HybridHmrConfig:
     """Networks and loss weights of the hybrid HMR; the names are those of the command line."""
 
-    encoder: str = _option("ResNet50", "Encoder: any keras.applications backbone by name, or small_resnet.")
-    encoder_weights: str = _option("imagenet", "Encoder weights: imagenet, none, or a weights file.")
-    encoder_bn_momentum: float = _option(0.99, "Momentum of the encoder's batch normalisation statistics.")
-    smpl_model_path: str = _option(
+    encoder: str = option("ResNet50", "Encoder: any keras.applications backbone by name, or small_resnet.")
+    encoder_weights: str = option("imagenet", "Encoder weights: imagenet, none, or a weights file.")
+    encoder_bn_momentum: float = option(0.99, "Momentum of the encoder's batch normalisation statistics.")
+    smpl_model_path: str = option(
         "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
     )
-    num_stage: int = _option(3, "Refinement stages of the iterative regressor.")
-    dropout: float = _option(0.5, "Dropout rate in the regressor.")
-    use_kpr_loss: bool = _option(True, "Use the keypoint reprojection loss.")
-    use_mesh_repro_loss: bool = _option(False, "Use the mesh reprojection (silhouette) loss.")
-    encoder_only: bool = _option(False, "Train without the critic.")
-    use_gradient_penalty: bool = _option(True, "Hold the critic 1-Lipschitz by a gradient penalty.")
-    critic_use_rotations: bool = _option(True, "Give the critic its rotation branch.")
-    kpr_loss_weight: float = _option(60.0, "Weight of the keypoint reprojection loss.")
-    mr_loss_weight: float = _option(
+    num_stage: int = option(3, "Refinement stages of the iterative regressor.")
+    dropout: float = option(0.5, "Dropout rate in the regressor.")
+    use_kpr_loss: bool = option(True, "Use the keypoint reprojection loss.")
+    use_mesh_repro_loss: bool = option(False, "Use the mesh reprojection (silhouette) loss.")
+    encoder_only: bool = option(False, "Train without the critic.")
+    use_gradient_penalty: bool = option(True, "Hold the critic 1-Lipschitz by a gradient penalty.")
+    critic_use_rotations: bool = option(True, "Give the critic its rotation branch.")
+    kpr_loss_weight: float = option(60.0, "Weight of the keypoint reprojection loss.")
+    mr_loss_weight: float = option(
         0.1, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
     )
-    critic_loss_weight: float = _option(0.01, "Weight of the critic's term in the generator's loss.")
-    gradient_penalty_weight: float = _option(10.0, "Weight of the gradient penalty in the critic's loss.")
-    body_loss_weight: float = _option(30.0, "Weight of rotation and shape errors where a sample has them.")
-    joints3d_loss_weight: float = _option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
+    critic_loss_weight: float = option(0.01, "Weight of the critic's term in the generator's loss.")
+    gradient_penalty_weight: float = option(10.0, "Weight of the gradient penalty in the critic's loss.")
+    body_loss_weight: float = option(30.0, "Weight of rotation and shape errors where a sample has them.")
+    joints3d_loss_weight: float = option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
 
     def __post_init__(self):
         if self.num_stage < 1:
@@ -166,7 +163,7 @@ class HybridHmr:
             parts["mr_loss"] = distance * (224.0 / self.image_size)
             total = total + config.mr_loss_weight * parts["mr_loss"]
         if config.body_loss_weight:
-            parts["body_loss"] = body_parameter_loss(
+            parts["body_loss"] = body_parameter_mse(
                 outputs["rotmats"],
                 outputs["shape"],
                 axis_angle_to_rotmat(ops.reshape(batch["pose"], (-1, 24, 3))),
@@ -175,7 +172,7 @@ class HybridHmr:
             )
             total = total + config.body_loss_weight * parts["body_loss"]
         if config.joints3d_loss_weight:
-            parts["joints3d_loss"] = joints3d_loss(
+            parts["joints3d_loss"] = joints3d_mse(
                 outputs["joints3d"], batch["joints3d"], batch["joints3d_weight"]
             )
             total = total + config.joints3d_loss_weight * parts["joints3d_loss"]

@@ -16,9 +16,11 @@ from hpe.body.body_model import BodyModel
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses import adversarial
 from hpe.networks.critic import Critic
+from hpe.networks.randomness import seeded_uniform
 from hpe.systems.base import Losses
 
 _LSP = skeletons.LSP14
+_EPSILON_STREAM = 7919
 _HIPS = (_LSP.index("right_hip"), _LSP.index("left_hip"))
 
 
@@ -47,11 +49,7 @@ class KinematicAdversary:
         self.penalty_weight = penalty_weight
         self.generator_weight = generator_weight
         self.critic = Critic(use_rotations=use_rotations)
-        self.critic(*self._example())
         self.networks = {"critic": self.critic}
-
-    def _example(self):
-        return ops.zeros((1, len(_LSP), 3)), ops.zeros((1, 10)), ops.zeros((1, 23, 3, 3))
 
     @property
     def trainable_variables(self):
@@ -64,11 +62,13 @@ class KinematicAdversary:
 
     def _bodies(self, rotmats, shape):
         """Returns the critic's inputs: joints (N, 14, 3) in metres, shape (N, 10), rotations (N, 23, 3, 3)."""
+        body_rotations = rotmats[:, 1:]
         no_rotation = ops.broadcast_to(ops.eye(3), ops.shape(rotmats[:, :1]))
-        upright = ops.concatenate([no_rotation, rotmats[:, 1:]], axis=1)
+        upright = ops.concatenate([no_rotation, body_rotations], axis=1)
         joints = self.body(upright, shape, vertices=False)["keypoints"][:, : len(_LSP)]
         hips = 0.5 * (joints[:, _HIPS[0]] + joints[:, _HIPS[1]])
-        return joints - hips[:, None], shape, rotmats[:, 1:]
+        inputs = (joints - hips[:, None], shape, body_rotations)
+        return inputs[: len(self.critic.branches)]
 
     def fake_bodies(self, outputs: Mapping):
         """Returns the critic's inputs for the bodies of every stage, stage by stage."""
@@ -94,7 +94,28 @@ class KinematicAdversary:
         parts = {"critic_network_loss": network_loss}
         total = network_loss
         if self.penalty_weight:
-            penalty = adversarial.critic_penalty(self.critic, reals, fakes, seed=seed)
+            # One draw per sample, shared by the branches; the offset keeps it apart from the dropout's.
+            epsilon = seeded_uniform(
+                (ops.shape(reals[0])[0], 1), seed + ops.array([_EPSILON_STREAM, 0], seed.dtype)
+            )
+            penalty = sum(
+                adversarial.gradient_penalty(branch, real_input, fake_input, epsilon)
+                for branch, real_input, fake_input in zip(self.critic.branches, reals, fakes, strict=True)
+            )
             parts["penalty"] = penalty
             total = total + self.penalty_weight * penalty
         return Losses(total, parts)
+
+    def measurements(self, outputs: Mapping, real: Mapping) -> dict:
+        """Mean over bodies of the summed bone lengths in metres, of the last stage and of the mocap frames."""
+        last_only = {"stages": outputs["stages"][-1:]}
+        return {
+            "bones/avg_total_bone_length_pred": _total_bone_length(self.fake_bodies(last_only)[0]),
+            "bones/avg_total_bone_length_gt": _total_bone_length(self.real_bodies(real)[0]),
+        }
+
+
+def _total_bone_length(joints):
+    children, parents = (list(ends) for ends in zip(*_LSP.bones, strict=True))
+    bones = ops.take(joints, children, axis=1) - ops.take(joints, parents, axis=1)
+    return ops.mean(ops.sum(ops.sqrt(ops.sum(ops.square(bones), axis=-1)), axis=-1))

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 
-
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
+from hpe.configuration import option
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """Settings of a run that are not those of the networks or of the augmentation; names are flag names."""
 
-    data_dir: str = _option("data", "Folder of the records that create_datasets wrote.")
-    datasets: tuple[str, ...] = _option(("lsp_train", "lsp_ext"), "Training datasets by name, or shard files.")
-    val_datasets: tuple[str, ...] = _option(("lsp_val",), "Validation datasets by name, or shard files.")
-    mocap_datasets: tuple[str, ...] = _option(
+    data_dir: str = option("data", "Folder of the records that create_datasets wrote.")
+    datasets: tuple[str, ...] = option(("lsp_train", "lsp_ext"), "Training datasets by name, or shard files.")
+    val_datasets: tuple[str, ...] = option(("lsp_val",), "Validation datasets by name, or shard files.")
+    mocap_datasets: tuple[str, ...] = option(
         ("CMU", "jointLim"), "Mocap sets of the critic: neutrSMPL_<NAME>_*.tfrecord in data_dir."
     )
-    logs: str = _option("runs", "Folder in which runs are created.")
-    model_dir: str | None = _option(None, "Run directory; by default a new one in --logs.")
-    num_epochs: int = _option(120, "Passes over the training data.")
-    max_steps: int | None = _option(None, "End after this many steps even if epochs are left.")
-    batch_size: int = _option(8, "Images per step.")
-    generator_lr: float = _option(1e-4, "Learning rate of encoder and regressor (Adam).")
-    critic_lr: float = _option(5e-4, "Learning rate of the critic (Adam).")
-    seed: int = _option(0, "All randomness is a function of this and the step.")
-    use_validation: bool = _option(True, "Validate during and after training.")
-    validation_epochs: int = _option(1, "Validate every this many epochs.")
-    validation_step_size: int = _option(0, "Validate also every this many steps; 0 leaves it at whole epochs.")
-    do_bone_evaluation: bool = _option(True, "Log the total bone length of predicted and mocap bodies.")
-    log_every: int = _option(10, "Write scalars every this many steps.")
-    log_img_step: int = _option(1000, "Write image panels every this many steps.")
-    checkpoint_steps: int = _option(500, "Save every this many steps, beside the end of every epoch.")
-    keep_checkpoints: int = _option(3, "How many of the latest checkpoints to keep.")
-    max_bad_steps: int = _option(10, "Stop after this many steps in a row with a loss that is not finite.")
-    eager: bool = _option(False, "Run step by step instead of compiled, for debugging.")
-    deterministic: bool = _option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
+    logs: str = option("runs", "Folder in which runs are created.")
+    model_dir: str | None = option(None, "Run directory; by default a new one in --logs.")
+    num_epochs: int = option(120, "Passes over the training data.")
+    max_steps: int | None = option(None, "End after this many steps even if epochs are left.")
+    batch_size: int = option(8, "Images per step.")
+    generator_lr: float = option(1e-4, "Learning rate of encoder and regressor (Adam).")
+    critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
+    seed: int = option(0, "All randomness is a function of this and the step.")
+    use_validation: bool = option(True, "Validate during and after training.")
+    validation_epochs: int = option(1, "Validate every this many epochs.")
+    validation_step_size: int = option(0, "Validate also every this many steps; 0 leaves it at whole epochs.")
+    do_bone_evaluation: bool = option(True, "Log the total bone length of predicted and mocap bodies.")
+    log_every: int = option(10, "Write scalars every this many steps.")
+    log_img_step: int = option(1000, "Write image panels every this many steps.")
+    checkpoint_steps: int = option(500, "Save every this many steps, beside the end of every epoch.")
+    keep_checkpoints: int = option(3, "How many of the latest checkpoints to keep.")
+    max_bad_steps: int = option(10, "Stop after this many steps in a row with a loss that is not finite.")
+    eager: bool = option(False, "Run step by step instead of compiled, for debugging.")
+    deterministic: bool = option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
 
     def __post_init__(self):
         for name in ("num_epochs", "batch_size", "log_every", "log_img_step", "checkpoint_steps"):

@@ -1,9 +1,9 @@
 """A run directory: its settings in `params.json`, its checkpoints, its TensorBoard log and its pictures.
 
-    runs/<name>/params.json      every setting, enough to build the same system again
-    runs/<name>/checkpoints/     ckpt-<step>
-    runs/<name>/tensorboard/     scalars and panels
-    runs/<name>/validation.json  the final metrics
+runs/<name>/params.json      every setting, enough to build the same system again
+runs/<name>/checkpoints/     ckpt-<step>
+runs/<name>/tensorboard/     scalars and panels
+runs/<name>/validation.json  the final metrics
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class RunDirectory:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
             temporary.replace(self.params)
         except OSError as error:
-            raise UserError(f"{self.params}: cannot be written ({error.strerror}); set --model_dir.") from error
+            raise UserError(
+                f"{self.params}: cannot be written ({error.strerror}); set --model_dir."
+            ) from error
 
     def read_params(self) -> RunConfig:
         """Reads `params.json`; raises UserError if it is missing or of another version."""

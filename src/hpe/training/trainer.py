@@ -162,7 +162,11 @@ def _log_scalars(scalars: dict, step: int, log: TrainingLog, progress: tqdm, *, 
     values = {name: float(value) for name, value in scalars.items()}
     log.scalars(values, step)
     shown = {"epoch": epoch, "loss": f"{values['generator/total']:.3f}"}
-    for name, label in (("generator/kpr_loss", "kpr"), ("generator/mr_loss", "mr"), ("critic/total", "critic")):
+    for name, label in (
+        ("generator/kpr_loss", "kpr"),
+        ("generator/mr_loss", "mr"),
+        ("critic/total", "critic"),
+    ):
         if name in values:
             shown[label] = f"{values[name]:.3f}"
     progress.set_postfix(shown)

@@ -1,0 +1,110 @@
+"""`python -m validate_checkpoint`: measures a checkpoint over whole datasets, without augmentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from absl import flags
+
+from hpe.configuration import option
+from hpe.evaluation.evaluator import Evaluation, evaluate_dataset
+from hpe.evaluation.report import format_table, write_json
+from hpe.inference.predictor import Predictor, load_predictor
+from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.images import named_crops
+from hpe.programs import flags as program_flags
+from hpe.records.reading import DatasetShards, find_shards
+from hpe.visualization.grids import grid, write_image
+from hpe.visualization.overlays import prediction_panel
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationConfig:
+    """Which checkpoint, on what, and where the report goes."""
+
+    checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    data_dir: str | None = option(None, "Folder of the records; by default that of the run.")
+    val_datasets: tuple[str, ...] | None = option(
+        None, "Datasets by name, or shard files; by default those of the run."
+    )
+    batch_size: int = option(16, "Images per step; changes speed, not results.")
+    output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
+    num_panels: int = option(8, "How many of the best and of the worst predictions are drawn.")
+    verify: bool = option(False, "Compare every byte of the records with its checksum first.")
+
+    def __post_init__(self):
+        if self.checkpoint is None:
+            raise ValueError("--checkpoint is needed: the run directory that training created.")
+        if self.batch_size < 1:
+            raise ValueError(f"--batch_size must be at least 1. Received: batch_size={self.batch_size}")
+        if self.num_panels < 0:
+            raise ValueError(f"--num_panels must not be negative. Received: num_panels={self.num_panels}")
+
+
+def main() -> None:
+    """Restores, measures, and writes a table, a JSON file and pictures of the best and worst."""
+    config = program_flags.read(ValidationConfig)
+    predictor, run, step = load_predictor(config.checkpoint)
+    shards = find_shards(
+        config.data_dir or run.training.data_dir,
+        config.val_datasets or run.training.val_datasets,
+        verify=config.verify,
+    )
+    output = pathlib.Path(config.output or _run_directory(config.checkpoint) / "validation")
+    print(f"{config.checkpoint}: {run.system} at step {step}")
+    evaluation = evaluate_dataset(predictor, shards, run.pipeline, batch_size=config.batch_size)
+    print(format_table(evaluation.metrics))
+    report = {
+        "checkpoint": str(config.checkpoint),
+        "step": step,
+        "datasets": [dataset.name for dataset in shards],
+        "metrics": evaluation.metrics,
+        "samples": [dataclasses.asdict(sample) for sample in evaluation.samples],
+    }
+    write_json(output / "metrics.json", report)
+    written = _write_panels(evaluation, predictor, shards, run.pipeline, config.num_panels, output)
+    print(f"wrote {', '.join(['metrics.json', *written])} to {output}")
+
+
+def _run_directory(checkpoint: str) -> pathlib.Path:
+    path = pathlib.Path(checkpoint)
+    return path if path.is_dir() else path.parent.parent
+
+
+def _write_panels(
+    evaluation: Evaluation,
+    predictor: Predictor,
+    shards: list[DatasetShards],
+    pipeline: PipelineConfig,
+    count: int,
+    output: pathlib.Path,
+) -> list[str]:
+    """Draws the samples with the least and the greatest keypoint loss, worst last."""
+    ranked = [sample for sample in evaluation.samples if sample.keypoint_loss is not None]
+    ranked.sort(key=lambda sample: sample.keypoint_loss)
+    groups = {"best": ranked[:count], "worst": ranked[len(ranked) - min(count, len(ranked)) :]}
+    groups = {name: samples for name, samples in groups.items() if samples}
+    wanted = {sample.index for samples in groups.values() for sample in samples}
+    crops = named_crops(shards, pipeline, wanted)
+    written = []
+    for name, samples in groups.items():
+        rows, captions = [], []
+        for sample in samples:
+            crop = crops[sample.index]
+            rows.append(prediction_panel(crop, predictor.predict_one(crop), 0))
+            captions.append(f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}")
+        write_image(output / f"{name}.png", grid(rows, columns=2, captions=captions))
+        written.append(f"{name}.png")
+    return written
+
+
+def define_flags() -> None:
+    """Defines the flags of this program."""
+    program_flags.define(ValidationConfig)
+    flags.DEFINE_alias("checkpoint_dir", "checkpoint")
+
+
+if __name__ == "__main__":
+    define_flags()
+    program_flags.run(main)
