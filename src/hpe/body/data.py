@@ -1,0 +1,258 @@
+"""The arrays of a body model in the SMPL layout, and reading and writing them as files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+import zipfile
+
+import numpy as np
+
+from hpe.body.unpickling import load_pickle
+from hpe.errors import UserError
+from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
+
+NUM_JOINTS = 24
+NUM_SHAPES = 10
+DEFAULT_BODY = pathlib.Path(__file__).parent / "assets" / "default_body.npz"
+
+# Vertices of the 6890-vertex SMPL topology that lie on face keypoints (smplx, vertex_ids).
+_SMPL_NUM_VERTICES = 6890
+_SMPL_FACE_VERTICES = {"nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583}
+
+# Joints of other skeletons that go by another name in SMPL.
+_SMPL_JOINT_OF = {"spine": "spine2", "thorax": "neck"}
+
+_REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyModelData:
+    """A skinned body: V vertices, 24 joints in SMPL's order, S <= 10 shape components; lengths in metres.
+
+    Attributes:
+        name: short name, written beside fitted parameters.
+        v_template: (V, 3) float32 mean body in the rest pose (x to its left, y up, z forward).
+        shape_dirs: (V, 3, S) float32 displacement per unit of each shape coefficient.
+        pose_dirs: (V, 3, 207) float32 displacement per entry of R - I of the joints but the root, or None.
+        joint_regressor: (24, V) float32; rest joints = joint_regressor @ shaped vertices.
+        weights: (V, 24) float32 skinning weights; rows sum to 1.
+        parents: (24,) int32 parent of each joint, -1 for the root; parents come before their children.
+        faces: (F, 3) int32, counter-clockwise seen from outside.
+        keypoint_regressors: name of a skeleton -> (K, V) float32; keypoints = regressor @ posed vertices.
+        vertex_colors: (V, 3) uint8 RGB of the painted clothes, or None.
+        mean_pose: (72,) float32 axis-angle of a relaxed person, root turned upright in the camera frame.
+        mean_shape: (S,) float32.
+        vertex_regions: (V,) uint8 index into `regions.Region`, or None.
+        source: what `load_body_model` was given.
+    """
+
+    name: str
+    v_template: np.ndarray
+    shape_dirs: np.ndarray
+    pose_dirs: np.ndarray | None
+    joint_regressor: np.ndarray
+    weights: np.ndarray
+    parents: np.ndarray
+    faces: np.ndarray
+    keypoint_regressors: dict[str, np.ndarray]
+    vertex_colors: np.ndarray | None
+    mean_pose: np.ndarray
+    mean_shape: np.ndarray
+    vertex_regions: np.ndarray | None = None
+    source: str = ""
+
+
+def load_body_model(path="default") -> BodyModelData:
+    """Reads a body model: the free default body, a SMPL pickle, or an npz in the same layout.
+
+    Args:
+        path: "default", or a file ending in .pkl or .npz.
+
+    Raises:
+        UserError: the file is missing, damaged, unsafe, or not a body in the SMPL layout.
+    """
+    source = os.fspath(path)
+    file = DEFAULT_BODY if source == "default" else pathlib.Path(source)
+    if not file.is_file():
+        raise UserError(f"{file}: no such body model file; give a .pkl or .npz, or 'default'.")
+    if file.suffix == ".npz":
+        tables = _read_npz(file)
+    else:
+        tables = load_pickle(file)
+        if not isinstance(tables, dict):
+            raise UserError(f"{file}: not a SMPL model; expected a dict, found {type(tables).__name__}.")
+    return _from_tables(tables, file, source)
+
+
+def save_body_model(path, data: BodyModelData) -> None:
+    """Writes a body model as npz in the SMPL layout, under a temporary name first.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    tables = to_tables(data)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+            try:
+                np.savez_compressed(file, **tables)
+                file.flush()
+                os.fsync(file.fileno())
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from None
+
+
+def to_tables(data: BodyModelData) -> dict[str, np.ndarray]:
+    """Returns the arrays under the names of the SMPL layout, with this project's extras beside them."""
+    tables = {
+        "name": np.array(data.name),
+        "v_template": data.v_template,
+        "shapedirs": data.shape_dirs,
+        "J_regressor": data.joint_regressor,
+        "weights": data.weights,
+        "kintree_table": np.stack([data.parents, np.arange(NUM_JOINTS, dtype=np.int32)]),
+        "f": data.faces,
+        "mean_pose": data.mean_pose,
+        "mean_shape": data.mean_shape,
+    }
+    tables |= {f"keypoints_{name}": regressor for name, regressor in data.keypoint_regressors.items()}
+    optional = {
+        "posedirs": data.pose_dirs,
+        "vertex_colors": data.vertex_colors,
+        "vertex_regions": data.vertex_regions,
+    }
+    return tables | {key: value for key, value in optional.items() if value is not None}
+
+
+def _read_npz(file):
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"{file}: not a readable npz of plain arrays ({detail}).") from None
+
+
+def _from_tables(tables, file, source):
+    missing = [key for key in _REQUIRED if key not in tables]
+    if missing:
+        raise UserError(f"{file}: not a body in the SMPL layout; it lacks {', '.join(missing)}.")
+    template = _floats(tables, "v_template", (None, 3), file)
+    num_vertices = len(template)
+    shape_dirs = _floats(tables, "shapedirs", (num_vertices, 3, None), file)[:, :, :NUM_SHAPES]
+    pose_dirs = None
+    if "posedirs" in tables and np.size(tables["posedirs"]):
+        pose_dirs = _floats(tables, "posedirs", (num_vertices, 3, 9 * (NUM_JOINTS - 1)), file)
+    joint_regressor = _floats(tables, "J_regressor", (NUM_JOINTS, num_vertices), file)
+    mean_pose = _default_mean_pose()
+    if "mean_pose" in tables:
+        mean_pose = _floats(tables, "mean_pose", (3 * NUM_JOINTS,), file)
+    mean_shape = np.zeros(shape_dirs.shape[2], np.float32)
+    if "mean_shape" in tables:
+        mean_shape = _floats(tables, "mean_shape", mean_shape.shape, file)
+    return BodyModelData(
+        name=str(tables.get("name", file.stem)),
+        v_template=template,
+        shape_dirs=shape_dirs,
+        pose_dirs=pose_dirs,
+        joint_regressor=joint_regressor,
+        weights=_floats(tables, "weights", (num_vertices, NUM_JOINTS), file),
+        parents=_parents(tables["kintree_table"], file),
+        faces=_faces(tables["f"], num_vertices, file),
+        keypoint_regressors=_keypoint_regressors(tables, template, joint_regressor, file),
+        vertex_colors=_bytes(tables, "vertex_colors", (num_vertices, 3), file),
+        mean_pose=mean_pose,
+        mean_shape=mean_shape,
+        vertex_regions=_bytes(tables, "vertex_regions", (num_vertices,), file),
+        source=source,
+    )
+
+
+def _default_mean_pose():
+    """Returns the rest pose turned upright in the camera frame, where y points down."""
+    pose = np.zeros(3 * NUM_JOINTS, np.float32)
+    pose[0] = np.pi
+    return pose
+
+
+def _floats(tables, key, shape, file):
+    array = _shaped(tables, key, shape, file)
+    try:
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise UserError(f"{file}: {key} does not hold numbers but {array.dtype}.") from None
+    if not np.isfinite(array).all():
+        raise UserError(f"{file}: {key} holds numbers that are not finite.")
+    return array
+
+
+def _bytes(tables, key, shape, file):
+    return np.ascontiguousarray(_shaped(tables, key, shape, file), np.uint8) if key in tables else None
+
+
+def _shaped(tables, key, shape, file):
+    array = np.asarray(tables[key])
+    fits = array.ndim == len(shape) and all(
+        want in (None, n) for want, n in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise UserError(f"{file}: {key} must be shaped ({wanted}), but it is shaped {array.shape}.")
+    return array
+
+
+def _parents(kintree_table, file):
+    table = np.asarray(kintree_table)
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] != NUM_JOINTS or table.dtype.kind not in "iu":
+        raise UserError(f"{file}: kintree_table must be integers (2, {NUM_JOINTS}), but is {table.shape}.")
+    # The root's parent is -1, in many files wrapped round to 4294967295.
+    parents = table[0].astype(np.int64)
+    parents = np.where((parents < 0) | (parents >= NUM_JOINTS), -1, parents).astype(np.int32)
+    if parents[0] != -1 or (parents[1:] < 0).any() or (parents >= np.arange(NUM_JOINTS)).any():
+        raise UserError(f"{file}: kintree_table is not a tree with parents before children: {parents}.")
+    return parents
+
+
+def _faces(faces, num_vertices, file):
+    faces = np.asarray(faces)
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
+        raise UserError(f"{file}: f must be integers (any, 3), but it is {faces.dtype} {faces.shape}.")
+    if faces.size and (faces.min() < 0 or faces.max() >= num_vertices):
+        raise UserError(f"{file}: f names vertex {faces.max()}, but there are {num_vertices} vertices.")
+    return np.ascontiguousarray(faces, np.int32)
+
+
+def _keypoint_regressors(tables, template, joint_regressor, file):
+    num_vertices = len(template)
+    regressors = {}
+    for key in tables:
+        if key.startswith("keypoints_"):
+            regressors[key.removeprefix("keypoints_")] = _floats(tables, key, (None, num_vertices), file)
+    if "cocoplus_regressor" in tables:
+        shape = (len(COCOPLUS19), num_vertices)
+        regressors["cocoplus19"] = _floats(tables, "cocoplus_regressor", shape, file)
+    joints = dict(zip(SMPL24.joints, joint_regressor, strict=True))
+    if COCOPLUS19.name not in regressors:
+        if num_vertices != _SMPL_NUM_VERTICES:
+            raise UserError(
+                f"{file}: it lacks cocoplus_regressor ({len(COCOPLUS19)}, {num_vertices}), and only for the "
+                f"{_SMPL_NUM_VERTICES} vertices of SMPL can the face keypoints be found without it."
+            )
+        points = np.eye(num_vertices, dtype=np.float32)
+        face = {name: points[vertex] for name, vertex in _SMPL_FACE_VERTICES.items()}
+        face["head_top"] = points[template[:, 1].argmax()]
+        regressors[COCOPLUS19.name] = np.stack([(joints | face)[name] for name in COCOPLUS19.joints])
+    if H36M17.name not in regressors:
+        coco = dict(zip(COCOPLUS19.joints, regressors[COCOPLUS19.name], strict=True))
+        face = {name: coco[name] for name in ("nose", "head_top")}
+        rows = [(joints | face)[_SMPL_JOINT_OF.get(name, name)] for name in H36M17.joints]
+        regressors[H36M17.name] = np.stack(rows)
+    return regressors
