@@ -31,6 +31,8 @@ class Sample:
         camera: (3,) float32 weak-perspective (s, tx, ty) of the whole image, which maps camera-frame
             metres to image coordinates in [-1, 1] by p = s (X_xy + t), x = 2 px / max(height, width) - 1,
             or None.
+        notes: remarks on what the sample lacks though its dataset should have it, in a few words that group
+            well, such as `mask of another size: left out`. They are counted and listed, not stored.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Sample:
     shape: np.ndarray | None = None
     body_model: str | None = None
     camera: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""Finding the shards of a dataset, ours or an original's, and refusing damaged ones before training."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.records import framing
+from hpe.records.manifest import RECREATE, SUFFIX, Manifest
+from hpe.records.writing import RECORD_SUFFIX, shard_pattern
+
+# HMR writes `.tfrecord`, the original hybrid HMR and we write `.tfrecords`.
+_SUFFIXES = (RECORD_SUFFIX, ".tfrecord")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetShards:
+    """The record files of one dataset.
+
+    Attributes:
+        name: name of the dataset.
+        files: paths of its files, in order.
+        count: number of records in all of them.
+        manifest: its manifest; None for files of the original codes, which have none.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    count: int
+    manifest: Manifest | None = None
+
+
+def find_shards(
+    data_dir: str | os.PathLike, names: Iterable[str], *, verify: bool = False
+) -> list[DatasetShards]:
+    """Finds image datasets by name and checks that their files are whole.
+
+    A name is looked for as `<data_dir>/<name>.manifest.json` with its shards, as the single file
+    `<data_dir>/<name>.tfrecords` of the original code, as a folder `<data_dir>/<name>/` of record files, and
+    as a path to a record file, manifest or folder.
+
+    Args:
+        data_dir: folder of the datasets.
+        names: names or paths.
+        verify: also compares every byte with its checksum; otherwise sizes are compared with the manifest,
+            and without a manifest the headers of all records are walked.
+
+    Returns:
+        One DatasetShards per name.
+
+    Raises:
+        UserError: naming the dataset that is absent, or the file that is damaged: what was expected, what was
+            found, what to do.
+    """
+    found = [_find(pathlib.Path(data_dir), name, verify) for name in names]
+    for dataset in found:
+        require_keys(dataset.files[0], ("image/encoded", "image/x"), "people")
+    return found
+
+
+def check_files(files: Sequence[pathlib.Path], *, verify: bool = False) -> int:
+    """Returns the number of records in files that have no manifest.
+
+    Raises:
+        UserError: naming the first file that is empty, truncated or damaged.
+    """
+    total = 0
+    for path in files:
+        scan = framing.scan(path)
+        if scan.damage:
+            raise UserError(f"{path}: the file {scan.damage}, after {scan.records} whole records. {RECREATE}")
+        if scan.records == 0:
+            raise UserError(f"{path}: holds no records. {RECREATE}")
+        if verify:
+            _read_through(path, scan.records)
+        total += scan.records
+    return total
+
+
+def require_keys(path: str | os.PathLike, keys: Sequence[str], what: str) -> None:
+    """Raises UserError if the first record of a whole file lacks a key that records of `what` have."""
+    try:
+        feature = tf.train.Example.FromString(framing.first_record(path)).features.feature
+    except Exception as error:  # protobuf's DecodeError has no public home
+        raise UserError(f"{path}: its records are not tf.train.Examples ({error}).") from error
+    missing = [key for key in keys if key not in feature]
+    if missing:
+        raise UserError(f"{path}: holds no records of {what}: they have no {', '.join(missing)}.")
+
+
+def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
+    path = pathlib.Path(name)
+    if path.name.endswith(SUFFIX):
+        return _from_manifest(path, verify)
+    if path.suffix in _SUFFIXES:
+        if not path.is_file():
+            raise UserError(f"{path}: no such record file.")
+        return _from_files(path.stem, [path], verify)
+    if not data_dir.is_dir() and not path.is_dir():
+        raise UserError(f"--data_dir: no such folder: {data_dir}")
+    manifest_path = data_dir / f"{name}{SUFFIX}"
+    if manifest_path.is_file():
+        return _from_manifest(manifest_path, verify)
+    single = data_dir / f"{name}{RECORD_SUFFIX}"
+    if single.is_file():
+        return _from_files(name, [single], verify)
+    orphans = sorted(data_dir.glob(shard_pattern(glob.escape(name))))
+    if orphans:
+        raise UserError(
+            f"{manifest_path}: is missing, though {len(orphans)} shards of {name} are there: their creation "
+            f"was interrupted. Run create_datasets for this dataset again."
+        )
+    for folder in (data_dir / name, path):
+        files = sorted(file for suffix in _SUFFIXES for file in folder.glob(f"*{suffix}"))
+        if files:
+            return _from_files(name, files, verify)
+    known = ", ".join(available(data_dir)) or "none"
+    raise UserError(f"{data_dir}: there is no dataset {name}; found: {known}. Make it with create_datasets.")
+
+
+def available(data_dir: str | os.PathLike) -> list[str]:
+    """Returns the names of the image datasets in a folder."""
+    names = {path.name.removesuffix(SUFFIX) for path in pathlib.Path(data_dir).glob(f"*{SUFFIX}")}
+    shards = set(pathlib.Path(data_dir).glob(shard_pattern("*")))
+    singles = set(pathlib.Path(data_dir).glob(f"*{RECORD_SUFFIX}")) - shards
+    return sorted(names | {path.stem for path in singles})
+
+
+def _from_manifest(path: pathlib.Path, verify: bool) -> DatasetShards:
+    manifest = Manifest.load(path)
+    if not manifest.shards:
+        raise UserError(f"{path}: names no shards. {RECREATE}")
+    manifest.check(path.parent, verify=verify)
+    if verify:
+        # A digest says that a shard is what was written, not that the manifest counts it right.
+        for shard in manifest.shards:
+            counted = check_files([path.parent / shard.file])
+            if counted != shard.records:
+                raise UserError(
+                    f"{path}: disagrees with {shard.file}: it expects {shard.records} records, there are "
+                    f"{counted}. {RECREATE}"
+                )
+    files = tuple(str(path.parent / shard.file) for shard in manifest.shards)
+    return DatasetShards(manifest.name, files, manifest.count, manifest)
+
+
+def _from_files(name: str, files: list[pathlib.Path], verify: bool) -> DatasetShards:
+    return DatasetShards(name, tuple(map(str, files)), check_files(files, verify=verify))
+
+
+def _read_through(path: pathlib.Path, records: int) -> None:
+    """Reads all data of a file so that TensorFlow compares its checksums."""
+    read = 0
+    try:
+        for _ in tf.data.TFRecordDataset(str(path)):
+            read += 1
+    except tf.errors.DataLossError as error:
+        raise UserError(
+            f"{path}: record {read} of {records} is damaged: its checksum is wrong. {RECREATE}"
+        ) from error

@@ -1,0 +1,158 @@
+"""Writing serialized records into shards, so that a dataset is there completely or not at all.
+
+Shards and manifest are written into a hidden folder beside their place and flushed to disk; only then the
+old dataset of that name goes and the new one is renamed into its place, its manifest last. Nothing that can
+run out of space happens after the old dataset was touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.records import framing
+from hpe.records.manifest import SUFFIX, Manifest, Shard, sha256
+
+
+class ShardWriter:
+    """Writes records into shards of one dataset; use as a context manager and end with `commit`.
+
+    Args:
+        directory: folder of the dataset, made if it is absent.
+        name: name of the dataset; its manifest will be `<name>.manifest.json`.
+        shard_size: records per shard.
+        shard_name: function of (index, number of shards) that names a shard.
+        owned: glob pattern of the shards of an older dataset of this name, which `commit` replaces.
+
+    Raises:
+        UserError: if the folder cannot be made, or, from any method, if the disk is full or not writable; the
+            older dataset is untouched then, and no part of the new one is left.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        name: str,
+        *,
+        shard_size: int,
+        shard_name: Callable[[int, int], str],
+        owned: str,
+    ):
+        if shard_size < 1:
+            raise UserError(f"--shard_size must be at least 1. Received: shard_size={shard_size}")
+        self._directory = pathlib.Path(directory)
+        self._name = name
+        self._shard_size = shard_size
+        self._shard_name = shard_name
+        self._owned = owned
+        self._partial = self._directory / f".{name}.partial"
+        self._state = "What was there before is unchanged."
+        self._writer: tf.io.TFRecordWriter | None = None
+        self._records: list[int] = []
+        self._bytes: list[int] = []
+
+    def __enter__(self) -> ShardWriter:
+        with self._explain_failures():
+            self._directory.mkdir(parents=True, exist_ok=True)
+            # What a killed run left behind is worth nothing.
+            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.mkdir()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._writer is not None:
+            # The error that brought us here counts, not that the half shard cannot be finished either.
+            with contextlib.suppress(tf.errors.OpError):
+                self._writer.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(self, serialized: bytes) -> None:
+        """Appends one record."""
+        with self._explain_failures():
+            if self._writer is None:
+                self._writer = tf.io.TFRecordWriter(str(self._path(len(self._records))))
+                self._records.append(0)
+                self._bytes.append(0)
+            self._writer.write(serialized)
+            self._records[-1] += 1
+            self._bytes[-1] += framing.OVERHEAD_BYTES + len(serialized)
+            if self._records[-1] == self._shard_size:
+                self._finish_shard()
+
+    def commit(self, make_manifest: Callable[[tuple[Shard, ...]], Manifest]) -> Manifest:
+        """Puts the new dataset into the place of the older one and returns its manifest.
+
+        Args:
+            make_manifest: function of the finished shards.
+        """
+        with self._explain_failures():
+            self._finish_shard()
+            total = len(self._records)
+            manifest = make_manifest(tuple(self._describe(index, total) for index in range(total)))
+            written = self._partial / "manifest"
+            written.write_text(manifest.to_json(), encoding="utf-8")
+            _flush(written)
+            final = self._directory / f"{self._name}{SUFFIX}"
+            self._state = "It was being put into its place and is not complete."
+            final.unlink(missing_ok=True)
+            for old in self._directory.glob(self._owned):
+                old.unlink()
+            for index, shard in enumerate(manifest.shards):
+                os.replace(self._path(index), self._directory / shard.file)
+            os.replace(written, final)
+            _flush(self._directory)
+        return manifest
+
+    def _path(self, index: int) -> pathlib.Path:
+        return self._partial / f"{index:05d}"
+
+    def _finish_shard(self) -> None:
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.close()
+        path = self._path(len(self._records) - 1)
+        _flush(path)
+        size = path.stat().st_size
+        if size != self._bytes[-1]:
+            raise OSError(f"only {size} of {self._bytes[-1]} bytes arrived on the disk")
+
+    def _describe(self, index: int, total: int) -> Shard:
+        path = self._path(index)
+        return Shard(self._shard_name(index, total), self._records[index], self._bytes[index], sha256(path))
+
+    @contextlib.contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+            reason = reason.strip().splitlines()[0]
+            raise UserError(
+                f"{self._directory}: cannot write {self._name}: {reason}{self._free_space()}. "
+                f"{self._state} Make room or choose another --data_dir, and run again."
+            ) from error
+
+    def _free_space(self) -> str:
+        try:
+            free = shutil.disk_usage(self._directory).free
+        except OSError:
+            return ""
+        return f" ({free / 2**20:,.0f} MiB free there)"
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Makes the system write a file, or the entries of a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders; its renames are journaled.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
