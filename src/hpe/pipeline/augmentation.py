@@ -1,0 +1,209 @@
+"""Where a crop lies in its image, and what that does to every label: one map for pixels, joints and camera.
+
+A crop is a square window of whole source pixels, resampled to the crop size, and perhaps mirrored. Whole
+pixels lose nothing - jitter, centre and box are no finer - and make the map exact: with zoom
+z = size / extent, pixel p of the image (centres at integers) lands on
+
+    u = z (p - corner) + (z - 1) / 2,        mirrored: size - 1 - u.
+
+Image, mask, joints and camera all go through this map and no other. All functions are TensorFlow graph code;
+`...` stands for leading batch axes, which may be absent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.pipeline.config import PipelineConfig
+
+# HMR and LSP scale people to about 150 pixels and crop 224 pixels around them.
+REFERENCE_SIZE = 224
+
+# Part of the crop that the side of a person box takes, where a sample has one.
+BOX_FRACTION = 0.8
+
+# Reductions that JPEG decoding does for free; beyond two-fold minification, plain bilinear sampling aliases.
+REDUCTIONS = (1, 2, 4, 8)
+
+# Mirroring a rotation across the plane x = 0 keeps the x component of its axis-angle vector.
+_MIRRORED_AXIS_ANGLE = (1.0, -1.0, -1.0)
+
+
+class Jitter(NamedTuple):
+    """The random part of a crop.
+
+    Attributes:
+        shift: (..., 2) float32, how far the crop's centre moves, in pixels of a 224 crop before zoom.
+        zoom: (...) float32, how much larger the person becomes.
+        mirror: (...) bool, whether the crop is mirrored.
+    """
+
+    shift: tf.Tensor
+    zoom: tf.Tensor
+    mirror: tf.Tensor
+
+
+class Placement(NamedTuple):
+    """Where a crop lies in its image.
+
+    Attributes:
+        corner: (..., 2) int32, x and y of the first source pixel; may lie outside the image.
+        extent: (...) int32, side of the window in source pixels.
+        reduction: (...) int32, one of REDUCTIONS; divides corner and extent.
+        mirror: (...) bool, whether the crop is mirrored after resampling.
+    """
+
+    corner: tf.Tensor
+    extent: tf.Tensor
+    reduction: tf.Tensor
+    mirror: tf.Tensor
+
+
+def no_jitter() -> Jitter:
+    """Returns the jitter of evaluation: none."""
+    return Jitter(tf.zeros(2), tf.ones(()), tf.constant(False))
+
+
+def draw_jitter(config: PipelineConfig, key: tf.Tensor) -> Jitter:
+    """Draws the jitter of one training sample, a pure function of `key`.
+
+    Args:
+        config: bounds; shifts are whole numbers in [-trans_max, trans_max), zooms are uniform.
+        key: (2,) int64.
+
+    Returns:
+        A Jitter without batch axes.
+    """
+    uniform = tf.random.stateless_uniform((4,), seed=key, alg="philox")
+    shift = tf.floor(uniform[:2] * (2 * config.trans_max)) - config.trans_max
+    zoom = config.scale_min + uniform[2] * (config.scale_max - config.scale_min)
+    mirror = uniform[3] < (0.5 if config.flip else 0.0)
+    return Jitter(shift, zoom, mirror)
+
+
+def place(center: tf.Tensor, scale: tf.Tensor, jitter: Jitter, *, size: int) -> Placement:
+    """Chooses the window of an image that becomes the crop.
+
+    Args:
+        center: (..., 2) float32, centre of the person box in pixels; it lands on size / 2 without jitter.
+        scale: (...) float32, side of the person box in pixels, which then takes 0.8 of the crop; 0 for a
+            person who is about 150 pixels tall, of whom 224 pixels around the centre are taken.
+        jitter: what is added at random.
+        size: side of the crop in pixels.
+
+    Returns:
+        A Placement.
+    """
+    unit = tf.where(scale > 0, scale / (BOX_FRACTION * REFERENCE_SIZE), 1.0)
+    extent = REFERENCE_SIZE * unit / jitter.zoom
+    reduction = tf.ones_like(extent)
+    for candidate in REDUCTIONS[1:]:
+        reduction = tf.where(extent >= candidate * size, float(candidate), reduction)
+    extent = tf.maximum(tf.round(extent / reduction), 1.0) * reduction
+    corner = center + jitter.shift * unit[..., None] - extent[..., None] / 2
+    corner = tf.floor(corner / reduction[..., None] + 0.5) * reduction[..., None]
+    return Placement(
+        tf.cast(corner, tf.int32), tf.cast(extent, tf.int32), tf.cast(reduction, tf.int32), jitter.mirror
+    )
+
+
+def points_to_crop(points: tf.Tensor, placement: Placement, *, size: int) -> tf.Tensor:
+    """Maps image pixels to crop pixels.
+
+    Args:
+        points: (..., J, 2) float32 pixels of the image.
+        placement: Placement with the same batch axes.
+        size: side of the crop in pixels.
+
+    Returns:
+        (..., J, 2) float32 pixels of the crop; they may lie outside it.
+    """
+    zoom = _zoom(placement, size)[..., None, None]
+    corner = tf.cast(placement.corner, tf.float32)[..., None, :]
+    points = zoom * (points - corner) + (zoom - 1) / 2
+    mirrored = tf.stack([size - 1 - points[..., 0], points[..., 1]], axis=-1)
+    return tf.where(placement.mirror[..., None, None], mirrored, points)
+
+
+def keypoints_to_crop(
+    joints2d: tf.Tensor, visibility: tf.Tensor, placement: Placement, *, size: int
+) -> tf.Tensor:
+    """Maps `cocoplus19` keypoints to normalised crop coordinates; mirrored ones change sides by name.
+
+    A visible joint that falls outside the crop stays visible, as in the originals: where it is remains true.
+
+    Args:
+        joints2d: (..., 19, 2) float32 pixels of the image; anything where not visible.
+        visibility: (..., 19) float32, above 0 where visible.
+        placement: Placement with the same batch axes.
+        size: side of the crop in pixels.
+
+    Returns:
+        (..., 19, 3) float32 x, y in [-1, 1] inside the crop and visibility 1; (0, 0, 0) where not visible.
+    """
+    normalised = 2 * points_to_crop(joints2d, placement, size=size) / size - 1
+    visible = (visibility > 0)[..., None]
+    keypoints = tf.concat([normalised, tf.ones_like(normalised[..., :1])], axis=-1)
+    keypoints = tf.where(visible, keypoints, 0.0)
+    swapped = tf.gather(keypoints, skeletons.COCOPLUS19.flip, axis=-2)
+    return tf.where(placement.mirror[..., None, None], swapped, keypoints)
+
+
+def mirror_joints3d(joints3d: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
+    """Mirrors `cocoplus19` joints (..., 19, 3) of the camera frame across x = 0 where `mirror` (...) is."""
+    swapped = tf.gather(joints3d, skeletons.COCOPLUS19.flip, axis=-2) * tf.constant([-1.0, 1.0, 1.0])
+    return tf.where(mirror[..., None, None], swapped, joints3d)
+
+
+def mirror_confidence(confidence: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
+    """Exchanges left and right in `cocoplus19` confidences (..., 19) where `mirror` (...) is true."""
+    return tf.where(mirror[..., None], tf.gather(confidence, skeletons.COCOPLUS19.flip, axis=-1), confidence)
+
+
+def mirror_pose(pose: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
+    """Mirrors an axis-angle body pose across x = 0 of the camera frame.
+
+    Args:
+        pose: (..., 72) float32, root rotation first.
+        mirror: (...) bool, where to do so.
+
+    Returns:
+        (..., 72) float32: left and right joints exchanged, every axis-angle vector times (1, -1, -1).
+    """
+    triples = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], [len(skeletons.SMPL24), 3]], axis=0))
+    swapped = tf.gather(triples, skeletons.SMPL24.flip, axis=-2) * tf.constant(_MIRRORED_AXIS_ANGLE)
+    return tf.where(mirror[..., None], tf.reshape(swapped, tf.shape(pose)), pose)
+
+
+def camera_to_crop(camera: tf.Tensor, image_size: tf.Tensor, placement: Placement, *, size: int) -> tf.Tensor:
+    """Turns the weak-perspective camera of an image into that of its crop.
+
+    Follows from p = s (X + t) = 2 px / size - 1 on both sides and the map of the module docstring; a mirrored
+    crop shows a mirrored body, X -> -X.
+
+    Args:
+        camera: (..., 3) float32 (s, tx, ty) in coordinates of the image, normalised by its longer side.
+        image_size: (..., 2) int32, height and width of the image.
+        placement: Placement with the same batch axes.
+        size: side of the crop in pixels.
+
+    Returns:
+        (..., 3) float32 (s, tx, ty) in normalised crop coordinates; zeros where s is not above 0.
+    """
+    zoom = _zoom(placement, size)
+    side = tf.cast(tf.reduce_max(image_size, axis=-1), tf.float32)
+    corner = tf.cast(placement.corner, tf.float32)
+    known = camera[..., 0] > 0
+    gain = tf.where(known, camera[..., 0], 1.0) * zoom * side / size
+    offset = (zoom * (side + 1))[..., None] - 2 * zoom[..., None] * corner - 1
+    translation = camera[..., 1:] + (offset / size - 1) / gain[..., None]
+    mirrored_x = -translation[..., 0] - 2 / (size * gain)
+    tx = tf.where(placement.mirror, mirrored_x, translation[..., 0])
+    return tf.where(known[..., None], tf.stack([gain, tx, translation[..., 1]], axis=-1), 0.0)
+
+
+def _zoom(placement: Placement, size: int) -> tf.Tensor:
+    return size / tf.cast(placement.extent, tf.float32)

@@ -1,0 +1,43 @@
+"""What the input pipeline is told: crop size, augmentation, shuffling and parallelism."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+def _option(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of the input pipeline; names are flag names.
+
+    Lengths in pixels (`trans_max`) are those of a crop of 224 pixels, whatever `img_size` is: the same flags
+    give the same picture content at every crop size.
+    """
+
+    img_size: int = _option(224, "Side of the square crop that the network sees, in pixels.")
+    trans_max: int = _option(
+        20, "The crop is shifted by up to this many pixels of a 224 crop, per axis, in training."
+    )
+    scale_max: float = _option(1.23, "Largest random scale of the person in training.")
+    scale_min: float = _option(0.8, "Smallest random scale of the person in training.")
+    flip: bool = _option(True, "Mirror every second training image, on average.")
+    shuffle_buffer: int = _option(
+        10000, "Encoded training records held in memory to draw from; lower it when memory is short."
+    )
+    num_parallel_calls: int = _option(0, "Threads that decode images; 0 lets TensorFlow choose.")
+
+    def __post_init__(self):
+        for name in ("img_size", "shuffle_buffer"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+        for name in ("trans_max", "num_parallel_calls"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
+        if not 0 < self.scale_min <= self.scale_max:
+            raise ValueError(
+                "--scale_min must be above 0 and not above --scale_max. "
+                f"Received: scale_min={self.scale_min}, scale_max={self.scale_max}"
+            )

@@ -1,0 +1,110 @@
+"""Says which record of which file made reading fail: TensorFlow's own errors name neither."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.pipeline import augmentation
+from hpe.pipeline.images import prepare
+from hpe.pipeline.mocap import check_record as check_mocap_record
+from hpe.records.reading import DatasetShards
+
+_REMEDY = "Restore the file from its source or run create_datasets for this dataset again."
+
+
+@contextlib.contextmanager
+def translate_errors(
+    shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()
+) -> Iterator[None]:
+    """Turns a TensorFlow error that damaged records caused into a UserError that names file and record.
+
+    On an error all files are read through once more to find the damage, which takes as long as a pass over
+    the data; an error that has another cause is passed on as it is.
+
+    Args:
+        shards: the datasets that are read inside the context.
+        mocap_files: the mocap files that are read inside the context.
+
+    Raises:
+        UserError: naming the first damaged record.
+    """
+    try:
+        yield
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+        tf.errors.PermissionDeniedError,
+    ) as error:
+        found = find_damage(shards, mocap_files=mocap_files)
+        if found is None:
+            raise
+        raise UserError(f"{found} {_REMEDY}") from error
+
+
+def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()) -> str | None:
+    """Reads all records and returns what is wrong with the first that cannot be used, None if all can."""
+
+    def check_image_record(serialized: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_max(prepare(serialized, augmentation.no_jitter(), size=8)["image"])
+
+    for file in (file for dataset in shards for file in dataset.files):
+        found = _first_failure(file, check_image_record, _describe_image_record)
+        if found:
+            return found
+    for file in mocap_files:
+        found = _first_failure(file, check_mocap_record, lambda _, error: f"is no mocap record: {error}.")
+        if found:
+            return found
+    return None
+
+
+def _first_failure(file: str, check, describe) -> str | None:
+    """Returns what is wrong in a file, or None.
+
+    Args:
+        file: a TFRecord file.
+        check: graph function of a serialized record that raises if the record cannot be used.
+        describe: function of a serialized record and an error in one line that says what is wrong with it.
+    """
+    whole = 0
+    try:
+        for _ in tf.data.TFRecordDataset(str(file)).map(check, tf.data.AUTOTUNE, deterministic=True):
+            whole += 1
+        return None
+    except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
+        return f"{file}: cannot be read ({_one_line(error)})."
+    except tf.errors.DataLossError:
+        return f"{file}: record {whole} is damaged or cut off."
+    except tf.errors.InvalidArgumentError as error:
+        serialized = next(iter(tf.data.TFRecordDataset(str(file)).skip(whole)))
+        return f"{file}: record {whole} {describe(serialized, _one_line(error))}"
+
+
+def _describe_image_record(serialized: tf.Tensor, error: str) -> str:
+    try:
+        example = tf.train.Example.FromString(serialized.numpy())
+    except Exception:  # protobuf's DecodeError has no public home
+        return "is no tf.train.Example."
+    feature = example.features.feature
+    name = b"".join(feature["image/filename"].bytes_list.value).decode(errors="replace") or "without a name"
+    for key, what in (("image/encoded", "image"), ("image/seg_gt", "mask")):
+        values = feature[key].bytes_list.value
+        if not values or not values[0]:
+            continue
+        try:
+            tf.io.decode_image(values[0])
+        except tf.errors.InvalidArgumentError:
+            return f"({name}): its {what} does not decode."
+    return f"({name}): {error}."
+
+
+def _one_line(error: tf.errors.OpError) -> str:
+    """Returns what a TensorFlow error says, without the graph nodes that it lists."""
+    message = str(error.message).replace("{{", "\n").splitlines()
+    text = next((line.strip() for line in message if line.strip()), "unknown error")
+    return text.rstrip(" .")

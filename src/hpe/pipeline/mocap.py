@@ -1,0 +1,65 @@
+"""Mocap records become batches of poses and shapes: the real bodies that the critic compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.pipeline import ordering
+from hpe.records import framing
+
+POSE_SIZE = 72
+SHAPE_SIZE = 10
+
+# Frames of one sequence follow each other in a file; the buffer has to be wider than a sequence to mix them.
+_SHUFFLE_BUFFER = 10000
+
+_FEATURES = {
+    "pose": tf.io.FixedLenFeature((POSE_SIZE,), tf.float32),
+    "shape": tf.io.FixedLenFeature((SHAPE_SIZE,), tf.float32),
+}
+
+
+def mocap_batches(
+    files: Sequence[str], *, batch_size: int, seed: int, start_step: int = 0
+) -> tf.data.Dataset:
+    """Returns endless batches of mocap frames: batch k is a function of (seed, k) and the files alone.
+
+    Args:
+        files: TFRecord files with `pose` and `shape`, of HMR or of create_datasets.
+        batch_size: N, frames per batch.
+        seed: of the order.
+        start_step: number of batches to pass over.
+
+    Returns:
+        A dataset of dicts: `pose` (N, 72) float32 axis-angle, root first, in the frame of its recording;
+        `shape` (N, 10) float32.
+
+    Raises:
+        UserError: if there are no files.
+    """
+    files = [str(file) for file in files]
+    if not files:
+        raise UserError("--mocap_datasets: no mocap files were given; the critic needs some.")
+    epoch, record = 0, start_step * batch_size
+    if record:
+        # Only a resumed run has to know how long an epoch is.
+        epoch, record = divmod(record, sum(framing.scan(file).records for file in files))
+    records = ordering.shuffled_records(
+        files,
+        key=ordering.stream_key(seed, ordering.Stream.MOCAP_ORDER),
+        buffer=_SHUFFLE_BUFFER,
+        start_epoch=epoch,
+        start_record=record,
+    )
+    batches = records.batch(batch_size, drop_remainder=True).map(
+        lambda serialized: tf.io.parse_example(serialized, _FEATURES)
+    )
+    return ordering.deterministic(batches.prefetch(tf.data.AUTOTUNE))
+
+
+def check_record(serialized: tf.Tensor) -> tf.Tensor:
+    """Raises tf.errors.InvalidArgumentError if a serialized record holds no mocap frame; returns its pose."""
+    return tf.io.parse_single_example(serialized, _FEATURES)["pose"]
