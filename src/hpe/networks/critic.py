@@ -134,45 +134,54 @@ class RotationCritic(_Branch):
 
 @keras.saving.register_keras_serializable(package="hpe")
 class Critic(keras.Model):
-    """The three independent sub-critics side by side.
+    """The independent sub-critics side by side.
 
     Args:
         skeleton: name of the skeleton of the joints.
+        use_rotations: whether there is a sub-critic for the rotations.
 
     Attributes:
-        branches: (SkeletonCritic, ShapeCritic, RotationCritic), in the order of the inputs and of the scores.
+        branches: (SkeletonCritic, ShapeCritic, RotationCritic), in the order of the inputs and of the scores;
+            the last only with `use_rotations`.
     """
 
-    def __init__(self, skeleton=skeletons.LSP14.name, **kwargs):
+    def __init__(self, skeleton=skeletons.LSP14.name, *, use_rotations=True, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.skeleton_critic = SkeletonCritic(skeleton, name="skeleton", dtype=self.dtype_policy)
         self.shape_critic = ShapeCritic(name="shape", dtype=self.dtype_policy)
-        self.rotation_critic = RotationCritic(name="rotation", dtype=self.dtype_policy)
+        self.use_rotations = use_rotations
+        if use_rotations:
+            self.rotation_critic = RotationCritic(name="rotation", dtype=self.dtype_policy)
         self.built = True
 
     @property
     def branches(self):
         """The sub-critics in the order of the inputs."""
-        return self.skeleton_critic, self.shape_critic, self.rotation_critic
+        always = (self.skeleton_critic, self.shape_critic)
+        return (*always, self.rotation_critic) if self.use_rotations else always
 
-    def call(self, joints, shapes, rotations):
+    def call(self, joints, shapes, rotations=None):
         """Scores bodies; a high score means that a sub-critic takes its input for real.
 
         Args:
             joints: (N, 14, 3), metres, root-centred and free of the root rotation.
             shapes: (N, 10).
-            rotations: (N, 23, 3, 3), without the root.
+            rotations: (N, 23, 3, 3), without the root; None without `use_rotations`.
 
         Returns:
-            (N, 3) scores: skeleton, shape, rotations.
+            (N, 3) scores: skeleton, shape, rotations; (N, 2) without `use_rotations`.
         """
-        inputs = (joints, shapes, rotations)
+        inputs = (joints, shapes, rotations)[: len(self.branches)]
         scores = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         return ops.concatenate(scores, axis=-1)
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        return {**super().get_config(), "skeleton": self.skeleton_critic.skeleton.name}
+        return {
+            **super().get_config(),
+            "skeleton": self.skeleton_critic.skeleton.name,
+            "use_rotations": self.use_rotations,
+        }
 
 
 def _flatten(x):

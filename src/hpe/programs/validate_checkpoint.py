@@ -8,11 +8,10 @@ import pathlib
 from absl import flags
 
 from hpe.configuration import option
-from hpe.evaluation.evaluator import Evaluation, evaluate_dataset
+from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
 from hpe.evaluation.report import format_table, write_json
 from hpe.inference.predictor import Predictor, load_predictor
 from hpe.pipeline.config import PipelineConfig
-from hpe.pipeline.images import named_crops
 from hpe.programs import flags as program_flags
 from hpe.records.reading import DatasetShards, find_shards
 from hpe.visualization.grids import grid, write_image
@@ -86,7 +85,7 @@ def _write_panels(
     groups = {"best": ranked[:count], "worst": ranked[len(ranked) - min(count, len(ranked)) :]}
     groups = {name: samples for name, samples in groups.items() if samples}
     wanted = {sample.index for samples in groups.values() for sample in samples}
-    crops = named_crops(shards, pipeline, wanted)
+    crops = crops_by_index(shards, pipeline, wanted)
     written = []
     for name, samples in groups.items():
         rows, captions = [], []

@@ -99,6 +99,10 @@ class System(Protocol):
         """Runs the networks without training and returns the tensors that `to_prediction` reads."""
         ...
 
+    def true_vertices(self, pose: Any, shape: Any) -> Any:
+        """Returns the vertices (B, V, 3), NumPy, of true body parameters; called only for systems with a mesh."""
+        ...
+
     def to_prediction(self, inferred: Mapping[str, Any]) -> Prediction:
         """Turns the tensors of `infer` into a Prediction of NumPy arrays."""
         ...

@@ -184,6 +184,11 @@ class HybridHmr:
         outputs.pop("stages")
         return outputs
 
+    def true_vertices(self, pose, shape) -> np.ndarray:
+        """Returns the vertices (B, V, 3) of body parameters, axis-angle pose (B, 72) and shape (B, 10)."""
+        rotmats = axis_angle_to_rotmat(ops.reshape(ops.convert_to_tensor(pose), (-1, 24, 3)))
+        return ops.convert_to_numpy(self.body(rotmats, ops.convert_to_tensor(shape))["vertices"])
+
     def to_prediction(self, inferred: Mapping) -> Prediction:
         """Turns the tensors of `infer` into a Prediction."""
         arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from hpe.errors import UserError
 from hpe.inference.predictor import Predictor
-from hpe.pipeline.images import steps_per_epoch, training_batches, translate_errors
+from hpe.pipeline.damage import translate_errors
+from hpe.pipeline.images import steps_per_epoch, training_batches
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_mocap
 from hpe.records.reading import find_shards
@@ -96,11 +97,12 @@ def train(
     batches = training_batches(
         shards, pipeline, batch_size=training.batch_size, seed=training.seed, start_step=first_step
     )
-    mocap = None
+    mocap, mocap_files = None, ()
     if system.adversary is not None:
+        mocap_files = find_mocap(training.data_dir, training.mocap_datasets)
         mocap = iter(
             mocap_batches(
-                find_mocap(training.data_dir, training.mocap_datasets),
+                mocap_files,
                 batch_size=training.batch_size * system.adversary.real_examples_per_image(),
                 seed=training.seed,
                 start_step=first_step,
@@ -118,7 +120,7 @@ def train(
     with Interrupts() as interrupts, contextlib.closing(log), progress:
         done = first_step
         while done < total_steps and interrupts.received is None:
-            with translate_errors():
+            with translate_errors(shards, mocap_files=mocap_files):
                 batch = next(batches)
                 real = next(mocap) if mocap is not None else None
             scalars = update(batch, real)
