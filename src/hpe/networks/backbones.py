@@ -11,7 +11,7 @@ import socket
 import warnings
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from hpe.errors import UserError
 
@@ -95,7 +95,7 @@ class Preprocessing(layers.Layer):
     def call(self, images):
         """Returns preprocessed images (B, H, W, 3), float32."""
         # Channels last, whatever the global setting is: records and batches are NHWC.
-        return self._preprocess(images, data_format="channels_last")
+        return self._preprocess(ops.cast(images, "float32"), data_format="channels_last")
 
     def get_config(self):
         """Returns the arguments of the constructor."""

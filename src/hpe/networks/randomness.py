@@ -32,9 +32,18 @@ def seeded_uniform(shape, seed, *, dtype="float32"):
     Returns:
         Tensor of `shape`. Seeds that differ in either number give unrelated draws.
     """
+    return keras.random.uniform(shape, dtype=dtype, seed=_GivenSeed(_pair(seed)))
+
+
+def seeded_normal(shape, seed, *, dtype="float32"):
+    """Draws numbers from the unit normal distribution; arguments and result as in `seeded_uniform`."""
+    return keras.random.normal(shape, dtype=dtype, seed=_GivenSeed(_pair(seed)))
+
+
+def _pair(seed):
     # JAX takes the pair as the words of a key, TensorFlow as the seed of its stateless generators.
     kind = "uint32" if keras.backend.backend() == "jax" else "int32"
     pair = ops.cast(ops.convert_to_tensor(seed), kind)
     if tuple(pair.shape) != (2,):
         raise ValueError(f"The seed must be a pair of integers. Received: seed of shape {tuple(pair.shape)}")
-    return keras.random.uniform(shape, dtype=dtype, seed=_GivenSeed(pair))
+    return pair

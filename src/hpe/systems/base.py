@@ -51,7 +51,7 @@ class Adversary(Protocol):
         """What the critic minimises; the generator's outputs are taken as constants."""
         ...
 
-    def measurements(self, outputs: Batch, real: Batch) -> dict[str, Tensor]:
+    def measurements(self, outputs: Batch, real: Batch, *, seed: Tensor) -> dict[str, Tensor]:
         """Scalars that are logged but not minimised."""
         ...
 

@@ -7,6 +7,7 @@ against person masks and a WGAN-GP critic that sees the kinematic chain space (W
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,13 +32,23 @@ from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 MEAN_CAMERA = (0.9, 0.0, 0.0)
 
 
+class MocapShapes(enum.Enum):
+    """Where the critic's real shapes come from."""
+
+    AUTO = "auto"
+    FILES = "files"
+    NORMAL = "normal"
+
+
 @dataclasses.dataclass(frozen=True)
 class HybridHmrConfig:
     """Networks and loss weights of the hybrid HMR; the names are those of the command line."""
 
-    encoder: str = option("ResNet50", "Encoder: any keras.applications backbone by name, or small_resnet.")
+    encoder: str = option("ResNet50", "Encoder: any keras.applications backbone by name, or `small`.")
     encoder_weights: str = option("imagenet", "Encoder weights: imagenet, none, or a weights file.")
-    encoder_bn_momentum: float = option(0.99, "Momentum of the encoder's batch normalisation statistics.")
+    encoder_bn_momentum: float | None = option(
+        None, "Momentum of the encoder's batch normalisation statistics; by default the backbone's own."
+    )
     smpl_model_path: str = option(
         "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
     )
@@ -54,6 +65,11 @@ class HybridHmrConfig:
     )
     critic_loss_weight: float = option(0.01, "Weight of the critic's term in the generator's loss.")
     gradient_penalty_weight: float = option(10.0, "Weight of the gradient penalty in the critic's loss.")
+    mocap_shapes: MocapShapes = option(
+        MocapShapes.AUTO,
+        "Real shapes of the critic: from the mocap files, drawn from the unit normal distribution, or auto: "
+        "normal for the default body, whose coefficients are not SMPL's.",
+    )
     body_loss_weight: float = option(30.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
 
@@ -107,6 +123,7 @@ class HybridHmr:
                 use_rotations=config.critic_use_rotations,
                 penalty_weight=config.gradient_penalty_weight if config.use_gradient_penalty else 0.0,
                 generator_weight=config.critic_loss_weight,
+                normal_shapes=_normal_shapes(config.mocap_shapes, body_data),
             )
 
     @property
@@ -203,6 +220,12 @@ class HybridHmr:
             pose=arrays["rotmats"],
             shape=arrays["shape"],
         )
+
+
+def _normal_shapes(choice: MocapShapes, body_data: BodyModelData) -> bool:
+    if choice is MocapShapes.AUTO:
+        return body_data.source == "default"
+    return choice is MocapShapes.NORMAL
 
 
 def mean_theta(body_data: BodyModelData) -> np.ndarray:

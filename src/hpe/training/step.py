@@ -72,7 +72,7 @@ class TrainingStep:
             scalars.update({f"critic/{name}": value for name, value in critic_losses.parts.items()})
             scalars["critic/total"] = critic_losses.total
             if self._bones:
-                scalars.update(adversary.measurements(outputs, real))
+                scalars.update(adversary.measurements(outputs, real, seed=seed))
 
         finite = tf.reduce_all([tf.math.is_finite(scalars[name]) for name in scalars])
         for group in gradients.values():

@@ -1,0 +1,1 @@
+"""Measurements: slow, or in need of datasets, and therefore not tests."""
