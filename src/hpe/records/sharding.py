@@ -85,6 +85,11 @@ class ShardWriter:
             if self._records[-1] == self._shard_size:
                 self._finish_shard()
 
+    def end_shard(self) -> None:
+        """Ends the current shard before it is full; the next record starts another one."""
+        with self._explain_failures():
+            self._finish_shard()
+
     def commit(self, make_manifest: Callable[[tuple[Shard, ...]], Manifest]) -> Manifest:
         """Puts the new dataset into the place of the older one and returns its manifest.
 

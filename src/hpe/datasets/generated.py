@@ -1,0 +1,44 @@
+"""Synthetic people as a dataset: item n of a seed is the same person on every machine and in every process."""
+
+from __future__ import annotations
+
+import functools
+
+from hpe.body.data import BodyModelData, load_body_model
+from hpe.datasets.sample import Sample
+from hpe.datasets.source import Source
+from hpe.datasets.synthetic import SyntheticConfig, generate
+
+# Validation people come from indices that no training set reaches.
+_VALIDATION_START = 1_000_000_000
+
+
+def synthetic(count: int, config: SyntheticConfig, *, body_model: str, validation: bool = False) -> Source:
+    """Returns `count` synthetic people.
+
+    Args:
+        count: how many.
+        config: what they look like; includes the seed.
+        body_model: `default` or the path of a body model.
+        validation: takes people that are in no training set of the same seed.
+
+    Returns:
+        The Source `synthetic_train` or `synthetic_val`.
+    """
+    first = _VALIDATION_START if validation else 0
+    return Source(
+        "synthetic_val" if validation else "synthetic_train",
+        "cocoplus19",
+        range(first, first + count),
+        functools.partial(_person, config, body_model),
+        {"body_model": body_model, "config": config},
+    )
+
+
+def _person(config: SyntheticConfig, body_model: str, index: int) -> Sample:
+    return generate(index, config, _body(body_model))
+
+
+@functools.cache
+def _body(path: str) -> BodyModelData:
+    return load_body_model(path)

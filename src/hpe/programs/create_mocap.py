@@ -1,0 +1,104 @@
+"""The motion capture part of `create_datasets`: recordings become shuffled sets of frames."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tqdm
+
+from hpe.datasets import mocap
+from hpe.datasets.sample import Skipped
+from hpe.errors import UserError
+from hpe.records import workers
+from hpe.records.manifest import Manifest
+from hpe.records.mocap import copy_records, write_frames
+from hpe.records.writing import WriteSummary
+
+
+def plan_mocap(
+    mocap_dir: str, data_dir: str, *, set_name: str, fps: float, seed: int, num_workers: int
+) -> list[Callable[[bool], WriteSummary]]:
+    """Returns one function per set of recordings below a folder that creates its records.
+
+    Args:
+        mocap_dir: folder of the recordings.
+        data_dir: folder of the datasets.
+        set_name: one set for all recordings; empty for one per folder.
+        fps: frames per second to keep; 0 keeps all.
+        seed: of the order of the frames.
+        num_workers: worker processes.
+
+    Raises:
+        UserError: if there are no recordings, or a set comes both as recordings and as HMR's record files.
+    """
+    found = mocap.find_recordings(mocap_dir, set_name=set_name)
+    if both := sorted(found.sequences.keys() & found.records.keys()):
+        raise UserError(
+            f"--mocap_dir={mocap_dir}: holds both recordings and record files of the set {both[0]}; "
+            "keep one of them, or give the recordings another name with --mocap_set."
+        )
+
+    def copy(name: str) -> Callable[[bool], WriteSummary]:
+        def job(progress: bool) -> WriteSummary:
+            start = time.monotonic()
+            manifest = copy_records(found.records[name], data_dir, name)
+            return _summary(name, manifest, time.monotonic() - start)
+
+        return job
+
+    def convert(name: str) -> Callable[[bool], WriteSummary]:
+        def job(progress: bool) -> WriteSummary:
+            start = time.monotonic()
+            manifest = _convert(
+                name, found.sequences[name], data_dir, fps, seed, num_workers, progress, mocap_dir
+            )
+            return _summary(name, manifest, time.monotonic() - start)
+
+        return job
+
+    return [copy(name) for name in sorted(found.records)] + [
+        convert(name) for name in sorted(found.sequences)
+    ]
+
+
+def _convert(name, paths, data_dir, fps, seed, num_workers, progress, mocap_dir) -> Manifest:
+    poses, shapes, owners = [], [], []
+    skipped: dict[str, list[str]] = {}
+    # A process costs more than a handful of files.
+    num_workers = min(num_workers, len(paths) // workers.CHUNK)
+    results = workers.ordered_map(mocap.loader(fps=fps), paths, num_workers=num_workers)
+    for result in tqdm.tqdm(results, name, len(paths), unit="file", disable=not progress, dynamic_ncols=True):
+        if isinstance(result, Skipped):
+            relative = str(pathlib.Path(result.name).relative_to(mocap_dir))
+            skipped.setdefault(result.reason, []).append(relative)
+            continue
+        owners.append(np.full(len(result.pose), len(shapes), np.int32))
+        poses.append(result.pose)
+        shapes.append(result.shape)
+    if not poses:
+        reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in skipped.items())
+        raise UserError(f"--mocap_dir={mocap_dir}: no recording of {name} could be read ({reasons}).")
+    pose, owner = np.concatenate(poses), np.concatenate(owners)
+    # Frames of a recording resemble each other: only a shuffled file gives batches of different people.
+    order = np.random.default_rng(seed).permutation(len(pose))
+    frames = ((pose[frame], shapes[owner[frame]]) for frame in order)
+    bar = tqdm.tqdm(frames, name, len(pose), unit="frame", disable=not progress, dynamic_ncols=True)
+    return write_frames(
+        bar, data_dir, name, skipped=skipped, options={"fps": fps, "seed": seed, "recordings": len(poses)}
+    )
+
+
+def _summary(name: str, manifest: Manifest, seconds: float) -> WriteSummary:
+    return WriteSummary(
+        name=f"mocap {name}",
+        kept=manifest.count,
+        with_mask=0,
+        skipped=manifest.skipped,
+        notes={},
+        shards=len(manifest.shards),
+        bytes=sum(shard.bytes for shard in manifest.shards),
+        seconds=seconds,
+    )

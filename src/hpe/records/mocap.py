@@ -1,0 +1,171 @@
+"""Records of motion capture: one frame each, `pose` (72) and `shape` (10), as HMR writes them.
+
+They lie in `<data_dir>/mocap_neutrMosh/neutrSMPL_<set>_<number>.tfrecord`; HMR's own files are used as they are,
+files written here have a manifest beside them.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.records.manifest import SUFFIX, Manifest
+from hpe.records.reading import DatasetShards, check_files, require_keys
+from hpe.records.sharding import ShardWriter
+
+FOLDER = "mocap_neutrMosh"
+PREFIX = "neutrSMPL_"
+# Frames per file, as in HMR.
+SHARD_SIZE = 10_000
+_KEYS = ("pose", "shape")
+
+
+def encode_frame(pose: np.ndarray, shape: np.ndarray) -> bytes:
+    """Returns a frame, pose (72,) and shape (10,), as a serialized `tf.train.Example`."""
+    example = tf.train.Example()
+    example.features.feature["pose"].float_list.value.extend(np.asarray(pose, np.float32).tolist())
+    example.features.feature["shape"].float_list.value.extend(np.asarray(shape, np.float32).tolist())
+    return example.SerializeToString(deterministic=True)
+
+
+def write_frames(
+    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    data_dir: str | os.PathLike,
+    name: str,
+    *,
+    shard_size: int = SHARD_SIZE,
+    skipped: dict[str, list[str]] | None = None,
+    options: dict | None = None,
+) -> Manifest:
+    """Writes a set of frames completely or not at all, in the given order.
+
+    Args:
+        frames: pose (72,) and shape (10,) of every frame.
+        data_dir: folder of the datasets.
+        name: name of the set, such as `CMU`.
+        shard_size: frames per file.
+        skipped: for every reason the recordings that were left out, for the manifest.
+        options: what the set is created with, for the manifest.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: if the disk is full or not writable.
+    """
+    writer = ShardWriter(
+        pathlib.Path(data_dir) / FOLDER,
+        f"{PREFIX}{name}",
+        shard_size=shard_size,
+        shard_name=lambda index, _: f"{PREFIX}{name}_{index:03d}.tfrecord",
+        owned=_pattern(name),
+    )
+    with writer:
+        for pose, shape in frames:
+            writer.add(encode_frame(pose, shape))
+        return writer.commit(
+            lambda shards: Manifest(
+                f"{PREFIX}{name}", "smpl24", shards, skipped=skipped or {}, options=options or {}
+            )
+        )
+
+
+def copy_records(files: Sequence[str | os.PathLike], data_dir: str | os.PathLike, name: str) -> Manifest:
+    """Takes HMR's files of a set over as they are, after a check of every record, and writes a manifest.
+
+    Args:
+        files: `neutrSMPL_<name>_*.tfrecord`, in order.
+        data_dir: folder of the datasets.
+        name: name of the set.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: naming a file that is damaged or holds something else; if the disk is full or not writable.
+    """
+    paths = [pathlib.Path(file) for file in files]
+    counts = [check_files([path]) for path in paths]
+    for path in paths:
+        require_keys(path, _KEYS, "motion capture")
+    writer = ShardWriter(
+        pathlib.Path(data_dir) / FOLDER,
+        f"{PREFIX}{name}",
+        shard_size=max(counts),
+        shard_name=lambda index, _: paths[index].name,
+        owned=_pattern(name),
+    )
+    with writer:
+        for path in paths:
+            try:
+                for record in tf.data.TFRecordDataset(str(path)):
+                    writer.add(record.numpy())
+            except tf.errors.DataLossError as error:
+                raise UserError(f"{path}: a record is damaged: its checksum is wrong.") from error
+            writer.end_shard()
+        return writer.commit(
+            lambda shards: Manifest(
+                f"{PREFIX}{name}", "smpl24", shards, options={"files": list(map(str, files))}
+            )
+        )
+
+
+def find_frames(
+    data_dir: str | os.PathLike, names: Iterable[str], *, verify: bool = False
+) -> list[DatasetShards]:
+    """Finds sets of motion capture by name and checks that their files are whole.
+
+    Args:
+        data_dir: folder of the datasets, which holds the folder `mocap_neutrMosh`.
+        names: names of the sets, such as `CMU` and `jointLim`.
+        verify: also compares every byte with its checksum.
+
+    Returns:
+        One DatasetShards per name.
+
+    Raises:
+        UserError: naming the set that is absent or the file that is damaged.
+    """
+    return [_find(pathlib.Path(data_dir) / FOLDER, name, verify) for name in names]
+
+
+def find_mocap(data_dir: str | os.PathLike, names: Iterable[str], *, verify: bool = False) -> list[str]:
+    """Returns the paths of all files of the named sets; arguments and errors as `find_frames`."""
+    return [file for shards in find_frames(data_dir, names, verify=verify) for file in shards.files]
+
+
+def _find(folder: pathlib.Path, name: str, verify: bool) -> DatasetShards:
+    files = sorted(folder.glob(_pattern(name)))
+    path = folder / f"{PREFIX}{name}{SUFFIX}"
+    if not files and not path.is_file():
+        known = sorted(
+            {file.stem.removeprefix(PREFIX).rpartition("_")[0] for file in folder.glob(_pattern("*"))}
+        )
+        raise UserError(
+            f"{folder}: there are no files {PREFIX}{name}_*.tfrecord; found sets: {', '.join(known) or 'none'}. "
+            "Make them with create_datasets --mocap, or name others with --mocap_datasets."
+        )
+    if not path.is_file():
+        count = check_files(files, verify=verify)
+        require_keys(files[0], _KEYS, "motion capture")
+        return DatasetShards(name, tuple(map(str, files)), count)
+    manifest = Manifest.load(path)
+    manifest.check(folder, verify=verify)
+    listed = [shard.file for shard in manifest.shards]
+    if strangers := [file.name for file in files if file.name not in listed]:
+        raise UserError(
+            f"{path}: does not list {strangers[0]}, which lies beside it: "
+            "remove that file, or the manifest if both belong to the set."
+        )
+    return DatasetShards(name, tuple(str(folder / file) for file in listed), manifest.count, manifest)
+
+
+def _pattern(name: str) -> str:
+    escaped = name if name == "*" else glob.escape(name)
+    return f"{PREFIX}{escaped}_[0-9]*.tfrecord"
