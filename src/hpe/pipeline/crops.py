@@ -43,7 +43,7 @@ def crop_image(encoded: tf.Tensor, placement: Placement, *, size: int) -> tuple[
     pixels = _repeat_border(pixels, corner, extent)
     resized = tf.raw_ops.ResizeBilinear(images=pixels[None], size=(size, size), half_pixel_centers=True)[0]
     crop = tf.cast(resized + 0.5, tf.uint8)
-    crop = _mirrored(crop, placement.mirror)
+    crop = tf.cond(placement.mirror, lambda: tf.reverse(crop, axis=(1,)), lambda: crop)
     return tf.ensure_shape(crop, (size, size, 3)), image_shape
 
 
@@ -133,23 +133,15 @@ def _block_means(pixels: tf.Tensor, block: tf.Tensor) -> tf.Tensor:
 
 def _repeat_border(pixels: tf.Tensor, corner: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
     """Extends the part of a window that lies in the image, (h, w, C), to (extent, extent, C)."""
-    for axis, first in ((1, corner[0]), (0, corner[1])):
-        missing = extent - tf.shape(pixels)[axis]
-        before = tf.clip_by_value(-first, 0, missing)
-        starts = pixels[:1] if axis == 0 else pixels[:, :1]
-        ends = pixels[-1:] if axis == 0 else pixels[:, -1:]
-
-        def repeats(count, axis=axis):
-            return (count, 1, 1) if axis == 0 else (1, count, 1)
-
-        pixels = tf.concat(
-            [tf.tile(starts, repeats(before)), pixels, tf.tile(ends, repeats(missing - before))], axis=axis
-        )
-    return pixels
-
-
-def _mirrored(crop: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
-    return tf.cond(mirror, lambda: tf.reverse(crop, axis=(1,)), lambda: crop)
+    height, width = tf.unstack(tf.shape(pixels)[:2])
+    missing = extent - width
+    before = tf.clip_by_value(-corner[0], 0, missing)
+    left = tf.tile(pixels[:, :1], (1, before, 1))
+    right = tf.tile(pixels[:, -1:], (1, missing - before, 1))
+    pixels = tf.concat([left, pixels, right], axis=1)
+    # Whole rows are cheap to gather, columns are not.
+    above = tf.clip_by_value(-corner[1], 0, extent - height)
+    return tf.gather(pixels, tf.clip_by_value(tf.range(extent) - above, 0, height - 1))
 
 
 def _decode_mask_crop(
@@ -161,15 +153,13 @@ def _decode_mask_crop(
         tf.reduce_all(shape == image_shape),
         [name, "the mask has height and width", shape, "but the image has", image_shape],
     )
+    # The source pixel nearest to crop pixel u is floor((u + 1/2) / zoom), here in integers.
+    steps = (2 * tf.range(size) + 1) * placement.extent // (2 * size)
+    columns = placement.corner[0] + tf.cond(placement.mirror, lambda: steps[::-1], lambda: steps)
+    rows = placement.corner[1] + steps
+    inside = ((rows >= 0) & (rows < shape[0]))[:, None] & ((columns >= 0) & (columns < shape[1]))[None]
     with tf.control_dependencies([same_size]):
-        mask = tf.cast(mask >= _MASK_CUT, tf.uint8)
-    corner, extent = placement.corner[::-1], placement.extent
-    first = tf.clip_by_value(corner, 0, shape)
-    last = tf.clip_by_value(corner + extent, first, shape)
-    before = tf.clip_by_value(-corner, 0, extent)
-    window = mask[first[0] : last[0], first[1] : last[1]]
-    after = extent - before - (last - first)
-    window = tf.pad(window, [[before[0], after[0]], [before[1], after[1]], [0, 0]])
-    window = window[None]
-    crop = tf.raw_ops.ResizeNearestNeighbor(images=window, size=(size, size), half_pixel_centers=True)[0]
-    return _mirrored(crop, placement.mirror)[..., 0]
+        crop = tf.gather(mask[..., 0], tf.clip_by_value(rows, 0, shape[0] - 1))
+    # Gathering rows of the transpose is several times as fast as gathering columns.
+    crop = tf.transpose(tf.gather(tf.transpose(crop), tf.clip_by_value(columns, 0, shape[1] - 1)))
+    return tf.cast((crop >= _MASK_CUT) & inside, tf.uint8)
