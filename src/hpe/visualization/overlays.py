@@ -25,7 +25,8 @@ def mesh_overlay(image: np.ndarray, vertices, faces, camera, *, vertex_colors=No
         camera: (3,) weak-perspective (s, tx, ty), whose [-1, 1] spans the longer side of the image.
         vertex_colors: (V, 3) uint8 RGB; None gives the default body colour.
     """
-    return _draw(image, vertices, faces, weak_perspective_camera(camera, max(image.shape[:2])), vertex_colors)
+    view = weak_perspective_camera(camera, max(image.shape[:2]))
+    return composite(image, vertices, faces, view, vertex_colors=vertex_colors)
 
 
 def rotated_mesh(
@@ -50,7 +51,8 @@ def rotated_mesh(
     mean = vertices.mean(axis=0)
     turned = (vertices - mean) @ turn.T + mean
     view = fitting_camera(turned, size) if camera is None else weak_perspective_camera(camera, size)
-    return _draw(np.full((size, size, 3), _PAPER, np.uint8), turned, faces, view, vertex_colors)
+    paper = np.full((size, size, 3), _PAPER, np.uint8)
+    return composite(paper, turned, faces, view, vertex_colors=vertex_colors)
 
 
 def fitting_camera(vertices, size: int, *, margin: float = 0.06) -> Camera:
@@ -98,20 +100,51 @@ def prediction_panel(
             camera = np.asarray(prediction.camera[index])
             # The crop's own camera, carried over to the enlarged picture.
             view = weak_perspective_camera(camera, own_size).scaled(factor)
-            columns.append(_draw(image, vertices, view=view, **mesh))
+            columns.append(composite(image, vertices, view=view, **mesh))
             columns.append(rotated_mesh(vertices, size=size, camera=camera, **mesh))
     return np.concatenate(columns, axis=1)
 
 
-def _draw(image, vertices, faces, view: Camera, vertex_colors) -> np.ndarray:
-    """Renders over an image at twice its size and reduces the result, which smooths the edges."""
-    background = repeat_pixels(np.asarray(image, np.uint8), _SUPERSAMPLING)
+def composite(
+    image: np.ndarray, vertices, faces, view: Camera, *, vertex_colors=None, light=None
+) -> np.ndarray:
+    """Renders a mesh over a copy of an image with smooth edges: at twice the size, then reduced.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        vertices: (V, 3) metres, camera frame.
+        faces: (F, 3) triangles.
+        view: camera of the image.
+        vertex_colors: (V, 3) uint8 RGB; None gives the default body colour.
+        light: see `rasterizer.render`.
+    """
+    picture = np.array(image, np.uint8)
+    left, top, right, bottom = _window(view.project(vertices), picture.shape[:2])
+    if right <= left or bottom <= top:
+        return picture
+    background = repeat_pixels(picture[top:bottom, left:right], _SUPERSAMPLING)
     rendering = render(
         vertices,
         faces,
-        view.scaled(_SUPERSAMPLING),
+        view.shifted(left, top).scaled(_SUPERSAMPLING),
         background.shape[:2],
         vertex_colors=vertex_colors,
         background=background,
+        light=light,
     )
-    return average_pixels(rendering.color, _SUPERSAMPLING)
+    picture[top:bottom, left:right] = average_pixels(rendering.color, _SUPERSAMPLING)
+    return picture
+
+
+def _window(projected, size) -> tuple[int, int, int, int]:
+    """Returns left, top, right, bottom of the pixels that projected points (V, 3) can touch.
+
+    A point that has no place on the image, as it lies behind the camera, opens the window to all of it.
+    """
+    height, width = size
+    points = projected[:, :2]
+    if not len(points) or not np.isfinite(points).all():
+        return 0, 0, width, height
+    left, top = np.clip(np.floor(points.min(axis=0)) - 1, 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(points.max(axis=0)) + 2, 0, (width, height)).astype(int)
+    return int(left), int(top), int(right), int(bottom)

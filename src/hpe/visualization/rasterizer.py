@@ -48,6 +48,10 @@ class Camera:
         y = self.fy * points[..., 1] / divisor + self.cy
         return np.stack([x, y, depth], axis=-1)
 
+    def shifted(self, x: float, y: float) -> Camera:
+        """Returns the camera of the image whose pixel (x, y) has become the first."""
+        return dataclasses.replace(self, cx=self.cx - x, cy=self.cy - y)
+
     def scaled(self, factor: float) -> Camera:
         """Returns the camera of the image enlarged `factor` times, pixel areas on the same content.
 
@@ -147,37 +151,57 @@ def render(
     vertices = _array(vertices, np.float64)
     faces = _array(faces, np.int32)
     _check(vertices, faces, (height, width), vertex_colors, vertex_labels, background)
-    screen = np.empty_like(vertices)
-    intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
-    _kernels.project(vertices, *intrinsics, camera.perspective, NEAR_PLANE, screen)
-    depth = np.full((height, width), np.inf, np.float32)
-    winner = np.full((height, width), -1, np.int32)
-    _kernels.fill(vertices, screen, faces, *intrinsics, camera.perspective, NEAR_PLANE, cull, depth, winner)
+    screen, depth, winner = _fill(vertices, faces, camera, size, cull)
 
     color = np.zeros((height, width, 3), np.uint8) if background is None else np.array(background, np.uint8)
-    labels = np.full((height, width), -1, np.int32)
+    if vertex_labels is None:  # A view of one number: nothing writes to it, and it costs no memory.
+        labels = np.broadcast_to(np.int32(-1), (height, width))
+        marks, marked = np.empty(0, np.int32), np.empty((0, 0), np.int32)
+    else:
+        labels = marked = np.full((height, width), -1, np.int32)
+        marks = _array(vertex_labels, np.int32)
     if vertex_colors is None:
         vertex_colors = np.empty((0, 3), np.uint8)
-    if vertex_labels is None:
-        vertex_labels = np.empty(0, np.int32)
     lights = STUDIO if light is None else (light,) if isinstance(light, Light) else tuple(light)
     normals = _kernels.vertex_normals(vertices, faces) if smooth else np.empty((0, 3))
     _kernels.shade(
         vertices,
         screen,
         faces,
-        *intrinsics,
+        float(camera.fx),
+        float(camera.fy),
+        float(camera.cx),
+        float(camera.cy),
         camera.perspective,
         winner,
         _array(vertex_colors, np.uint8),
         np.array(LIGHT_BLUE, np.float64),
-        _array(vertex_labels, np.int32),
+        marks,
         normals,
         _light_table(lights),
         color,
-        labels,
+        marked,
     )
     return Rendering(color, depth, winner >= 0, labels)
+
+
+def render_mask(vertices, faces, camera: Camera, size: tuple[int, int]) -> np.ndarray:
+    """Returns the mask of `render`, bool (height, width), without shading anything."""
+    vertices = _array(vertices, np.float64)
+    faces = _array(faces, np.int32)
+    _check(vertices, faces, size, None, None, None)
+    return _fill(vertices, faces, camera, size, False)[2] >= 0
+
+
+def _fill(vertices, faces, camera, size, cull):
+    """Returns the projected vertices (V, 3), the depth and the index of the face in front (H, W)."""
+    intrinsics = (float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy))
+    screen = np.empty_like(vertices)
+    _kernels.project(vertices, *intrinsics, camera.perspective, NEAR_PLANE, screen)
+    depth = np.full(size, np.inf, np.float32)
+    winner = np.full(size, -1, np.int32)
+    _kernels.fill(vertices, screen, faces, *intrinsics, camera.perspective, NEAR_PLANE, cull, depth, winner)
+    return screen, depth, winner
 
 
 def _array(values, dtype) -> np.ndarray:
