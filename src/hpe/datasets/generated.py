@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 from hpe.body.data import BodyModelData, load_body_model
@@ -31,7 +32,7 @@ def synthetic(count: int, config: SyntheticConfig, *, body_model: str, validatio
         "cocoplus19",
         range(first, first + count),
         functools.partial(_person, config, body_model),
-        {"body_model": body_model, "config": config},
+        {"body_model": body_model, **dataclasses.asdict(config)},
     )
 
 

@@ -21,6 +21,8 @@ from hpe.records.writing import SHARD_SIZE, WriteSummary, write_dataset
 _UP_DIR = "data/upi-s1h"
 _NAMES_SHOWN = 3
 
+_LEAST = {"synthetic": 0, "synthetic_val": 0, "seed": 0, "num_workers": 0, "shard_size": 1}
+
 # The spellings of the original hybrid HMR.
 _ALIASES = {
     "create_lsp": "lsp",
@@ -66,15 +68,15 @@ class CreateConfig:
         30.0, "Frames per second to keep of recordings that say their rate; 0 keeps all."
     )
     only_segmented: bool = option(False, "Leave out people without a usable segmentation.")
-    backgrounds: str | None = option(None, "Folder of photographs to put behind synthetic people.")
-    synthetic_size: int = option(0, "Side of synthetic images in pixels; 0 is the generator's own.")
+    backgrounds: str = option("", "Folder of photographs to put behind synthetic people; empty: painted.")
+    synthetic_size: int = option(256, "Side of synthetic images in pixels; people are about 150 pixels tall.")
     body_model: str = option("default", "Body of synthetic people: default, or a file in the SMPL layout.")
     seed: int = option(0, "Synthetic people and the order of mocap frames are functions of this.")
     num_workers: int = option(0, "Worker processes; 0 is one per processor, 1 works in the program itself.")
     shard_size: int = option(SHARD_SIZE, "Images per record file.")
 
     def __post_init__(self):
-        for name, least in (("synthetic", 0), ("synthetic_val", 0), ("num_workers", 0), ("shard_size", 1)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value < least:
                 raise ValueError(f"--{name} must be at least {least}. Received: {name}={value}")
@@ -247,13 +249,17 @@ def _mpii(config: CreateConfig) -> Source:
 
 def _synthetic(config: CreateConfig) -> list[Source]:
     # The generator compiles a rasteriser and reads the body model: only who asks for it waits.
-    from hpe.datasets.generated import synthetic, synthetic_config
+    from hpe.datasets.generated import synthetic
+    from hpe.datasets.synthetic import SyntheticConfig
 
     if config.backgrounds:
         _require(config.backgrounds, "backgrounds")
-    look = synthetic_config(
-        seed=config.seed, backgrounds=config.backgrounds, image_size=config.synthetic_size
-    )
+    try:
+        look = SyntheticConfig(
+            image_size=config.synthetic_size, backgrounds=config.backgrounds, seed=config.seed
+        )
+    except ValueError as error:
+        raise UserError(f"--synthetic: {error}") from error
     counts = ((config.synthetic, False), (config.synthetic_val, True))
     return [
         synthetic(count, look, body_model=config.body_model, validation=validation)
