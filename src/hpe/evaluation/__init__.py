@@ -1,0 +1,1 @@
+"""Metrics of predictions, in NumPy, and how they are reported."""

@@ -1,0 +1,174 @@
+"""Errors of predicted joints, vertices and keypoints, as the published protocols define them.
+
+Pure NumPy on batches. Distances have one value per sample, so that an average over a dataset is the average over
+its samples whatever the batches were. What cannot be measured is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpe import skeletons
+from hpe.geometry.alignment import procrustes_align
+
+BODY_JOINTS = len(skeletons.LSP14)
+_HIPS = [skeletons.LSP14.index("right_hip"), skeletons.LSP14.index("left_hip")]
+_TORSO = [skeletons.LSP14.index("left_shoulder"), skeletons.LSP14.index("right_hip")]
+
+# The originals report the keypoint loss with the weight that it has in training.
+KEYPOINT_LOSS_SCALE = 60.0
+
+# A similarity transform fits fewer points without error.
+_FEWEST_ALIGNED = 3
+
+
+def mpjpe(predicted, target, weights=None):
+    """Mean per joint position error with the midpoint of the hips as root: HMR's protocol on 14 joints.
+
+    Args:
+        predicted: (N, J, 3) metres; the first 14 joints are `lsp14`, as in `cocoplus19`, and only they count.
+        target: (N, J, 3) metres.
+        weights: (N, J), above 0 where the target joint is known; None for all.
+
+    Returns:
+        (N,) float64 metres; NaN where a hip is unknown.
+    """
+    predicted, target, known = _body_joints(predicted, target, weights)
+    distance = np.linalg.norm(_root_aligned(predicted) - _root_aligned(target), axis=-1)
+    rooted = known[:, _HIPS].all(axis=1)
+    mean = np.where(known, distance, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(rooted, mean, np.nan)
+
+
+def pa_mpjpe(predicted, target, weights=None):
+    """Mean per joint position error after the best similarity transform (reconstruction error), on 14 joints.
+
+    Args:
+        predicted: (N, J, 3) metres; the first 14 joints are `lsp14`, as in `cocoplus19`, and only they count.
+        target: (N, J, 3) metres.
+        weights: (N, J), above 0 where the target joint is known; None for all.
+
+    Returns:
+        (N,) float64 metres; NaN where fewer than three joints are known.
+    """
+    predicted, target, known = _body_joints(predicted, target, weights)
+    errors = np.full(len(predicted), np.nan)
+    for sample, rows in enumerate(known):
+        if rows.sum() >= _FEWEST_ALIGNED:
+            goal = target[sample, rows]
+            aligned = procrustes_align(predicted[sample, rows], goal)
+            errors[sample] = np.linalg.norm(aligned - goal, axis=-1).mean()
+    return errors
+
+
+def pve(predicted, target):
+    """Mean per vertex error without any alignment, as SPIN, VIBE and PARE compute it.
+
+    Both meshes must come from the same body model without translation.
+
+    Args:
+        predicted: (N, V, 3) metres.
+        target: (N, V, 3) metres.
+
+    Returns:
+        (N,) float64 metres.
+    """
+    predicted, target = _same_shape(predicted, target)
+    return np.linalg.norm(predicted - target, axis=-1).mean(axis=-1)
+
+
+def pck_hits(predicted, target, visibility, *, fraction=0.2):
+    """Which joints lie within a fraction of the torso of their true place: LSP's PCK before averaging.
+
+    The torso is the true distance from left shoulder to right hip.
+
+    Args:
+        predicted: (N, J, 2) any unit; the first 14 joints are `lsp14`, only they count.
+        target: (N, J, 2) same unit.
+        visibility: (N, J), above 0 where the target joint is labelled.
+        fraction: of the torso.
+
+    Returns:
+        (N, 14) float64, 1 correct and 0 wrong; NaN where the joint, or a joint that spans the torso, is not
+        labelled, or the torso has no length.
+    """
+    predicted, target, known = _body_joints(predicted, target, visibility)
+    torso = np.linalg.norm(target[:, _TORSO[0]] - target[:, _TORSO[1]], axis=-1)
+    measurable = known[:, _TORSO].all(axis=1) & (torso > 0)
+    hits = np.linalg.norm(predicted - target, axis=-1) <= fraction * torso[:, None]
+    return np.where(known & measurable[:, None], hits.astype(np.float64), np.nan)
+
+
+def pck(hits):
+    """Fraction of correct joints over all judged joints of all samples.
+
+    Args:
+        hits: (N, J) of `pck_hits`.
+
+    Returns:
+        float in [0, 1]; NaN if no joint could be judged.
+    """
+    hits = np.asarray(hits, np.float64)
+    judged = np.isfinite(hits)
+    return float(hits[judged].mean()) if judged.any() else float("nan")
+
+
+def keypoint_errors(predicted, target):
+    """Sums of absolute keypoint errors and numbers of visible coordinates, sample by sample.
+
+    Args:
+        predicted: (N, J, 2) normalised crop coordinates.
+        target: (N, J, 3) normalised crop coordinates and visibility.
+
+    Returns:
+        (N,) float64 sum over visible joints of |dx| + |dy|, and (N,) float64 number of their coordinates.
+    """
+    target = np.asarray(target, np.float64)
+    predicted, places = _same_shape(predicted, target[..., :2])
+    visible = target[..., 2] > 0
+    distance = np.abs(predicted - places).sum(axis=-1)
+    return np.where(visible, distance, 0.0).sum(axis=-1), 2.0 * visible.sum(axis=-1)
+
+
+def keypoint_loss_60(predicted, target):
+    """The keypoint loss in the scale of the originals: 60 times the mean absolute visible coordinate error.
+
+    The mean is taken over all visible coordinates together, not first per sample (TensorFlow 1's
+    SUM_BY_NONZERO_WEIGHTS). Over a dataset, give it all samples, or add up `keypoint_errors`.
+
+    Args:
+        predicted: (N, J, 2) normalised crop coordinates of the last stage.
+        target: (N, J, 3) normalised crop coordinates and visibility.
+
+    Returns:
+        float; 0 if nothing is visible.
+    """
+    sums, counts = keypoint_errors(predicted, target)
+    return float(KEYPOINT_LOSS_SCALE * sums.sum() / max(counts.sum(), 1.0))
+
+
+def _body_joints(predicted, target, weights):
+    """Returns float64 joints of `lsp14` and which of them are known, (N, 14) bool."""
+    predicted, target = _same_shape(predicted, target)
+    if predicted.ndim != 3 or predicted.shape[1] < BODY_JOINTS:
+        raise ValueError(
+            f"joints must be (N, J, C) with at least {BODY_JOINTS} joints. Received: {predicted.shape}"
+        )
+    known = np.ones(predicted.shape[:2], bool) if weights is None else np.asarray(weights) > 0
+    if known.shape != predicted.shape[:2]:
+        raise ValueError(f"weights must have shape {predicted.shape[:2]}. Received: {known.shape}")
+    return predicted[:, :BODY_JOINTS], target[:, :BODY_JOINTS], known[:, :BODY_JOINTS]
+
+
+def _root_aligned(joints):
+    return joints - joints[:, _HIPS].mean(axis=1, keepdims=True)
+
+
+def _same_shape(predicted, target):
+    predicted, target = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
+    if predicted.shape != target.shape:
+        raise ValueError(
+            "predicted and target must have the same shape. "
+            f"Received: predicted={predicted.shape}, target={target.shape}"
+        )
+    return predicted, target
