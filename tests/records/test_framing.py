@@ -25,7 +25,14 @@ def edges():
 
 def test_whole_file(path):
     assert framing.scan(path) == framing.Scan(4, edges()[-1], None)
-    assert framing.first_record(path) == bytes(range(5))
+
+
+def test_some_records_are_read_without_the_others(path):
+    everything = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    assert framing.read_records(path, range(4)) == everything
+    assert framing.read_records(path, [1, 3]) == [everything[1], everything[3]]
+    with pytest.raises(IndexError):
+        framing.read_records(path, [2, 4])
 
 
 def test_every_possible_cut(path):

@@ -12,7 +12,7 @@ import dataclasses
 import mmap
 import os
 import pathlib
-import struct
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -59,11 +59,32 @@ def scan(path: str | os.PathLike) -> Scan:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
-def first_record(path: str | os.PathLike) -> bytes:
-    """Returns the first record of a file that `scan` found to hold one."""
+def read_records(path: str | os.PathLike, indices: Iterable[int]) -> list[bytes]:
+    """Returns some records of a file that `scan` found to hold them, without reading the others.
+
+    Args:
+        path: the file.
+        indices: which records, ascending.
+
+    Raises:
+        IndexError: if the file ends before.
+    """
+    records = []
     with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(HEADER_BYTES)[:8])
-        return file.read(length)
+        position = 0
+        for index in indices:
+            while position <= index:
+                header = file.read(HEADER_BYTES)
+                if len(header) < HEADER_BYTES:
+                    raise IndexError(f"{path} has no record {index}.")
+                length = int.from_bytes(header[:8], "little")
+                if position == index:
+                    records.append(file.read(length))
+                else:
+                    file.seek(length, os.SEEK_CUR)
+                file.seek(FOOTER_BYTES, os.SEEK_CUR)
+                position += 1
+    return records
 
 
 def _scan(content: mmap.mmap, size: int) -> Scan:

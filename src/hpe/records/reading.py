@@ -86,7 +86,7 @@ def check_files(files: Sequence[pathlib.Path], *, verify: bool = False) -> int:
 def require_keys(path: str | os.PathLike, keys: Sequence[str], what: str) -> None:
     """Raises UserError if the first record of a whole file lacks a key that records of `what` have."""
     try:
-        feature = tf.train.Example.FromString(framing.first_record(path)).features.feature
+        feature = tf.train.Example.FromString(framing.read_records(path, [0])[0]).features.feature
     except Exception as error:  # protobuf's DecodeError has no public home
         raise UserError(f"{path}: its records are not tf.train.Examples ({error}).") from error
     missing = [key for key in keys if key not in feature]
