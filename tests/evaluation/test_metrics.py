@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
+
+from hpe import skeletons
+from hpe.evaluation import metrics
+
+
+def _joints(seed, samples=3, joints=14, axes=3):
+    return np.random.default_rng(seed).normal(size=(samples, joints, axes))
+
+
+def test_mpjpe_of_a_hand_computed_case():
+    target = np.zeros((1, 14, 3))
+    predicted = target.copy()
+    predicted[0, 13] = (3, 4, 0)  # head top: 5 away, the root has not moved
+    assert metrics.mpjpe(predicted, target) == pytest.approx([5 / 14])
+
+
+def test_mpjpe_root_is_the_middle_of_the_hips():
+    target = _joints(0)
+    predicted = target.copy()
+    predicted[:, skeletons.LSP14.index("right_hip")] += (2, 0, 0)
+    # The root moves by 1: the hip is off by 1 and every other joint by 1.
+    assert metrics.mpjpe(predicted, target) == pytest.approx(np.ones(3))
+
+
+def test_mpjpe_ignores_translation_but_not_rotation():
+    target = _joints(1)
+    assert metrics.mpjpe(target + np.array([1.0, -2.0, 3.0]), target) == pytest.approx(np.zeros(3), abs=1e-12)
+    turned = target @ Rotation.from_euler("y", 30, degrees=True).as_matrix().T
+    assert (metrics.mpjpe(turned, target) > 0.1).all()
+
+
+def test_mpjpe_takes_only_known_joints_of_cocoplus():
+    target, predicted = _joints(2, joints=19), _joints(3, joints=19)
+    weights = np.ones((3, 19))
+    weights[0, 0] = 0
+    weights[1, skeletons.LSP14.index("left_hip")] = 0
+    errors = metrics.mpjpe(predicted, target, weights)
+    root = lambda joints: joints - (joints[2] + joints[3]) / 2  # noqa: E731
+    distance = np.linalg.norm(root(predicted[0]) - root(target[0]), axis=1)
+    assert errors[0] == pytest.approx(distance[1:14].mean())
+    assert np.isnan(errors[1])
+    assert errors[2] == pytest.approx(metrics.mpjpe(predicted, target)[2])
+
+
+def test_pa_mpjpe_is_the_minimum_over_all_similarities():
+    """Compared with a numerical search by scipy for the transform of least squares."""
+    predicted, target = _joints(4, samples=1)[0], _joints(5, samples=1)[0]
+
+    def moved(parameters):
+        rotation = Rotation.from_rotvec(parameters[:3]).as_matrix()
+        return np.exp(parameters[3]) * predicted @ rotation.T + parameters[4:]
+
+    starts = np.random.default_rng(0).normal(size=(12, 7))
+    fits = [minimize(lambda p: ((moved(p) - target) ** 2).sum(), start, tol=1e-12) for start in starts]
+    best = min(fits, key=lambda fit: fit.fun)
+    expected = np.linalg.norm(moved(best.x) - target, axis=1).mean()
+    assert metrics.pa_mpjpe(predicted[None], target[None])[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_pa_mpjpe_of_unknown_joints_aligns_with_the_known_ones():
+    target = _joints(6, samples=1)
+    predicted = 2 * target @ Rotation.random(rng=1).as_matrix().T + 5
+    predicted[0, 4] = 1000
+    weights = np.ones((1, 14))
+    weights[0, 4] = 0
+    assert metrics.pa_mpjpe(predicted, target, weights) == pytest.approx([0], abs=1e-9)
+    weights[0, 2:] = 0
+    assert np.isnan(metrics.pa_mpjpe(predicted, target, weights)[0])
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_pa_mpjpe_ignores_similarities_but_not_mirroring(seed, scale, shift):
+    target, noise = _joints(seed, samples=1), _joints(seed + 1, samples=1)
+    moved = scale * noise @ Rotation.random(rng=seed).as_matrix().T + shift
+    plain = metrics.pa_mpjpe(noise, target)
+    assert metrics.pa_mpjpe(moved, target) == pytest.approx(plain, rel=1e-6)
+    assert metrics.pa_mpjpe(target * [-1, 1, 1], target)[0] > 1e-3
+
+
+def test_pve_is_not_aligned():
+    target = _joints(7, joints=100)
+    assert metrics.pve(target + np.array([3.0, 0, 4.0]), target) == pytest.approx(np.full(3, 5))
+
+
+def test_pck_counts_joints_within_a_fifth_of_the_torso():
+    target = np.zeros((1, 14, 2))
+    target[0, skeletons.LSP14.index("left_shoulder")] = (30, 0)
+    target[0, skeletons.LSP14.index("right_hip")] = (0, 40)  # a torso of 50: joints may be off by 10
+    predicted = target.copy()
+    predicted[0, 0] += (10, 0)
+    predicted[0, 1] += (7.1, 7.1)
+    predicted[0, 5] += (500, 0)
+    visibility = np.ones((1, 14))
+    visibility[0, 5] = 0
+    hits = metrics.pck_hits(predicted, target, visibility)
+    assert hits[0, 0] == 1
+    assert hits[0, 1] == 0
+    assert np.isnan(hits[0, 5])
+    assert metrics.pck(hits) == pytest.approx(12 / 13)
+
+
+def test_pck_without_a_torso_is_not_judged():
+    target = _joints(8, axes=2)
+    visibility = np.ones((3, 14))
+    visibility[0, skeletons.LSP14.index("left_shoulder")] = 0
+    hits = metrics.pck_hits(target, target, visibility)
+    assert np.isnan(hits[0]).all()
+    assert (hits[1:] == 1).all()
+    assert np.isnan(metrics.pck(hits[:1]))
+
+
+def test_keypoint_loss_of_a_hand_computed_case():
+    target = np.zeros((2, 19, 3))
+    predicted = np.full((2, 19, 2), 7.0)  # counts only where visible
+    target[0, 3] = (0.5, 0.5, 1)
+    predicted[0, 3] = (0.6, 0.3)
+    target[1, 0] = (0, 0, 1)
+    predicted[1, 0] = (0, 0)
+    target[1, 18] = (-1, 0, 1)
+    predicted[1, 18] = (0, 0)
+    # |0.1| + |0.2| + 0 + 1 over 6 coordinates
+    assert metrics.keypoint_loss_60(predicted, target) == pytest.approx(60 * 1.3 / 6)
+    sums, counts = metrics.keypoint_errors(predicted, target)
+    assert sums == pytest.approx([0.3, 1.0])
+    assert list(counts) == [2, 4]
+
+
+def test_keypoint_loss_of_nothing_visible_is_zero():
+    assert metrics.keypoint_loss_60(np.ones((2, 19, 2)), np.zeros((2, 19, 3))) == 0.0
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="same shape"):
+        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((2, 14, 3)))
+    with pytest.raises(ValueError, match="at least 14"):
+        metrics.mpjpe(np.zeros((1, 13, 3)), np.zeros((1, 13, 3)))
+    with pytest.raises(ValueError, match="weights"):
+        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((1, 14, 3)), np.ones(14))
