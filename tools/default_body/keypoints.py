@@ -67,7 +67,9 @@ def _surface_points(body, mirror, is_eye, ears):
     vertices = body.v_template.astype(float)
     x, y, z = vertices.T
     left_eye = is_eye & (x > 0.0)
-    face = (body.weights[:, SMPL24.index("head")] > 0.5) & ~is_eye & (y < y[is_eye].mean()) & (np.abs(x) < 0.015)
+    face = (
+        (body.weights[:, SMPL24.index("head")] > 0.5) & ~is_eye & (y < y[is_eye].mean()) & (np.abs(x) < 0.015)
+    )
     tip = np.where(face, z, -np.inf).argmax()
     top = np.where(np.abs(x) < 0.03, y, -np.inf).argmax()
     groups = {
@@ -103,16 +105,24 @@ def _carried_point(example, carriers):
 def _fit_row(body, mirror, surfaces, targets, carriers):
     parents = dict(zip(SMPL24.joints, body.parents, strict=True))
     names = [part for carrier, _ in carriers for part in carrier.split("->")]
-    central = not names[-1].startswith("left_") or any(mirror_name(n) in names for n in names if mirror_name(n) != n)
+    central = not names[-1].startswith("left_") or any(
+        mirror_name(n) in names for n in names if mirror_name(n) != n
+    )
     indices = {SMPL24.index(n) for n in names} | {max(int(parents[n]), 0) for n in names}
     allowed = body.weights[:, sorted(indices)].sum(axis=1) > 0.02
     rest = body.v_template.astype(float)
     joints = body.joint_regressor.astype(float) @ rest
-    start = joints[[SMPL24.index(n) for n in names]].mean(axis=0) if central else joints[SMPL24.index(names[-1])]
+    start = (
+        joints[[SMPL24.index(n) for n in names]].mean(axis=0) if central else joints[SMPL24.index(names[-1])]
+    )
     if not central:
         allowed &= rest[:, 0] > 0.0
-    axis = np.array([1.0, 0.0, 0.0]) if names[-1] in ("left_elbow", "left_wrist", "left_shoulder") else [0.0, 1.0, 0.0]
-    candidates = regressors.ring(rest, start, np.asarray(axis), allowed, 160)
+    axis = (
+        np.array([1.0, 0.0, 0.0])
+        if names[-1] in ("left_elbow", "left_wrist", "left_shoulder")
+        else [0.0, 1.0, 0.0]
+    )
+    candidates = regressors.ring(rest, start, np.asarray(axis), allowed, 350)
     row = regressors.fit_point(surfaces, targets, candidates, mirror if central else None)
     error = np.einsum("v,nvx->nx", row, surfaces) - targets
     return row, float(np.sqrt((error**2).sum(axis=1).mean()))
@@ -124,7 +134,9 @@ def _pose(body, pose, shape):
     rest = body.joint_regressor.astype(float) @ shaped
     pose = pose.reshape(24, 3).astype(float)
     angle = np.linalg.norm(pose, axis=1)[:, None, None]
-    skew = np.cross(np.eye(3), (pose / np.maximum(np.linalg.norm(pose, axis=1, keepdims=True), 1e-12))[:, None])
+    skew = np.cross(
+        np.eye(3), (pose / np.maximum(np.linalg.norm(pose, axis=1, keepdims=True), 1e-12))[:, None]
+    )
     local = np.eye(3) + np.sin(angle) * skew + (1.0 - np.cos(angle)) * skew @ skew
     rotations, joints = local.copy(), rest.copy()
     for joint, parent in enumerate(body.parents):

@@ -1,4 +1,4 @@
-"""Fits points inside the body as sparse, non-negative, mirror-symmetric averages of surface vertices."""
+"""Fits points inside the body as sparse, mirror-symmetric averages of surface vertices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from scipy.optimize import nnls
 # Pulls the weights apart: a point should not hang on three vertices only. Metres per unit of weight.
 _SPREAD = 2e-3
 _SUM_TO_ONE = 10.0
+_CORRECTION = 3e-3
 
 
-def fit_point(surfaces, targets, candidates, mirror=None):
-    """Finds non-negative weights that sum to 1 and carry the surface to a point in every example.
+def fit_point(surfaces, targets, candidates, mirror=None, *, signed=False):
+    """Finds weights that sum to 1 and carry the surface to a point in every example.
 
     Args:
         surfaces: (N, V, 3) surfaces of different bodies, metres.
@@ -19,6 +20,8 @@ def fit_point(surfaces, targets, candidates, mirror=None):
         candidates: (C,) vertices that may carry weight.
         mirror: (V,) mirror image of each vertex for a point in the symmetry plane: the weights then are
             symmetric too. None for a point on one side.
+        signed: after the best non-negative weights are found, allow small corrections of either sign: a joint
+            can move relative to the skin in ways that no average of skin vertices follows.
 
     Returns:
         (V,) weights.
@@ -42,7 +45,16 @@ def fit_point(surfaces, targets, candidates, mirror=None):
     right[-1] = _SUM_TO_ONE
     weights, _ = nnls(np.concatenate(rows), right)
     weights[weights < 1e-4 * weights.max()] = 0.0
-    return groups @ (weights / weights.sum())
+    weights /= weights.sum()
+    if signed:
+        residual = -equations @ weights
+        regular = np.concatenate(
+            [equations, _CORRECTION * np.eye(len(weights)), np.full((1, len(weights)), 10.0)]
+        )
+        correction, *_ = np.linalg.lstsq(regular, np.append(residual, np.zeros(len(weights) + 1)), rcond=None)
+        weights = weights + correction - correction.mean()
+        weights /= weights.sum()
+    return groups @ weights
 
 
 def ring(vertices, point, axis, allowed, count):
