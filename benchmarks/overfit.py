@@ -31,10 +31,18 @@ flags.DEFINE_integer("steps", 1500, "Steps of every setting.")
 flags.DEFINE_list("only", None, "Run these settings alone.")
 
 # No augmentation and no dropout: the question is whether the evidence can be fitted.
-COMMON = (
-    "--encoder_weights=none --trans_max=0 --scale_min=1 --scale_max=1 --flip=False --dropout=0 --batch_size=8 "
-    "--generator_lr=3e-4 --use_validation=False --log_img_step=100000 --checkpoint_steps=100000 --num_epochs=100000"
-).split()
+COMMON = [
+    *(
+        "--encoder_weights=none",
+        "--trans_max=0",
+        "--scale_min=1",
+        "--scale_max=1",
+        "--flip=False",
+        "--dropout=0",
+    ),
+    *("--batch_size=8", "--generator_lr=3e-4", "--use_validation=False", "--log_img_step=100000"),
+    *("--checkpoint_steps=100000", "--num_epochs=100000"),
+]
 SETTINGS = {
     "keypoints": ["--encoder_only=True"],
     "keypoints + silhouette": ["--encoder_only=True", "--use_mesh_repro_loss=True"],
@@ -90,7 +98,8 @@ def main(_) -> None:
             f"| {name} | {metrics['keypoint_loss']:.2f} | {metrics['mesh_loss_px']:.2f} "
             f"| {metrics['silhouette_iou']:.3f} | {metrics['pck_0.2_torso']:.3f} | {seconds / 60:.1f} |"
         )
-    header = "| evidence | keypoint loss | mesh loss, px | silhouette IoU | PCK@0.2 | minutes |\n|---|---|---|---|---|---|"
+    columns = ("evidence", "keypoint loss", "mesh loss, px", "silhouette IoU", "PCK@0.2", "minutes")
+    header = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
     table = "\n".join([header, *rows]) + "\n"
     (output / "table.md").write_text(table)
     print(table)

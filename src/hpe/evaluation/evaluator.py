@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from hpe import skeletons
 from hpe.evaluation import metrics
+from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.inference.predictor import Predictor
 from hpe.losses.silhouette import mesh_reprojection
@@ -49,7 +49,7 @@ class SampleResult:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Metrics over all samples by name, and the result of every sample."""
+    """Means over all samples by metric, and the result of every sample."""
 
     metrics: dict[str, float]
     samples: list[SampleResult]
@@ -80,10 +80,10 @@ def evaluate_dataset(
     bar = tqdm(total=count, unit="image", disable=not show_progress, dynamic_ncols=True, leave=False)
     with bar, translate_errors(shards):
         for batch in evaluation_batches(shards, pipeline, batch_size=batch_size).as_numpy_iterator():
+            valid = int(batch["valid"].sum())
             prediction = predictor(batch["image"])
-            for row in range(int(batch["valid"].sum())):
-                collected.add(batch, prediction, row)
-                bar.update()
+            collected.add({key: value[:valid] for key, value in batch.items()}, prediction)
+            bar.update(valid)
     return Evaluation(collected.metrics(), collected.samples)
 
 
@@ -104,96 +104,101 @@ def crops_by_index(
 
 
 class _Collector:
-    """Measures sample by sample; means are taken over samples at the end."""
+    """Measures batch by batch; NaN stands for what a sample has no truth for."""
 
     def __init__(self, predictor: Predictor):
-        self.system = predictor.system
-        self.size = predictor.image_size
+        self._system = predictor.system
+        self._size = predictor.image_size
+        self._pixels = SilhouetteAccumulator()
+        self._columns: dict[str, list[np.ndarray]] = {}
+        self._hits: list[np.ndarray] = []
+        self._visible: list[np.ndarray] = []
         self.samples: list[SampleResult] = []
-        self._values: dict[str, list[float]] = {}
-        self._coordinate_error = self._coordinate_count = 0.0
-        self._pixels = metrics.SilhouetteAccumulator()
-        skeleton = skeletons.get(predictor.system.skeleton)
-        table = skeletons.convert(skeleton, skeletons.LSP14)
-        self._to_lsp = table
 
-    def add(self, batch: dict, prediction: Prediction, row: int) -> None:
-        """Measures the person in `row` of a batch."""
-        values = {
-            **self._keypoints(batch, prediction, row),
-            **self._silhouette(batch, prediction, row),
-            **self._three_d(batch, prediction, row),
+    def add(self, batch: dict, prediction: Prediction) -> None:
+        """Measures the people of a batch; the prediction may have more rows than the batch has people."""
+        count = len(batch["name"])
+        columns = {
+            "keypoint_loss": self._keypoints(batch, prediction.joints2d[:count]),
+            **self._joints3d(batch, prediction.joints3d[:count]),
         }
-        for name, value in values.items():
-            self._values.setdefault(name, []).append(value)
-        self.samples.append(
-            SampleResult(
-                index=len(self.samples),
-                name=batch["name"][row].decode(errors="replace"),
-                keypoint_loss=values.get("keypoint_loss"),
-                mesh_loss=values.get("mesh_loss_px"),
-                iou=values.get("silhouette_iou"),
-                mpjpe=values.get("mpjpe_mm"),
-            )
-        )
+        if prediction.vertices is not None:
+            columns["mesh_loss"], columns["iou"] = self._silhouettes(batch, prediction)
+            columns["pve"] = self._vertices(batch, prediction.vertices[:count])
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(values)
+        for row in range(count):
+            measured = {
+                name: float(columns[name][row])
+                for name in ("keypoint_loss", "mesh_loss", "iou", "mpjpe")
+                if name in columns and np.isfinite(columns[name][row])
+            }
+            name = batch["name"][row].decode(errors="replace")
+            self.samples.append(SampleResult(len(self.samples), name, **measured))
 
-    def _keypoints(self, batch, prediction, row):
-        truth = batch["joints2d"][row]
-        visible = truth[:, 2] > 0
-        if not visible.any():
-            return {}
-        predicted = prediction.joints2d[row]
-        self._coordinate_error += float(np.abs(predicted - truth[:, :2])[visible].sum())
-        self._coordinate_count += 2.0 * float(visible.sum())
-        values = {"keypoint_loss": metrics.keypoint_loss(predicted[None], truth[None])}
-        lsp_truth, lsp_visible = self._lsp(truth[:, :2]), self._to_lsp.confidences(truth[:, 2]) > 0
-        correct = metrics.pck(self._lsp(predicted)[None], lsp_truth[None], lsp_visible[None])
-        if np.isfinite(correct):
-            values["pck_0.2_torso"] = float(correct)
-        return values
+    def _keypoints(self, batch, joints2d):
+        truth, visible = batch["joints2d"], batch["joints2d"][..., 2] > 0
+        self._hits.append(metrics.pck_hits(joints2d, truth[..., :2], visible))
+        self._visible.append(visible.sum(axis=1))
+        losses = [metrics.keypoint_loss(*pair) for pair in zip(joints2d, truth, strict=True)]
+        return np.where(visible.any(axis=1), losses, np.nan)
 
-    def _silhouette(self, batch, prediction, row):
-        mask = batch["silhouette"][row] > 0
-        if prediction.vertices is None or not batch["has_silhouette"][row] or not mask.any():
-            return {}
-        vertices, camera = prediction.vertices[row], prediction.camera[row]
-        points = normalized_to_pixels(weak_perspective_project(vertices[None], camera[None]), self.size)
-        distance, _ = mesh_reprojection(
-            keras.ops.convert_to_tensor(points), keras.ops.convert_to_tensor(mask[None]), np.ones(1, np.float32)
-        )
-        rendered = render(
-            vertices, prediction.faces, weak_perspective_camera(camera, self.size), mask.shape
-        ).mask
-        self._pixels.add(rendered, mask)
+    def _joints3d(self, batch, joints3d):
+        known = (batch["joints3d_weight"][:, : metrics.BODY_JOINTS] > 0).all(axis=1)
         return {
-            "mesh_loss_px": float(distance) * _REPORTED_SIZE / self.size,
-            "silhouette_iou": float(metrics.silhouette_iou(rendered, mask)),
+            name: np.where(known, _MILLIMETRES * error(joints3d, batch["joints3d"]), np.nan)
+            for name, error in (("mpjpe", metrics.mpjpe), ("pa_mpjpe", metrics.pa_mpjpe))
         }
 
-    def _three_d(self, batch, prediction, row):
-        values = {}
-        if (self._to_lsp.confidences(batch["joints3d_weight"][row]) > 0).all():
-            predicted, truth = self._lsp(prediction.joints3d[row]), self._lsp(batch["joints3d"][row])
-            values["mpjpe_mm"] = float(metrics.mpjpe(predicted[None], truth[None])) * _MILLIMETRES
-            values["pa_mpjpe_mm"] = float(metrics.pa_mpjpe(predicted[None], truth[None])) * _MILLIMETRES
-        if batch["has_body"][row] and prediction.vertices is not None:
-            truth = self.system.true_vertices(batch["pose"][row : row + 1], batch["shape"][row : row + 1])
-            values["pve_mm"] = float(metrics.pve(prediction.vertices[row][None], truth)) * _MILLIMETRES
-        return values
+    def _silhouettes(self, batch, prediction):
+        count = len(batch["name"])
+        masks = batch["silhouette"] > 0
+        usable = (batch["has_silhouette"] > 0) & masks.any(axis=(1, 2))
+        vertices, cameras = prediction.vertices[:count], prediction.camera[:count]
+        points = normalized_to_pixels(weak_perspective_project(vertices, cameras), self._size)
+        _, distances = mesh_reprojection(
+            keras.ops.convert_to_tensor(points.astype(np.float32)),
+            keras.ops.convert_to_tensor(masks),
+            keras.ops.convert_to_tensor(usable.astype(np.float32)),
+        )
+        distances = keras.ops.convert_to_numpy(distances) * (_REPORTED_SIZE / self._size)
+        overlaps = np.full(count, np.nan)
+        for row in np.flatnonzero(usable):
+            view = weak_perspective_camera(cameras[row], self._size)
+            rendered = render(vertices[row], prediction.faces, view, masks[row].shape).mask
+            self._pixels.add(rendered, masks[row])
+            overlaps[row] = silhouette_iou(rendered, masks[row])
+        return np.where(usable, distances, np.nan), overlaps
 
-    def _lsp(self, joints):
-        return self._to_lsp.coordinates(joints)
+    def _vertices(self, batch, vertices):
+        errors = np.full(len(vertices), np.nan)
+        rows = np.flatnonzero(batch["has_body"] > 0)
+        if len(rows):
+            truth = self._system.true_vertices(batch["pose"][rows], batch["shape"][rows])
+            errors[rows] = _MILLIMETRES * metrics.pve(vertices[rows], truth)
+        return errors
 
     def metrics(self) -> dict[str, float]:
-        """Returns means over samples; the keypoint loss is a mean over coordinates, as in training."""
+        """Returns means over the samples that have the truth; the keypoint loss is one over coordinates."""
+        columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        measured = {name: np.isfinite(values) for name, values in columns.items()}
+        hits, visible = np.concatenate(self._hits), np.concatenate(self._visible)
         summary: dict[str, float] = {"images": len(self.samples)}
-        summary.update({name: float(np.mean(values)) for name, values in self._values.items()})
-        if self._coordinate_count:
-            summary["keypoint_loss"] = metrics.KEYPOINT_SCALE * self._coordinate_error / self._coordinate_count
-        if "silhouette_iou" in summary:
-            summary["images_with_mask"] = len(self._values["silhouette_iou"])
+        if visible.any():
+            summary["keypoint_loss"] = float(
+                np.average(np.nan_to_num(columns["keypoint_loss"]), weights=visible)
+            )
+        if np.isfinite(hits).any():
+            summary["pck_0.2_torso"] = float(np.nanmean(hits))
+        if measured.get("iou", np.zeros(1)).any():
+            summary["images_with_mask"] = int(measured["iou"].sum())
+            summary["mesh_loss_px"] = float(np.nanmean(columns["mesh_loss"]))
+            summary["silhouette_iou"] = float(np.nanmean(columns["iou"]))
             summary["silhouette_accuracy"] = self._pixels.accuracy()
             summary["silhouette_f1"] = self._pixels.f1()
-        if "mpjpe_mm" in summary:
-            summary["images_with_3d"] = len(self._values["mpjpe_mm"])
+        if measured["mpjpe"].any():
+            summary["images_with_3d"] = int(measured["mpjpe"].sum())
+        for name in ("mpjpe", "pa_mpjpe", "pve"):
+            if name in measured and measured[name].any():
+                summary[f"{name}_mm"] = float(np.nanmean(columns[name]))
         return summary

@@ -104,7 +104,7 @@ def main() -> None:
         def evaluate(predictor):
             return evaluate_dataset(
                 predictor, shards, config.pipeline, batch_size=training.batch_size, show_progress=False
-            ).metrics
+            )
 
     result = train(config, run, resume=flags.FLAGS.resume, evaluate=evaluate)
     if result.interrupted:
@@ -113,9 +113,9 @@ def main() -> None:
         )
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
     print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
-    if result.metrics is not None:
-        print(format_table(result.metrics))
-        write_json(run.path / "validation.json", {"step": result.step, "metrics": result.metrics})
+    if result.evaluation is not None:
+        print(format_table(result.evaluation.metrics))
+        write_json(run.path / "validation.json", {"step": result.step, "metrics": result.evaluation.metrics})
 
 
 if __name__ == "__main__":

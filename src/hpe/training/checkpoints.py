@@ -10,6 +10,8 @@ import os
 import pathlib
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from hpe.errors import UserError
 
@@ -83,17 +85,12 @@ class CheckpointStore:
     def _check_shapes(self, path: str) -> None:
         """Compares shapes first: the names of what differs say more than TensorFlow's own message."""
         try:
-            stored = dict(tf.train.list_variables(path))
-        except (tf.errors.OpError, ValueError) as error:
+            stored = _stored_shapes(path)
+        except (tf.errors.OpError, ValueError, DecodeError) as error:
             reason = str(getattr(error, "message", error)).splitlines()[0]
             raise UserError(f"{path}: is not a readable checkpoint ({reason}).") from error
         for name, network in self._networks.items():
-            prefix = f"network_{name}/"
-            found = sorted(
-                tuple(shape)
-                for key, shape in stored.items()
-                if key.startswith(prefix) and key.endswith("/.ATTRIBUTES/VARIABLE_VALUE")
-            )
+            found = stored.get(f"network_{name}", [])
             expected = sorted(tuple(variable.shape) for variable in network.variables)
             if not found:
                 raise UserError(f"{path}: holds no {name}; it was written by another system.")
@@ -105,6 +102,30 @@ class CheckpointStore:
                     f"{len(expected)}; first difference: found {(surplus or ['nothing'])[0]}, expected "
                     f"{(missing or ['nothing'])[0]}); use the settings of its params.json."
                 )
+
+
+def _stored_shapes(path: str) -> dict[str, list[tuple[int, ...]]]:
+    """Returns, for every object at the root of a checkpoint, the sorted shapes of all variables below it.
+
+    A variable is stored under the first path that leads to it, which may run through an optimizer, so that names
+    alone do not tell which network it belongs to: the graph of objects does.
+    """
+    reader = tf.train.load_checkpoint(path)
+    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    shapes = reader.get_variable_to_shape_map()
+    stored = {}
+    for root in graph.nodes[0].children:
+        keys, seen, pending = set(), set(), [root.node_id]
+        while pending:
+            node_id = pending.pop()
+            if node_id in seen:
+                continue
+            seen.add(node_id)
+            node = graph.nodes[node_id]
+            keys.update(attribute.checkpoint_key for attribute in node.attributes)
+            pending.extend(child.node_id for child in node.children)
+        stored[root.local_name] = sorted(tuple(shapes[key]) for key in keys if key in shapes)
+    return stored
 
 
 def _difference(shapes: list, others: list) -> list:

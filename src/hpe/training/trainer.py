@@ -12,11 +12,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from hpe.errors import UserError
+from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.images import steps_per_epoch, training_batches
 from hpe.pipeline.mocap import mocap_batches
-from hpe.records.mocap import find_mocap
+from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards
 from hpe.training.checkpoints import CheckpointStore
 from hpe.training.config import TrainingConfig
@@ -38,12 +39,12 @@ class TrainingResult:
     Attributes:
         step: number of finished steps.
         interrupted: name of the signal that ended it early, or None.
-        metrics: the last validation, or None if there was none.
+        evaluation: the last validation, or None if there was none.
     """
 
     step: int
     interrupted: str | None
-    metrics: dict | None
+    evaluation: Evaluation | None
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
     run: RunDirectory,
     *,
     resume: bool = False,
-    evaluate: Callable[[Predictor], dict] | None = None,
+    evaluate: Callable[[Predictor], Evaluation] | None = None,
     show_progress: bool = True,
 ) -> TrainingResult:
     """Trains a system until its epochs or steps are done, or a signal asks it to stop.
@@ -63,7 +64,7 @@ def train(
         config: the run's settings; `config.training.seed` fixes all randomness.
         run: where everything is written.
         resume: go on from the newest checkpoint of `run`, if there is one.
-        evaluate: validates a predictor and returns metrics by name; None leaves validation out.
+        evaluate: validates a predictor; None leaves validation out.
         show_progress: draw a progress bar on stderr.
 
     Raises:
@@ -99,7 +100,8 @@ def train(
     )
     mocap, mocap_files = None, ()
     if system.adversary is not None:
-        mocap_files = find_mocap(training.data_dir, training.mocap_datasets)
+        found = find_frames(training.data_dir, training.mocap_datasets)
+        mocap_files = [file for frames in found for file in frames.files]
         mocap = iter(
             mocap_batches(
                 mocap_files,
@@ -113,7 +115,7 @@ def train(
     # ---- loop --------------------------------------------------------------------------------------------
     log = TrainingLog(run.tensorboard)
     predictor = Predictor(system, image_size=pipeline.img_size)
-    metrics = None
+    evaluation = None
     progress = tqdm(
         total=total_steps, initial=first_step, unit="step", disable=not show_progress, dynamic_ncols=True
     )
@@ -137,13 +139,13 @@ def train(
             if (epoch_ended or last or done % training.checkpoint_steps == 0) and not int(update.bad_steps):
                 store.save()
             if evaluate is not None and (last or _validation_due(done, epoch_steps, training)):
-                metrics = evaluate(predictor)
-                _log_metrics(metrics, done, log, progress)
+                evaluation = evaluate(predictor)
+                _log_metrics(evaluation.metrics, done, log, progress)
 
         if interrupts.received is not None and done > first_step:
             store.save()
     name = interrupts.received.name if interrupts.received is not None else None
-    return TrainingResult(done, name, metrics)
+    return TrainingResult(done, name, evaluation)
 
 
 def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
@@ -175,10 +177,9 @@ def _log_scalars(scalars: dict, step: int, log: TrainingLog, progress: tqdm, *, 
 
 
 def _log_metrics(metrics: dict, step: int, log: TrainingLog, progress: tqdm) -> None:
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    log.scalars(numbers, step, prefix="validation/")
+    log.scalars(metrics, step, prefix="validation/")
     log.flush()
-    text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+    text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
     progress.write(f"step {step}: {text}")
 
 
