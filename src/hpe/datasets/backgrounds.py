@@ -58,16 +58,16 @@ def _surface(rng, size, _):
 
 def _blobs(rng, size, _):
     """A clutter of discs, boxes and bars, out of focus to some degree."""
-    scene = np.ascontiguousarray(pattern(rng, size, size))
+    scene = pattern(rng, size, size).astype(np.uint8)
     for _ in range(int(rng.integers(8, 40))):
         color = random_color(rng, saturation=(0, 1)).tolist()
         x, y = rng.uniform(0, size, 2)
         a, b = rng.uniform(0.02, 0.2, 2) * size
         if rng.uniform() < 0.5:
-            cv2.ellipse(scene, ((x, y), (2 * a, 2 * b), rng.uniform(0, 180)), color, cv2.FILLED)
+            cv2.ellipse(scene, ((x, y), (2 * a, 2 * b), rng.uniform(0, 180)), color, cv2.FILLED, cv2.LINE_AA)
         else:
             box = cv2.boxPoints(((x, y), (2 * a, 2 * b), rng.uniform(0, 180)))
-            cv2.fillPoly(scene, [np.round(box).astype(np.int32)], color)
+            cv2.fillPoly(scene, [np.round(box).astype(np.int32)], color, cv2.LINE_AA)
     return cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.3, 4))
 
 
@@ -123,14 +123,14 @@ def _outdoors(rng, size, horizon):
     sky = blend(
         sky, overcast, rng.uniform(0, 0.9) * (0.5 + 0.6 * noise(rng, size, size, coarsest=4, octaves=5))
     )
-    scene = np.ascontiguousarray(sky)
+    scene = np.clip(sky, 0, 255).astype(np.uint8)  # OpenCV smooths the edges of discs in bytes only.
     palette = ([86, 118, 58], [132, 116, 88], [198, 178, 136], [118, 118, 122], [230, 234, 240], [60, 96, 50])
     ground = shifted(palette[rng.integers(len(palette))], rng, 0.05) * day
     grain = noise(rng, size, size, coarsest=16, octaves=5)
     surface = blend(ground * 0.8, ground * 1.2, 0.5 + 0.4 * grain)
     if rng.uniform() < 0.3:
         surface = pattern(rng, size, size) * np.float32(day)
-    scene[horizon:] = _floor(rng, size, horizon, surface=surface)
+    scene[horizon:] = np.clip(_floor(rng, size, horizon, surface=surface), 0, 255)
     x = rng.uniform(-0.2, 0.1) * size
     built = rng.uniform() < 0.45
     while x < size:
@@ -186,11 +186,11 @@ def _box(scene, x, y, width, height, fill):
     if np.ndim(fill) == 3:
         fill = cv2.resize(fill, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
         fill = fill[max(0, -top) : size - top, max(0, -left) : size - left]
-    scene[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = fill
+    scene[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = np.clip(fill, 0, 255)
 
 
 _PAINTERS = (_gradient, _clouds, _surface, _blobs, _room, _outdoors)
-_SHARES = (0.1, 0.12, 0.08, 0.12, 0.3, 0.28)
+_SHARES = (0.1, 0.08, 0.08, 0.11, 0.33, 0.3)
 
 
 @functools.lru_cache(maxsize=8)

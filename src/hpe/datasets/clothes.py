@@ -31,6 +31,7 @@ _SKINS = np.float32(
 _HAIRS = np.float32(
     [[24, 20, 18], [48, 34, 26], [88, 58, 36], [132, 92, 54], [196, 160, 100], [150, 74, 40], [170, 168, 166]]
 )
+_LEAST_CONTRAST = 80  # Between cloth and skin, as a distance of RGB.
 _BARE = 0.0  # Share of a limb that a sleeve or a leg of this length covers.
 _SLEEVES = (_BARE, 0.22, 0.45, 0.75, 0.97)
 _LEGS = (0.06, 0.25, 0.5, 0.97, 0.97, 0.97)
@@ -122,31 +123,26 @@ def dress(rng: np.random.Generator, body: Wardrobe) -> np.ndarray:
     trunk = ~(body.arm | body.leg | body.head)
     waist = rng.uniform(0.0, 0.22)
 
-    trousers = _fabric(rng, body.points, random_color(rng, saturation=(0, 0.7), value=(0.05, 0.85)))
+    def fabric(**ranges):
+        return _fabric(rng, body.points, _unlike(skin, rng, **ranges), _unlike(skin, rng))
+
+    trousers = fabric(saturation=(0, 0.7), value=(0.08, 0.85))
     length = rng.choice(_LEGS) + rng.uniform(-0.03, 0.03)
     covered = (body.leg & (body.along_leg < length)) | (trunk & (body.up_trunk < waist + 0.05))
     colors[covered] = trousers[covered]
 
-    style = rng.uniform()
-    if style > 0.05:  # The rest go without a shirt.
-        shirt = (
-            trousers if style < 0.13 else _fabric(rng, body.points, random_color(rng, saturation=(0, 0.95)))
-        )
-        sleeve = rng.choice(_SLEEVES) + rng.uniform(-0.03, 0.03)
-        neckline = rng.uniform(0.86, 1.08)
-        covered = (trunk & (body.up_trunk > waist) & (body.up_trunk < neckline)) | (
-            body.arm & (body.along_arm < sleeve)
-        )
-        if rng.uniform() < 0.12:  # A skirt's length of shirt, a coat.
-            covered |= body.leg & (body.along_leg < rng.uniform(0.1, 0.6))
-        colors[covered] = shirt[covered]
-        if rng.uniform() < 0.2:  # Sleeves of another colour.
-            sleeves = body.arm & (body.along_arm < sleeve)
-            colors[sleeves] = random_color(rng)
-        if rng.uniform() < 0.15:  # A belt.
-            colors[trunk & (np.abs(body.up_trunk - waist - 0.02) < 0.04)] = random_color(
-                rng, value=(0.05, 0.4)
-            )
+    shirt = trousers if rng.uniform() < 0.08 else fabric(saturation=(0, 0.95))
+    sleeve = rng.choice(_SLEEVES) + rng.uniform(-0.03, 0.03)
+    neckline = rng.uniform(0.86, 1.08)
+    sleeves = body.arm & (body.along_arm < sleeve)
+    covered = sleeves | (trunk & (body.up_trunk > waist) & (body.up_trunk < neckline))
+    if rng.uniform() < 0.12:  # A skirt, a coat.
+        covered |= body.leg & (body.along_leg < rng.uniform(0.1, 0.6))
+    colors[covered] = shirt[covered]
+    if rng.uniform() < 0.2:  # Sleeves of another colour.
+        colors[sleeves] = _unlike(skin, rng)
+    if rng.uniform() < 0.15:  # A belt.
+        colors[trunk & (np.abs(body.up_trunk - waist - 0.02) < 0.04)] = random_color(rng, value=(0.05, 0.4))
 
     if rng.uniform() < 0.9:
         colors[body.shoes] = random_color(rng, value=(0.05, 1))
@@ -173,9 +169,19 @@ def _between(rng, palette):
     return palette[low] + np.float32(place - low) * (palette[low + 1] - palette[low])
 
 
-def _fabric(rng, points, color):
-    """Returns the colours (V, 3) of a cloth cut from `color`: plain, striped, chequered or mottled."""
-    other = shifted(color, rng, 0.25) if rng.uniform() < 0.5 else random_color(rng)
+def _unlike(skin, rng, **ranges):
+    """Returns a random colour that nobody takes for bare skin."""
+    for _ in range(8):
+        color = random_color(rng, **ranges)
+        if np.linalg.norm(color - skin) > _LEAST_CONTRAST:
+            break
+    return color
+
+
+def _fabric(rng, points, color, other):
+    """Returns the colours (V, 3) of a cloth of one or two colours: plain, striped, chequered or mottled."""
+    if rng.uniform() < 0.5:
+        other = shifted(color, rng, 0.2)
     kind = rng.choice(5, p=(0.5, 0.18, 0.1, 0.07, 0.15))
     across, up = points[:, 0], points[:, 1]
     pitch = rng.uniform(0.06, 0.16)

@@ -71,7 +71,9 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     if kind == 0:
         share = 0.5 * ramp(height, width, rng.uniform(0, 2 * np.pi))
     elif kind == 1:
-        share = 0.5 + 0.35 * noise(rng, height, width, coarsest=int(rng.integers(3, 24)), octaves=4)
+        share = 0.5 + rng.uniform(0.08, 0.35) * noise(
+            rng, height, width, coarsest=int(rng.integers(3, 24)), octaves=4
+        )
     else:
         angle = rng.uniform(0, np.pi) if rng.uniform() < 0.4 else rng.choice([0, np.pi / 2])
         count = rng.uniform(4, 22)
