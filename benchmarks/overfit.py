@@ -95,8 +95,8 @@ def main(_) -> None:
         )
         metrics = json.loads((run / "validation" / "metrics.json").read_text())["metrics"]
         rows.append(
-            f"| {name} | {metrics['keypoint_loss']:.2f} | {metrics['mesh_loss_px']:.2f} "
-            f"| {metrics['silhouette_iou']:.3f} | {metrics['pck_0.2_torso']:.3f} | {seconds / 60:.1f} |"
+            f"| {name} | {metrics['keypoint_loss']['value']:.2f} | {metrics['mesh_loss']['value']:.2f} "
+            f"| {metrics['silhouette_iou']['value']:.3f} | {metrics['pck_0.2_torso']['value']:.3f} | {seconds / 60:.1f} |"
         )
     columns = ("evidence", "keypoint loss", "mesh loss, px", "silhouette IoU", "PCK@0.2", "minutes")
     header = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe.evaluation import metrics
+from hpe.evaluation.report import Metric
 from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.inference.predictor import Predictor
@@ -49,10 +50,14 @@ class SampleResult:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Means over all samples by metric, and the result of every sample."""
+    """Metrics over all samples, and the result of every sample."""
 
-    metrics: dict[str, float]
+    metrics: list[Metric]
     samples: list[SampleResult]
+
+    def values(self) -> dict[str, float]:
+        """Returns the measured metrics by name."""
+        return {metric.name: metric.value for metric in self.metrics if metric.is_measured}
 
 
 def evaluate_dataset(
@@ -112,7 +117,7 @@ class _Collector:
         self._pixels = SilhouetteAccumulator()
         self._columns: dict[str, list[np.ndarray]] = {}
         self._hits: list[np.ndarray] = []
-        self._visible: list[np.ndarray] = []
+        self._coordinate_sum = self._coordinate_count = 0.0
         self.samples: list[SampleResult] = []
 
     def add(self, batch: dict, prediction: Prediction) -> None:
@@ -137,17 +142,18 @@ class _Collector:
             self.samples.append(SampleResult(len(self.samples), name, **measured))
 
     def _keypoints(self, batch, joints2d):
-        truth, visible = batch["joints2d"], batch["joints2d"][..., 2] > 0
-        self._hits.append(metrics.pck_hits(joints2d, truth[..., :2], visible))
-        self._visible.append(visible.sum(axis=1))
-        losses = [metrics.keypoint_loss(*pair) for pair in zip(joints2d, truth, strict=True)]
-        return np.where(visible.any(axis=1), losses, np.nan)
+        truth = batch["joints2d"]
+        sums, counts = metrics.keypoint_errors(joints2d, truth)
+        self._coordinate_sum += float(sums.sum())
+        self._coordinate_count += float(counts.sum())
+        self._hits.append(metrics.pck_hits(joints2d, truth[..., :2], truth[..., 2]))
+        return metrics.KEYPOINT_LOSS_SCALE * np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
     def _joints3d(self, batch, joints3d):
-        known = (batch["joints3d_weight"][:, : metrics.BODY_JOINTS] > 0).all(axis=1)
+        truth = joints3d, batch["joints3d"], batch["joints3d_weight"]
         return {
-            name: np.where(known, _MILLIMETRES * error(joints3d, batch["joints3d"]), np.nan)
-            for name, error in (("mpjpe", metrics.mpjpe), ("pa_mpjpe", metrics.pa_mpjpe))
+            "mpjpe": _MILLIMETRES * metrics.mpjpe(*truth),
+            "pa_mpjpe": _MILLIMETRES * metrics.pa_mpjpe(*truth),
         }
 
     def _silhouettes(self, batch, prediction):
@@ -167,7 +173,7 @@ class _Collector:
             view = weak_perspective_camera(cameras[row], self._size)
             rendered = render(vertices[row], prediction.faces, view, masks[row].shape).mask
             self._pixels.add(rendered, masks[row])
-            overlaps[row] = silhouette_iou(rendered, masks[row])
+            overlaps[row] = silhouette_iou(rendered[None], masks[row][None])[0]
         return np.where(usable, distances, np.nan), overlaps
 
     def _vertices(self, batch, vertices):
@@ -178,27 +184,28 @@ class _Collector:
             errors[rows] = _MILLIMETRES * metrics.pve(vertices[rows], truth)
         return errors
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> list[Metric]:
         """Returns means over the samples that have the truth; the keypoint loss is one over coordinates."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
-        measured = {name: np.isfinite(values) for name, values in columns.items()}
-        hits, visible = np.concatenate(self._hits), np.concatenate(self._visible)
-        summary: dict[str, float] = {"images": len(self.samples)}
-        if visible.any():
-            summary["keypoint_loss"] = float(
-                np.average(np.nan_to_num(columns["keypoint_loss"]), weights=visible)
-            )
+        columns = {name: values[np.isfinite(values)] for name, values in columns.items()}
+        hits = np.concatenate(self._hits)
+        summary = [Metric("images", len(self.samples))]
+        if len(columns["keypoint_loss"]):
+            loss = metrics.KEYPOINT_LOSS_SCALE * self._coordinate_sum / self._coordinate_count
+            summary.append(Metric("keypoint_loss", loss, "60 x mean |x|", len(columns["keypoint_loss"])))
         if np.isfinite(hits).any():
-            summary["pck_0.2_torso"] = float(np.nanmean(hits))
-        if measured.get("iou", np.zeros(1)).any():
-            summary["images_with_mask"] = int(measured["iou"].sum())
-            summary["mesh_loss_px"] = float(np.nanmean(columns["mesh_loss"]))
-            summary["silhouette_iou"] = float(np.nanmean(columns["iou"]))
-            summary["silhouette_accuracy"] = self._pixels.accuracy()
-            summary["silhouette_f1"] = self._pixels.f1()
-        if measured["mpjpe"].any():
-            summary["images_with_3d"] = int(measured["mpjpe"].sum())
+            summary.append(
+                Metric("pck_0.2_torso", metrics.pck(hits), "", int(np.isfinite(hits).any(axis=1).sum()))
+            )
+        if len(columns.get("iou", ())):
+            count = len(columns["iou"])
+            summary += [
+                Metric("mesh_loss", float(columns["mesh_loss"].mean()), "px of 224", count),
+                Metric("silhouette_iou", float(columns["iou"].mean()), "", count),
+                Metric("silhouette_accuracy", self._pixels.accuracy, "", count),
+                Metric("silhouette_f1", self._pixels.f1, "", count),
+            ]
         for name in ("mpjpe", "pa_mpjpe", "pve"):
-            if name in measured and measured[name].any():
-                summary[f"{name}_mm"] = float(np.nanmean(columns[name]))
+            if len(columns.get(name, ())):
+                summary.append(Metric(name, float(columns[name].mean()), "mm", len(columns[name])))
         return summary

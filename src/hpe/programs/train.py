@@ -11,7 +11,7 @@ from absl import flags
 
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import evaluate_dataset
-from hpe.evaluation.report import format_table, write_json
+from hpe.evaluation.report import to_text, write_json
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
 from hpe.records.reading import find_shards
@@ -114,8 +114,8 @@ def main() -> None:
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
     print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
     if result.evaluation is not None:
-        print(format_table(result.evaluation.metrics))
-        write_json(run.path / "validation.json", {"step": result.step, "metrics": result.evaluation.metrics})
+        print(to_text(result.evaluation.metrics))
+        write_json(run.path / "validation.json", result.evaluation.metrics, details={"step": result.step})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from absl import flags
 
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
-from hpe.evaluation.report import format_table, write_json
+from hpe.evaluation.report import to_text, write_json
 from hpe.inference.predictor import Predictor, load_predictor
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
@@ -53,15 +53,14 @@ def main() -> None:
     output = pathlib.Path(config.output or _run_directory(config.checkpoint) / "validation")
     print(f"{config.checkpoint}: {run.system} at step {step}")
     evaluation = evaluate_dataset(predictor, shards, run.pipeline, batch_size=config.batch_size)
-    print(format_table(evaluation.metrics))
-    report = {
+    print(to_text(evaluation.metrics))
+    details = {
         "checkpoint": str(config.checkpoint),
         "step": step,
         "datasets": [dataset.name for dataset in shards],
-        "metrics": evaluation.metrics,
         "samples": [dataclasses.asdict(sample) for sample in evaluation.samples],
     }
-    write_json(output / "metrics.json", report)
+    write_json(output / "metrics.json", evaluation.metrics, details=details)
     written = _write_panels(evaluation, predictor, shards, run.pipeline, config.num_panels, output)
     print(f"wrote {', '.join(['metrics.json', *written])} to {output}")
 

@@ -140,7 +140,7 @@ def train(
                 store.save()
             if evaluate is not None and (last or _validation_due(done, epoch_steps, training)):
                 evaluation = evaluate(predictor)
-                _log_metrics(evaluation.metrics, done, log, progress)
+                _log_metrics(evaluation.values(), done, log, progress)
 
         if interrupts.received is not None and done > first_step:
             store.save()
