@@ -20,8 +20,12 @@ from hpe.skeletons import LSP14, MPII16
 PARTNERS = (1, 2, 8, 9, 3, 4, 7, 8, 12, 12, 9, 10, 13)
 
 
+def _numpy(x):
+    return ops.convert_to_numpy(x)
+
+
 def _chains(joints, skeleton=LSP14):
-    return ops.convert_to_numpy(kinematic_chain_space(ops.convert_to_tensor(joints), skeleton))
+    return _numpy(kinematic_chain_space(ops.convert_to_tensor(joints), skeleton))
 
 
 @pytest.fixture
@@ -75,7 +79,7 @@ def _relu(x):
 
 
 def _dense_chain(branch, x, activation):
-    weights = [ops.convert_to_numpy(w.value) for w in branch.weights]
+    weights = [_numpy(w.value) for w in branch.weights]
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
         x = activation(x @ kernel + bias)
     return x @ weights[-2] + weights[-1]
@@ -90,33 +94,35 @@ def test_branches_equal_numpy(bodies):
     for branch in (shape_critic, rotation_critic, skeleton_critic):
         for bias in branch.weights[1::2]:  # zero biases would hide a wrong order
             bias.assign(ops.convert_to_tensor(np.linspace(-1, 1, bias.shape[0]), dtype="float32"))
-    np.testing.assert_allclose(shape_critic(shapes), _dense_chain(shape_critic, shapes, _relu), atol=1e-5)
+    np.testing.assert_allclose(
+        _numpy(shape_critic(shapes)), _dense_chain(shape_critic, shapes, _relu), atol=1e-5
+    )
     flat = rotations.reshape(6, -1)
     np.testing.assert_allclose(
-        rotation_critic(rotations), _dense_chain(rotation_critic, flat, _leaky), atol=1e-5
+        _numpy(rotation_critic(rotations)), _dense_chain(rotation_critic, flat, _leaky), atol=1e-5
     )
 
-    weights = [ops.convert_to_numpy(w.value) for w in skeleton_critic.weights]
+    weights = [_numpy(w.value) for w in skeleton_critic.weights]
     hidden = [
         _leaky(x.reshape(6, -1) @ kernel + bias)
         for x, kernel, bias in zip((_chains(joints), joints), weights[:4:2], weights[1:4:2], strict=True)
     ]
     expected = np.concatenate(hidden, axis=1) @ weights[4] + weights[5]
-    np.testing.assert_allclose(skeleton_critic(joints), expected, atol=1e-4)
+    np.testing.assert_allclose(_numpy(skeleton_critic(joints)), expected, atol=1e-4)
 
 
 def test_critic_puts_its_branches_side_by_side(bodies):
     critic = Critic()
-    scores = ops.convert_to_numpy(critic(*bodies))
+    scores = _numpy(critic(*bodies))
     assert scores.shape == (6, 3)
     for column, (branch, x) in enumerate(zip(critic.branches, bodies, strict=True)):
-        np.testing.assert_allclose(scores[:, column : column + 1], branch(x), atol=1e-6)
+        np.testing.assert_allclose(scores[:, column : column + 1], _numpy(branch(x)), atol=1e-6)
 
 
 def test_each_sample_is_scored_on_its_own(bodies):
     critic = Critic()
-    alone = np.concatenate([ops.convert_to_numpy(critic(*(x[i : i + 1] for x in bodies))) for i in range(6)])
-    np.testing.assert_allclose(critic(*bodies), alone, atol=1e-5)
+    alone = np.concatenate([_numpy(critic(*(x[i : i + 1] for x in bodies))) for i in range(6)])
+    np.testing.assert_allclose(_numpy(critic(*bodies)), alone, atol=1e-5)
 
 
 def test_weights_exist_from_the_start_and_belong_to_one_branch_each():
@@ -129,13 +135,14 @@ def test_weights_exist_from_the_start_and_belong_to_one_branch_each():
 
 def test_saved_and_loaded_it_scores_the_same(bodies, tmp_path):
     critic = Critic()
-    before = ops.convert_to_numpy(critic(*bodies))
+    before = _numpy(critic(*bodies))
     critic.save_weights(tmp_path / "critic.weights.h5")
     other = Critic()
     other.load_weights(tmp_path / "critic.weights.h5")
-    np.testing.assert_array_equal(other(*bodies), before)
+    np.testing.assert_array_equal(_numpy(other(*bodies)), before)
     critic.save(tmp_path / "critic.keras")
-    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "critic.keras")(*bodies), before)
+    loaded = keras.saving.load_model(tmp_path / "critic.keras")
+    np.testing.assert_array_equal(_numpy(loaded(*bodies)), before)
 
 
 def test_scores_in_single_precision_under_a_mixed_policy(bodies):

@@ -36,7 +36,7 @@ def gradient_penalty(branch, real, fake, epsilon):
     Returns:
         Scalar.
     """
-    real = ops.convert_to_tensor(real)
+    real, fake, epsilon = (ops.convert_to_tensor(x) for x in (real, fake, epsilon))
     per_sample = ops.reshape(epsilon, (-1,) + (1,) * (len(real.shape) - 1))
     between = per_sample * real + (1.0 - per_sample) * fake
     gradient = input_gradient(branch, between)

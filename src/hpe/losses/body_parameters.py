@@ -55,6 +55,7 @@ def joints3d_mse(predicted, target, weights, *, skeleton=skeletons.COCOPLUS19):
         Scalar, square metres.
     """
     right, left = skeleton.index("right_hip"), skeleton.index("left_hip")
+    predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
     centred = [x - 0.5 * (x[:, right : right + 1] + x[:, left : left + 1]) for x in (predicted, target)]
     weights = ops.convert_to_tensor(weights)
     has_hips = ops.logical_and(weights[:, right] > 0, weights[:, left] > 0)
@@ -67,6 +68,7 @@ def _join(rotmats, shape):
 
 def _weighted_mse(predicted, target, weights):
     """Sum of weighted squares over the number of entries whose broadcast weight is not zero."""
+    predicted, target, weights = (ops.convert_to_tensor(x) for x in (predicted, target, weights))
     weights = ops.reshape(weights, tuple(weights.shape) + (1,) * (len(predicted.shape) - len(weights.shape)))
     weights = ops.broadcast_to(ops.cast(weights, predicted.dtype), ops.shape(predicted))
     present = ops.not_equal(weights, 0)

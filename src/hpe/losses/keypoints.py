@@ -17,6 +17,7 @@ def keypoint_l1(predicted, target):
     Returns:
         Scalar in normalised units; 0 where no joint of the batch is visible.
     """
+    predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
     visibility = target[..., 2:]
     seen = visibility > 0
     # The choice comes before the absolute value: garbage of an unlabelled joint must not reach the gradient.

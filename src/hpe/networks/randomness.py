@@ -5,6 +5,9 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+# A large odd number (2^32 over the golden ratio) spreads the first of the pair over all 32 bits.
+_TORCH_MIXER = 2654435769
+
 
 class _GivenSeed(keras.random.SeedGenerator):
     """Hands one given seed to a Keras random function.
@@ -41,9 +44,14 @@ def seeded_normal(shape, seed, *, dtype="float32"):
 
 
 def _pair(seed):
-    # JAX takes the pair as the words of a key, TensorFlow as the seed of its stateless generators.
-    kind = "uint32" if keras.backend.backend() == "jax" else "int32"
-    pair = ops.cast(ops.convert_to_tensor(seed), kind)
+    pair = ops.convert_to_tensor(seed)
     if tuple(pair.shape) != (2,):
         raise ValueError(f"The seed must be a pair of integers. Received: seed of shape {tuple(pair.shape)}")
+    backend = keras.backend.backend()
+    if backend == "torch":
+        # Keras seeds PyTorch's generator with the sum of the pair, in which (3, 4) and (4, 3) are the same.
+        pair = ops.cast(pair, "int64") * ops.convert_to_tensor([_TORCH_MIXER, 1], dtype="int64")
+    else:
+        # JAX takes the pair as the words of a key, TensorFlow as the seed of its stateless generators.
+        pair = ops.cast(pair, "uint32" if backend == "jax" else "int32")
     return pair
