@@ -26,7 +26,23 @@ BODY_POSE_SIZE = 66
 H36M_TEST_SUBJECTS = ("S9", "S11")
 
 RECORD_PREFIX = "neutrSMPL_"
+_H36M_SET = re.compile(r"(?:h|human)_?3\.?6m?", re.IGNORECASE)
 _RECORD_NAME = re.compile(rf"{RECORD_PREFIX}(.+)_\d+\.tfrecord")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A pickle or npz file.
+
+    Attributes:
+        name: its path below the folder of the recordings.
+        path: its path.
+        set_name: the set that it belongs to.
+    """
+
+    name: str
+    path: str
+    set_name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +50,11 @@ class Recordings:
     """What a folder of motion capture holds.
 
     Attributes:
-        sequences: for every set the paths of its pickles and npz files, sorted.
+        sequences: for every set its pickles and npz files, sorted.
         records: for every set the paths of HMR's record files, sorted.
     """
 
-    sequences: dict[str, list[str]]
+    sequences: dict[str, list[Recording]]
     records: dict[str, list[str]]
 
 
@@ -47,7 +63,7 @@ class Sequence:
     """The frames of one recording.
 
     Attributes:
-        name: path of its file.
+        name: that of the recording.
         pose: (F, 72) float32 axis-angle, root first, in the frame of the recording.
         shape: (10,) float32 shape coefficients.
     """
@@ -71,70 +87,74 @@ def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Reco
         UserError: if there are none.
     """
     directory = pathlib.Path(directory)
-    sequences: dict[str, list[str]] = {}
+    sequences: dict[str, list[Recording]] = {}
     records: dict[str, list[str]] = {}
     for path in sorted(directory.rglob("*")):
         if match := _RECORD_NAME.fullmatch(path.name):
             records.setdefault(match[1], []).append(str(path))
         elif path.suffix in (".pkl", ".npz"):
-            folders = path.relative_to(directory).parts[:-1]
-            name = set_name or (folders[0] if folders else directory.resolve().name)
-            sequences.setdefault(name.removeprefix(RECORD_PREFIX), []).append(str(path))
+            below = path.relative_to(directory)
+            folder = below.parts[0] if len(below.parts) > 1 else directory.resolve().name
+            name = set_name or folder.removeprefix(RECORD_PREFIX)
+            sequences.setdefault(name, []).append(Recording(str(below), str(path), name))
     if not sequences and not records:
         raise UserError(f"{directory}: holds no *.pkl, *.npz or {RECORD_PREFIX}*.tfrecord, at any depth.")
     return Recordings(sequences, records)
 
 
 def loader(*, fps: float):
-    """Returns a picklable function of a path: `load_sequence` with this frame rate."""
+    """Returns a picklable function of a Recording: `load_sequence` with this frame rate."""
     return functools.partial(load_sequence, fps=fps)
 
 
-def load_sequence(path: str, *, fps: float) -> Sequence | Skipped:
+def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
     """Reads one recording.
 
     Args:
-        path: a pickle with `poses` or `new_poses` (F, 72) and `betas` (10,), or an AMASS npz with `poses`
+        recording: a pickle with `poses` or `new_poses` (F, 72) and `betas` (10,), or an AMASS npz with `poses`
             (F, 72, 156 or 165), `betas` and `mocap_framerate`.
         fps: frames per second to keep where the recording says how many it has; 0 keeps all.
 
     Returns:
         The Sequence, or why there is none.
     """
-    if _is_h36m_test(path):
-        return Skipped(path, "test subject of Human3.6M")
+    name, path = recording.name, recording.path
+    if _is_h36m_test(recording):
+        return Skipped(name, "test subject of Human3.6M")
     try:
         content = _read_npz(path) if path.endswith(".npz") else load_pickle(path)
     except UserError:
         # One damaged or malicious file among thousands is left out and listed like a damaged image.
-        return Skipped(path, "file cannot be read as plain arrays")
+        return Skipped(name, "file cannot be read as plain arrays")
     if not isinstance(content, dict):
-        return Skipped(path, "holds no poses")
+        return Skipped(name, "holds no poses")
     poses = content.get("poses", content.get("new_poses"))
     betas = content.get("betas")
     if poses is None or betas is None:
-        return Skipped(path, "holds no poses" if poses is None else "holds no betas")
+        return Skipped(name, "holds no poses" if poses is None else "holds no betas")
     poses, betas = np.asarray(poses), np.asarray(betas)
     if poses.ndim != 2 or poses.shape[1] not in (POSE_SIZE, 156, 165) or poses.dtype.kind != "f":
-        return Skipped(path, "poses are not Fx72, Fx156 or Fx165")
+        return Skipped(name, "poses are not Fx72, Fx156 or Fx165")
     if betas.ndim == 2 and len(betas):
         betas = betas[0]
     if betas.ndim != 1 or len(betas) < SHAPE_SIZE or betas.dtype.kind != "f":
-        return Skipped(path, "betas are fewer than 10 numbers")
+        return Skipped(name, "betas are fewer than 10 numbers")
     poses = _body_pose(poses[_kept_frames(len(poses), content, fps)])
     betas = betas[:SHAPE_SIZE].astype(np.float32)
     if not np.isfinite(poses).all() or not np.isfinite(betas).all():
-        return Skipped(path, "poses or betas are not finite")
+        return Skipped(name, "poses or betas are not finite")
     if len(poses) == 0:
-        return Skipped(path, "holds no frames")
-    return Sequence(path, poses, betas)
+        return Skipped(name, "holds no frames")
+    return Sequence(name, poses, betas)
 
 
-def _is_h36m_test(path: str) -> bool:
-    parts = pathlib.PurePath(path).parts
-    in_h36m = any("h3.6" in part.lower() or "h36m" in part.lower() for part in parts)
+def _is_h36m_test(recording: Recording) -> bool:
+    parts = pathlib.PurePath(recording.name).parts
+    folders = (recording.set_name, *parts[:-1])
+    if not any(_H36M_SET.fullmatch(folder.removeprefix(RECORD_PREFIX)) for folder in folders):
+        return False
     # Files are called `S9_Directions...` or lie in a folder `S9`.
-    return in_h36m and any(re.split(r"[_ .]", part)[0] in H36M_TEST_SUBJECTS for part in parts)
+    return any(re.split(r"[_ .]", part)[0] in H36M_TEST_SUBJECTS for part in parts)
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import time
 from collections.abc import Callable
 
@@ -64,16 +63,17 @@ def plan_mocap(
     ]
 
 
-def _convert(name, paths, data_dir, fps, seed, num_workers, progress, mocap_dir) -> Manifest:
+def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, mocap_dir) -> Manifest:
     poses, shapes, owners = [], [], []
     skipped: dict[str, list[str]] = {}
     # A process costs more than a handful of files.
-    num_workers = min(num_workers, len(paths) // workers.CHUNK)
-    results = workers.ordered_map(mocap.loader(fps=fps), paths, num_workers=num_workers)
-    for result in tqdm.tqdm(results, name, len(paths), unit="file", disable=not progress, dynamic_ncols=True):
+    num_workers = min(num_workers, len(recordings) // workers.CHUNK)
+    results = workers.ordered_map(mocap.loader(fps=fps), recordings, num_workers=num_workers)
+    for result in tqdm.tqdm(
+        results, name, len(recordings), unit="file", disable=not progress, dynamic_ncols=True
+    ):
         if isinstance(result, Skipped):
-            relative = str(pathlib.Path(result.name).relative_to(mocap_dir))
-            skipped.setdefault(result.reason, []).append(relative)
+            skipped.setdefault(result.reason, []).append(result.name)
             continue
         owners.append(np.full(len(result.pose), len(shapes), np.int32))
         poses.append(result.pose)
