@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from hpe.prediction import Prediction
-from hpe.visualization.overlays import fitting_camera, mesh_overlay, prediction_panel, rotated_mesh
+from hpe.skeletons import LSP14
+from hpe.visualization.overlays import (
+    composite,
+    fitting_camera,
+    mesh_overlay,
+    prediction_panel,
+    rotated_mesh,
+)
+from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton
 
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float32)
@@ -72,8 +80,6 @@ def test_panel_columns():
     panel = prediction_panel(image, prediction, 1)
     first, second, third, fourth = np.split(panel, 4, axis=1)
     np.testing.assert_array_equal(first, image)
-    from hpe.skeletons import LSP14
-
     np.testing.assert_array_equal(second, draw_skeleton(image, (joints[1] + 1) * 112, LSP14))
     expected = mesh_overlay(image, OCTAHEDRON * 0.5, FACES, CAMERA, vertex_colors=prediction.vertex_colors)
     np.testing.assert_array_equal(third, expected)
@@ -109,6 +115,24 @@ def test_overlay_leaves_the_rest_of_the_image_alone():
     np.testing.assert_array_equal(picture[:, :40], image[:, :40])
     # The camera spans the longer side: the centre is at (60, 0.8 * 60).
     assert (picture[46:51, 58:63] != image[46:51, 58:63]).all(axis=-1).all()
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (-40, -25), (35, 60), (500, 0)])
+def test_mesh_beyond_the_edge_is_clipped(offset):
+    """The picture of a part of the image is the part of the picture."""
+    image = np.random.default_rng(3).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    view = Camera(47.1, 47.1, 150.3 + offset[0], 149.2 + offset[1], perspective=False)
+    whole = composite(image, OCTAHEDRON, FACES, view)
+    part = composite(image[110:200, 100:190], OCTAHEDRON, FACES, view.shifted(100, 110))
+    np.testing.assert_array_equal(part, whole[110:200, 100:190])
+
+
+def test_vertices_without_a_place_on_the_image_do_not_crash():
+    vertices = OCTAHEDRON.copy()
+    vertices[0] = np.nan
+    image = np.zeros((50, 50, 3), np.uint8)
+    assert mesh_overlay(image, vertices, FACES, (0.5, 0, 0)).any()
+    assert not mesh_overlay(image, np.full((6, 3), np.nan), FACES, (0.5, 0, 0)).any()
 
 
 def test_rotation_is_about_the_vertical_through_the_mean():

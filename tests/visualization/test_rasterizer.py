@@ -11,6 +11,7 @@ from hpe.visualization.rasterizer import (
     Camera,
     Light,
     render,
+    render_mask,
     weak_perspective_camera,
 )
 
@@ -153,6 +154,15 @@ def test_scaled_camera_keeps_pixel_areas():
     centre = (coverage * x).sum() / coverage.sum(), (coverage * y).sum() / coverage.sum()
     np.testing.assert_allclose(centre, (15.2, 14.6), atol=0.1)
     assert abs(coverage.sum() - exact) < 40
+
+
+def test_shifted_camera_shows_a_window_and_the_mask_alone_is_the_same():
+    vertices, faces = ellipsoid(12, 16, radii=(1, 0.7, 0.5))
+    camera = Camera(17.3, 18.1, 24.2, 26.7, perspective=False)
+    whole = render(vertices, faces, camera, (52, 50)).mask
+    window = render_mask(vertices, faces, camera.shifted(7, 11), (20, 30))
+    np.testing.assert_array_equal(window, whole[11:31, 7:37])
+    np.testing.assert_array_equal(render_mask(vertices, faces, camera, (52, 50)), whole)
 
 
 def test_hostile_input_does_not_crash():

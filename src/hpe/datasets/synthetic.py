@@ -43,7 +43,9 @@ class SyntheticConfig:
     )
     backgrounds: str = dataclasses.field(
         default="",
-        metadata={"help": "folder of photographs to stand synthetic people before; empty: painted"},
+        metadata={
+            "help": "folder of photographs, best without people, to stand synthetic people before; empty: painted"
+        },
     )
     occluders: float = dataclasses.field(
         default=0.0, metadata={"help": "share of synthetic people that something stands in front of"}
@@ -263,7 +265,7 @@ def _occlude(rng, picture, mask):
     shape = np.zeros((size, size), np.uint8)
     if len(rows):
         pick = rng.integers(len(rows))
-        sides = rng.uniform(0.06, 0.35, 2) * size
+        sides = rng.uniform(0.06, 0.25, 2) * size
         box = cv2.boxPoints(((int(columns[pick]), int(rows[pick])), tuple(sides), rng.uniform(0, 180)))
         cv2.fillPoly(shape, [np.round(box).astype(np.int32)], 1)
     hidden = shape.astype(bool)
