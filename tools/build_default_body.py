@@ -217,16 +217,21 @@ def _sample_adults(makehuman, kept, weights):
 
 
 def _random_adult(generator):
-    """Draws MakeHuman's macro sliders for an adult of either sex, any build and origin, between 25 and 55."""
+    """Draws MakeHuman's macro sliders for an adult of either sex, any build and origin, between 25 and 50.
+
+    Heavy people are less muscular than MakeHuman's average and slight people more so: its sliders make corpulent
+    bodies only of much weight and little muscle together.
+    """
     stature = _STATURE_SHIFT + _STATURE_DEVIATION * np.clip(generator.normal(), -2.6, 2.6)
+    corpulence = np.clip(generator.normal(), -2.0, 2.4)
     return {
-        "gender": np.clip(generator.integers(2) + 0.12 * generator.normal(), 0.0, 1.0),
-        "age": 0.45 * generator.random() ** 1.3,
-        "muscle": np.clip(0.5 + 0.12 * generator.normal(), 0.0, 1.0),
-        "weight": np.clip(0.5 + 0.13 * generator.normal(), 0.0, 1.0),
+        "gender": np.clip(generator.integers(2) + 0.06 * generator.normal(), 0.0, 1.0),
+        "age": 0.4 * generator.random(),
+        "muscle": np.clip(0.5 - 0.19 * corpulence + 0.09 * generator.normal(), 0.0, 1.0),
+        "weight": np.clip(0.5 + 0.25 * corpulence + 0.06 * generator.normal(), 0.0, 1.0),
         "height": 0.5 + stature / _STATURE_PER_SLIDER[int(stature > 0.0)],
-        "proportions": np.clip(0.6 + 0.08 * generator.normal(), 0.0, 1.0),
-        "races": dict(zip(RACES, generator.dirichlet(np.full(len(RACES), 6.0)), strict=True)),
+        "proportions": np.clip(0.6 + 0.06 * generator.normal(), 0.0, 1.0),
+        "races": dict(zip(RACES, generator.dirichlet(np.full(len(RACES), 8.0)), strict=True)),
     }
 
 
