@@ -12,6 +12,9 @@ from hpe.pipeline.augmentation import REDUCTIONS, Placement
 
 _JPEG_START = b"\xff\xd8\xff"
 
+# As fast as the default here, and the pixels are those that OpenCV shows and predicts from.
+_DCT_METHOD = "INTEGER_ACCURATE"
+
 # Masks are stored as 0 and 255; the cut is in the middle because some originals went through JPEG.
 _MASK_CUT = 128
 
@@ -92,7 +95,9 @@ def _decode_jpeg_window(encoded: tf.Tensor, placement: Placement) -> tuple[tf.Te
         left, right = _inside(corner[0], extent, reduced[1])
         top, bottom = _inside(corner[1], extent, reduced[0])
         window = tf.stack([top, left, bottom - top, right - left])
-        return tf.io.decode_and_crop_jpeg(encoded, window, channels=3, ratio=reduction)
+        return tf.io.decode_and_crop_jpeg(
+            encoded, window, channels=3, ratio=reduction, dct_method=_DCT_METHOD
+        )
 
     reduced_pixels = tf.cond(
         placement.reduction == 1,

@@ -1,0 +1,261 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from hpe.errors import UserError
+from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.images import evaluation_batches, steps_per_epoch, training_batches
+from hpe.records.reading import find_shards
+from tests.pipeline.people import encode, make_sample, write_shards
+
+CONFIG = PipelineConfig(img_size=32, shuffle_buffer=7)
+KEYS = {
+    "image": ((32, 32, 3), np.uint8),
+    "silhouette": ((32, 32), np.uint8),
+    "has_silhouette": ((), np.float32),
+    "joints2d": ((19, 3), np.float32),
+    "joints3d": ((19, 3), np.float32),
+    "joints3d_weight": ((19,), np.float32),
+    "has_joints3d": ((), np.float32),
+    "pose": ((72,), np.float32),
+    "shape": ((10,), np.float32),
+    "has_body": ((), np.float32),
+    "camera": ((3,), np.float32),
+    "has_camera": ((), np.float32),
+    "name": ((), object),
+    "valid": ((), np.float32),
+}
+
+
+def _take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def _assert_equal(left, right):
+    assert len(left) == len(right)
+    for one, other in zip(left, right, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Two datasets: 13 records in three files, and 6 in one."""
+    folder = tmp_path_factory.mktemp("records")
+    others = [make_sample(100 + index) for index in range(6)]
+    return [write_shards(folder, [5, 5, 3]), write_shards(folder, [6], name="others", samples=others)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batches_have_fixed_keys_and_static_shapes(shards, training):
+    if training:
+        dataset = training_batches(shards, CONFIG, batch_size=4, seed=0)
+    else:
+        dataset = evaluation_batches(shards, CONFIG, batch_size=4)
+    assert dataset.element_spec.keys() == KEYS.keys()
+    batch = next(dataset.as_numpy_iterator())
+    for key, (shape, dtype) in KEYS.items():
+        assert dataset.element_spec[key].shape == (4, *shape), key
+        assert batch[key].shape == (4, *shape), key
+        assert batch[key].dtype == dtype, key
+    assert set(np.unique(batch["silhouette"])) == {0, 1}
+
+
+def test_an_epoch_has_every_record_at_most_once_and_mixes_the_datasets(shards):
+    assert steps_per_epoch(shards, 4) == 4
+    batches = _take(training_batches(shards, CONFIG, batch_size=4, seed=0), 8)
+    epochs = [np.concatenate([b["name"] for b in batches[i : i + 4]]) for i in (0, 4)]
+    for names in epochs:
+        assert len(set(names)) == 16
+        assert any(name >= b"im0100" for name in names[:8])
+        assert any(name < b"im0100" for name in names[:8])
+    assert list(epochs[0]) != list(epochs[1])
+    many = _take(training_batches(shards, CONFIG, batch_size=4, seed=0), 40)
+    assert len(set(np.concatenate([b["name"] for b in many]))) == 19
+
+
+def test_batches_are_a_function_of_the_seed(shards):
+    first = _take(training_batches(shards, CONFIG, batch_size=4, seed=5), 6)
+    tf.random.set_seed(99)
+    np.random.seed(99)
+    _assert_equal(first, _take(training_batches(shards, CONFIG, batch_size=4, seed=5), 6))
+    other = _take(training_batches(shards, CONFIG, batch_size=4, seed=6), 6)
+    assert any(list(a["name"]) != list(b["name"]) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("start", [1, 3, 4, 6, 9])
+def test_resuming_gives_the_batches_of_an_uninterrupted_run(shards, start):
+    whole = _take(training_batches(shards, CONFIG, batch_size=4, seed=1), 13)
+    resumed = _take(training_batches(shards, CONFIG, batch_size=4, seed=1, start_step=start), 13 - start)
+    _assert_equal(whole[start:], resumed)
+
+
+def test_threads_change_nothing(shards):
+    few = dataclasses.replace(CONFIG, num_parallel_calls=1)
+    many = dataclasses.replace(CONFIG, num_parallel_calls=6)
+    _assert_equal(
+        _take(training_batches(shards, few, batch_size=4, seed=2), 6),
+        _take(training_batches(shards, many, batch_size=4, seed=2), 6),
+    )
+
+
+def test_the_same_record_is_augmented_anew_in_every_epoch(tmp_path):
+    shard = write_shards(tmp_path, [1])
+    batches = _take(training_batches([shard], CONFIG, batch_size=1, seed=0), 12)
+    assert len({batch["joints2d"].tobytes() for batch in batches}) == 12
+    plain = dataclasses.replace(CONFIG, trans_max=0, scale_min=1.0, scale_max=1.0, flip=False)
+    steady = _take(training_batches([shard], plain, batch_size=1, seed=0), 3)
+    evaluated = next(evaluation_batches([shard], CONFIG, batch_size=1).as_numpy_iterator())
+    for batch in steady:
+        _assert_equal([batch], [evaluated])
+
+
+def test_labels_fit_each_other_under_augmentation(shards):
+    """The camera of the crop projects the 3D joints onto the 2D joints, mirrored or not."""
+    config = dataclasses.replace(CONFIG, img_size=224)
+    for batch in _take(training_batches(shards, config, batch_size=4, seed=3), 8):
+        assert batch["has_camera"].all()
+        camera = batch["camera"][:, None]
+        projected = camera[..., :1] * (batch["joints3d"][..., :2] + camera[..., 1:])
+        pixels = np.abs(projected - batch["joints2d"][..., :2]) * 112
+        assert pixels.max() < 1e-3
+
+
+def test_keypoints_stay_on_the_picture_under_augmentation(tmp_path):
+    """Every joint is drawn as a dot of its own brightness; a crop has the dot where it says the joint is."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for index in range(3):
+        image = np.zeros((160, 160, 3), np.uint8)
+        joints = np.zeros((19, 2), np.float32)
+        joints[:4] = np.add([[50, 50], [110, 50], [50, 110], [110, 110]], rng.uniform(-12, 12, (4, 2)))
+        for joint in joints[:4]:
+            rows, columns = np.mgrid[:160, :160]
+            blob = 255 * np.exp(-((columns - joint[0]) ** 2 + (rows - joint[1]) ** 2) / 8)
+            image = np.maximum(image, blob[..., None].astype(np.uint8))
+        mask = np.where(image[..., 0] > 127, 255, 0).astype(np.uint8)
+        visibility = (np.arange(19) < 4).astype(np.float32)
+        changes = {
+            "image": encode(image, ".jpg"),
+            "mask": encode(mask),
+            "height": 160,
+            "width": 160,
+            "joints2d": joints,
+            "visibility": visibility,
+            "center": np.array([80, 80], np.float32),
+        }
+        samples.append(make_sample(index, **changes))
+    shard = write_shards(tmp_path, [3], samples=samples)
+    config = PipelineConfig(img_size=224, shuffle_buffer=3)
+    mirrored = 0
+    for batch in _take(training_batches([shard], config, batch_size=3, seed=0), 8):
+        for row in range(3):
+            seen = batch["joints2d"][row]
+            # Ankles and knees: the mirrored picture has them on the other side.
+            assert sorted(np.flatnonzero(seen[:, 2])) in ([0, 1, 2, 3], [2, 3, 4, 5])
+            mirrored += seen[5, 2] > 0
+            dots, count = ndimage.label(batch["image"][row, ..., 0] > 60)
+            centers = ndimage.center_of_mass(batch["image"][row, ..., 0], dots, range(1, count + 1))
+            blobs, masks = ndimage.label(batch["silhouette"][row])
+            mask_centers = ndimage.center_of_mass(batch["silhouette"][row], blobs, range(1, masks + 1))
+            for joint in seen[seen[:, 2] > 0]:
+                pixel = (joint[1::-1] + 1) * 112
+                if (pixel > 10).all() and (pixel < 214).all():
+                    assert np.linalg.norm(np.array(centers) - pixel, axis=1).min() < 0.25
+                    assert np.linalg.norm(np.array(mask_centers) - pixel, axis=1).min() < 0.6
+    assert 4 < mirrored < 20
+
+
+def test_evaluation_has_every_record_in_order_and_fills_up_the_last_batch(shards):
+    batches = _take(evaluation_batches(shards, CONFIG, batch_size=8), -1)
+    assert len(batches) == 3
+    valid = np.concatenate([batch["valid"] for batch in batches])
+    names = np.concatenate([batch["name"] for batch in batches])
+    assert valid.tolist() == [1] * 19 + [0] * 5
+    assert list(names[:19]) == [f"im{i:04d}.jpg".encode() for i in [*range(13), *range(100, 106)]]
+    for key in KEYS.keys() - {"name"}:
+        assert not batches[-1][key][3:].any(), key
+    _assert_equal(batches, _take(evaluation_batches(shards, CONFIG, batch_size=8), -1))
+
+
+def test_evaluation_copies_an_lsp_person_pixel_by_pixel(tmp_path):
+    shard = write_shards(tmp_path, [1])
+    sample = make_sample(0)
+    config = PipelineConfig(img_size=224)
+    batch = next(evaluation_batches([shard], config, batch_size=1).as_numpy_iterator())
+    image = cv2.imdecode(np.frombuffer(sample.image, np.uint8), cv2.IMREAD_COLOR_RGB)
+    left, top = 112 - sample.center.astype(int)
+    inside = batch["image"][0, top : top + sample.height, left : left + sample.width]
+    np.testing.assert_array_equal(inside, image)
+    np.testing.assert_array_equal(
+        batch["image"][0, :top, left : left + sample.width], np.tile(image[:1], (top, 1, 1))
+    )
+    expected = 2 * np.add(sample.joints2d, (left, top)) / 224 - 1
+    np.testing.assert_allclose(batch["joints2d"][0, :, :2], expected, atol=1e-6)
+
+
+def test_what_a_sample_lacks_is_zero(tmp_path):
+    bare = dict.fromkeys(
+        ("mask", "skeleton3d", "joints3d", "confidence3d", "pose", "shape", "body_model", "camera")
+    )
+    shard = write_shards(tmp_path, [1], samples=[make_sample(0, **bare)])
+    batch = next(evaluation_batches([shard], CONFIG, batch_size=1).as_numpy_iterator())
+    for key in ("silhouette", "joints3d", "joints3d_weight", "pose", "shape", "camera"):
+        assert not batch[key].any(), key
+    for key in ("has_silhouette", "has_joints3d", "has_body", "has_camera"):
+        assert batch[key] == 0, key
+
+
+def test_png_images_and_boxes_are_read(tmp_path):
+    image = np.full((400, 300, 3), 90, np.uint8)
+    changes = {
+        "image": encode(image),
+        "mask": None,
+        "height": 400,
+        "width": 300,
+        "scale": 250.0,
+        "center": np.array([150, 200], np.float32),
+    }
+    shard = write_shards(tmp_path, [1], samples=[make_sample(0, **changes)])
+    batch = next(evaluation_batches([shard], CONFIG, batch_size=1).as_numpy_iterator())
+    assert (batch["image"] == 90).all()
+
+
+def test_a_batch_larger_than_the_data_is_refused_with_both_numbers(shards):
+    for function in (
+        lambda: steps_per_epoch(shards, 20),
+        lambda: training_batches(shards, CONFIG, batch_size=20, seed=0),
+    ):
+        with pytest.raises(UserError, match=r"--batch_size=20 .* people, others has 19 records"):
+            function()
+
+
+@pytest.mark.data
+def test_records_of_the_original_code_are_read_as_they_are(data_dir):
+    path = data_dir / "samples" / "original_lsp_16.tfrecords"
+    shards = find_shards(data_dir, [str(path)])
+    config = PipelineConfig(shuffle_buffer=16)
+    (batch,) = _take(evaluation_batches(shards, config, batch_size=16), -1)
+    assert batch["name"][0] == b"im0001.jpg"
+    assert batch["valid"].all()
+    assert batch["has_silhouette"].all()
+    assert not batch["has_body"].any()
+    visible = batch["joints2d"][..., 2] > 0
+    assert visible[:, :14].mean() > 0.8
+    assert not visible[:, 14:].any()
+    # People are about 150 pixels tall, in the middle, and their joints lie on their masks.
+    heights = [np.ptp(rows[seen, 1]) * 112 for rows, seen in zip(batch["joints2d"], visible, strict=True)]
+    assert 90 < np.median(heights) < 170
+    pixels = np.round((batch["joints2d"][..., :2] + 1) * 112).astype(int).clip(0, 223)
+    samples = np.arange(16)[:, None]
+    on_mask = batch["silhouette"][samples, pixels[..., 1], pixels[..., 0]]
+    assert on_mask[visible].mean() > 0.85
+    for trained in _take(training_batches(shards, config, batch_size=8, seed=0), 3):
+        pixels = np.round((trained["joints2d"][..., :2] + 1) * 112).astype(int).clip(0, 223)
+        on_mask = trained["silhouette"][np.arange(8)[:, None], pixels[..., 1], pixels[..., 0]]
+        assert on_mask[trained["joints2d"][..., 2] > 0].mean() > 0.8

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.pipeline.mocap import mocap_batches
+from hpe.records.mocap import find_mocap, write_frames
+
+
+@pytest.fixture
+def files(tmp_path):
+    """25 frames; the first pose value is the frame's number."""
+    poses = np.zeros((25, 72), np.float32)
+    poses[:, 0] = np.arange(25)
+    shapes = np.repeat(np.arange(25, dtype=np.float32)[:, None], 10, 1) / 10
+    write_frames(zip(poses, shapes, strict=True), tmp_path, "numbers")
+    return find_mocap(tmp_path, ["numbers"])
+
+
+def _take(files, count, **options):
+    return list(mocap_batches(files, batch_size=6, **options).take(count).as_numpy_iterator())
+
+
+def test_batches_are_endless_shuffled_and_complete(files):
+    batches = _take(files, 25, seed=0)  # six passes
+    numbers = np.concatenate([batch["pose"][:, 0] for batch in batches])
+    assert sorted(numbers[:25]) == list(range(25))
+    assert list(numbers[:25]) != list(range(25))
+    assert list(numbers[:25]) != list(numbers[25:50])
+    assert batches[0]["pose"].shape == (6, 72)
+    assert batches[0]["shape"].shape == (6, 10)
+    for batch in batches:
+        np.testing.assert_allclose(batch["shape"][:, 3], batch["pose"][:, 0] / 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [1, 4, 5, 13])
+def test_resuming_gives_the_batches_of_an_uninterrupted_run(files, start):
+    whole = _take(files, 18, seed=3)
+    for one, other in zip(whole[start:], _take(files, 18 - start, seed=3, start_step=start), strict=True):
+        np.testing.assert_array_equal(one["pose"], other["pose"])
+
+
+def test_the_seed_decides_the_order(files):
+    assert not np.array_equal(_take(files, 1, seed=0)[0]["pose"], _take(files, 1, seed=1)[0]["pose"])
+
+
+def test_no_files_is_an_error_that_names_the_flag():
+    with pytest.raises(UserError, match="--mocap_datasets"):
+        mocap_batches([], batch_size=4, seed=0)
+
+
+@pytest.mark.data
+def test_hmr_mocap_is_read_as_it_is(data_dir):
+    file = data_dir / "mocap" / "neutrMosh" / "neutrSMPL_jointLim_018.tfrecord"
+    frames = set()
+    for record in tf.data.TFRecordDataset(str(file)):
+        feature = tf.train.Example.FromString(record.numpy()).features.feature
+        frames.add(
+            np.float32([*feature["pose"].float_list.value, *feature["shape"].float_list.value]).tobytes()
+        )
+    batch = next(mocap_batches([file], batch_size=64, seed=0).as_numpy_iterator())
+    rows = np.concatenate([batch["pose"], batch["shape"]], axis=1)
+    assert all(row.tobytes() in frames for row in rows)
+    assert len(np.unique(rows, axis=0)) > 60
