@@ -1,5 +1,6 @@
 """A dataset is written completely or not at all, and its bytes depend on nothing but its samples."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
+from hpe.records import sharding
 from hpe.records.reading import find_shards
 from hpe.records.writing import write_dataset
 
@@ -59,6 +61,54 @@ def test_new_dataset_replaces_all_of_the_old_one_and_nothing_else(dataset, make_
         "people2.manifest.json",
     ]
     assert [found.count for found in find_shards(dataset, ["people", "people2"], verify=True)] == [5, 3]
+
+
+def test_the_same_dataset_again_changes_nothing(dataset, make_stream):
+    before = contents(dataset)
+    write_dataset(make_stream(10), dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+    assert contents(dataset) == before
+
+
+def test_other_shards_of_the_same_names_get_a_revision(dataset, make_stream, make_sample):
+    for last in (11, 12):
+        stream = [*make_stream(9), make_sample(last)]
+        write_dataset(stream, dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+        (found,) = find_shards(dataset, ["people"], verify=True)
+        assert found.count == 10
+        assert len(list(dataset.glob("*.tfrecords"))) == 3
+        suffix = "-r1.tfrecords" if last == 11 else "00003.tfrecords"
+        assert all(file.endswith(suffix) for file in found.files)
+
+
+@pytest.mark.parametrize("stop", range(7))
+def test_stopped_between_any_two_renames_there_is_the_old_dataset_or_the_new(
+    dataset, make_stream, monkeypatch, stop
+):
+    """Four renames and the removal of three old shards; what remains is what a kill at that point leaves."""
+    steps = 0
+
+    def stopping(function):
+        def step(*args, **kwargs):
+            nonlocal steps
+            if steps == stop:
+                raise KeyboardInterrupt
+            steps += 1
+            return function(*args, **kwargs)
+
+        return step
+
+    monkeypatch.setattr(os, "replace", stopping(os.replace))
+    monkeypatch.setattr(pathlib.Path, "unlink", stopping(pathlib.Path.unlink))
+    monkeypatch.setattr(sharding.shutil, "rmtree", lambda *_, **__: None)
+    stream = list(make_stream(12))[1:]
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(stream, dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+    monkeypatch.undo()
+    (found,) = find_shards(dataset, ["people"], verify=True)
+    assert found.count == (10 if stop < 4 else 11)
+    write_dataset(make_stream(7), dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+    assert find_shards(dataset, ["people"], verify=True)[0].count == 7
+    assert len(list(dataset.iterdir())) == 3
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

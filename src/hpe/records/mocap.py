@@ -63,7 +63,7 @@ def write_frames(
         pathlib.Path(data_dir) / FOLDER,
         f"{PREFIX}{name}",
         shard_size=shard_size,
-        shard_name=lambda index, _: f"{PREFIX}{name}_{index:03d}.tfrecord",
+        shard_name=lambda index, _, revision: f"{PREFIX}{name}_{index + 1000 * revision:03d}.tfrecord",
         owned=_pattern(name),
     )
     with writer:
@@ -98,7 +98,7 @@ def copy_records(files: Sequence[str | os.PathLike], data_dir: str | os.PathLike
         pathlib.Path(data_dir) / FOLDER,
         f"{PREFIX}{name}",
         shard_size=max(counts),
-        shard_name=lambda index, _: paths[index].name,
+        shard_name=lambda index, _, revision: _copy_name(paths[index], revision),
         owned=_pattern(name),
     )
     with writer:
@@ -164,6 +164,14 @@ def _find(folder: pathlib.Path, name: str, verify: bool) -> DatasetShards:
             "remove that file, or the manifest if both belong to the set."
         )
     return DatasetShards(name, tuple(str(folder / file) for file in listed), manifest.count, manifest)
+
+
+def _copy_name(path: pathlib.Path, revision: int) -> str:
+    """Returns HMR's own name of a file; its number starts with the revision where that name is taken."""
+    if not revision:
+        return path.name
+    stem, _, number = path.stem.rpartition("_")
+    return f"{stem}_{revision}{number}.tfrecord"
 
 
 def _pattern(name: str) -> str:

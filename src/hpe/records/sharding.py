@@ -1,13 +1,14 @@
 """Writing serialized records into shards, so that a dataset is there completely or not at all.
 
-Shards and manifest are written into a hidden folder beside their place and flushed to disk; only then the
-old dataset of that name goes and the new one is renamed into its place, its manifest last. Nothing that can
-run out of space happens after the old dataset was touched.
+Shards and manifest are written into a hidden folder beside their place and flushed to disk. The shards are
+then renamed to names that no file has yet, and one rename puts the new manifest in the place of the old one:
+killed at any moment, the old dataset or the new one is there. The old shards go last.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -27,7 +28,8 @@ class ShardWriter:
         directory: folder of the dataset, made if it is absent.
         name: name of the dataset; its manifest will be `<name>.manifest.json`.
         shard_size: records per shard.
-        shard_name: function of (index, number of shards) that names a shard.
+        shard_name: function of (index, number of shards, revision) that names a shard; revision is 0 unless
+            the files of an older dataset have those names.
         owned: glob pattern of the shards of an older dataset of this name, which `commit` replaces.
 
     Raises:
@@ -41,7 +43,7 @@ class ShardWriter:
         name: str,
         *,
         shard_size: int,
-        shard_name: Callable[[int, int], str],
+        shard_name: Callable[[int, int, int], str],
         owned: str,
     ):
         if shard_size < 1:
@@ -98,20 +100,22 @@ class ShardWriter:
         """
         with self._explain_failures():
             self._finish_shard()
-            total = len(self._records)
-            manifest = make_manifest(tuple(self._describe(index, total) for index in range(total)))
+            shards, exist = self._name_shards()
+            manifest = make_manifest(shards)
             written = self._partial / "manifest"
             written.write_text(manifest.to_json(), encoding="utf-8")
             _flush(written)
-            final = self._directory / f"{self._name}{SUFFIX}"
-            self._state = "It was being put into its place and is not complete."
-            final.unlink(missing_ok=True)
-            for old in self._directory.glob(self._owned):
-                old.unlink()
-            for index, shard in enumerate(manifest.shards):
-                os.replace(self._path(index), self._directory / shard.file)
-            os.replace(written, final)
+            if not exist:
+                for index, shard in enumerate(shards):
+                    os.replace(self._path(index), self._directory / shard.file)
+                _flush(self._directory)
+            os.replace(written, self._directory / f"{self._name}{SUFFIX}")
             _flush(self._directory)
+            self._state = "It is complete, but files of the older one could not be removed."
+            current = {shard.file for shard in shards}
+            for path in self._directory.glob(self._owned):
+                if path.name not in current:
+                    path.unlink()
         return manifest
 
     def _path(self, index: int) -> pathlib.Path:
@@ -128,9 +132,27 @@ class ShardWriter:
         if size != self._bytes[-1]:
             raise OSError(f"only {size} of {self._bytes[-1]} bytes arrived on the disk")
 
-    def _describe(self, index: int, total: int) -> Shard:
-        path = self._path(index)
-        return Shard(self._shard_name(index, total), self._records[index], self._bytes[index], sha256(path))
+    def _name_shards(self) -> tuple[tuple[Shard, ...], bool]:
+        """Names the shards by the first revision that is free, or that holds the very same shards already."""
+        total = len(self._records)
+        digests = [sha256(self._path(index)) for index in range(total)]
+        for revision in itertools.count():
+            shards = tuple(
+                Shard(self._shard_name(index, total, revision), records, size, digest)
+                for index, (records, size, digest) in enumerate(
+                    zip(self._records, self._bytes, digests, strict=True)
+                )
+            )
+            there = [shard for shard in shards if (self._directory / shard.file).exists()]
+            if not there:
+                return shards, False
+            if len(there) == total and all(self._is_same(shard) for shard in shards):
+                return shards, True
+        raise AssertionError("revisions do not end")
+
+    def _is_same(self, shard: Shard) -> bool:
+        path = self._directory / shard.file
+        return path.stat().st_size == shard.bytes and sha256(path) == shard.sha256
 
     @contextlib.contextmanager
     def _explain_failures(self) -> Iterator[None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import glob
 import os
 import time
 from collections.abc import Iterable
@@ -48,14 +50,18 @@ class WriteSummary:
         return self.kept + sum(len(names) for names in self.skipped.values())
 
 
-def shard_name(name: str, index: int, total: int) -> str:
-    """Returns the file name of shard `index` of `total` of the dataset `name`."""
-    return f"{name}-{index:05d}-of-{total:05d}{RECORD_SUFFIX}"
+def shard_name(name: str, index: int, total: int, revision: int = 0) -> str:
+    """Returns the file name of shard `index` of `total` of the dataset `name`.
+
+    A revision other than 0 tells the shards of a dataset from those of the older one that it replaces.
+    """
+    suffix = f"-r{revision}" if revision else ""
+    return f"{name}-{index:05d}-of-{total:05d}{suffix}{RECORD_SUFFIX}"
 
 
 def shard_pattern(name: str) -> str:
     """Returns the glob pattern of all shards of the dataset `name`."""
-    return f"{name}-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]{RECORD_SUFFIX}"
+    return f"{name}-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*{RECORD_SUFFIX}"
 
 
 def write_dataset(
@@ -95,8 +101,8 @@ def write_dataset(
         directory,
         name,
         shard_size=shard_size,
-        shard_name=lambda index, shards: shard_name(name, index, shards),
-        owned=shard_pattern(name),
+        shard_name=functools.partial(shard_name, name),
+        owned=shard_pattern(glob.escape(name)),
     )
 
     def make_manifest(shards) -> Manifest:
