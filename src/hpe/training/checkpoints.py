@@ -2,6 +2,9 @@
 
 A checkpoint carries the step in its name. `tf.train.CheckpointManager` writes the data first and moves its
 pointer file last, so a run killed while saving still has the checkpoint before.
+
+Variables are listed one by one instead of handing Keras objects to `tf.train.Checkpoint`: it does not look into
+lists of layers, so their weights would be saved only where an optimizer happens to hold them.
 """
 
 from __future__ import annotations
@@ -10,8 +13,6 @@ import os
 import pathlib
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from hpe.errors import UserError
 
@@ -34,8 +35,9 @@ class CheckpointStore:
         if system.adversary is not None:
             self._networks.update(system.adversary.networks)
         self._complete = bool(optimizers)
-        trackables = {f"network_{name}": network for name, network in self._networks.items()}
-        trackables.update({f"optimizer_{name}": optimizer for name, optimizer in (optimizers or {}).items()})
+        trackables = {_key(name): _Variables(network.variables) for name, network in self._networks.items()}
+        for name, optimizer in (optimizers or {}).items():
+            trackables[f"optimizer_{name}"] = _Variables(optimizer.variables)
         self._checkpoint = tf.train.Checkpoint(step=self.step, **trackables)
         self._keep = keep
         self._manager = None
@@ -85,49 +87,44 @@ class CheckpointStore:
     def _check_shapes(self, path: str) -> None:
         """Compares shapes first: the names of what differs say more than TensorFlow's own message."""
         try:
-            stored = _stored_shapes(path)
-        except (tf.errors.OpError, ValueError, DecodeError) as error:
+            stored = dict(tf.train.list_variables(path))
+        except (tf.errors.OpError, ValueError) as error:
             reason = str(getattr(error, "message", error)).splitlines()[0]
             raise UserError(f"{path}: is not a readable checkpoint ({reason}).") from error
         for name, network in self._networks.items():
-            found = stored.get(f"network_{name}", [])
-            expected = sorted(tuple(variable.shape) for variable in network.variables)
+            prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
+            found = {
+                key.removeprefix(prefix).removesuffix(suffix): tuple(shape)
+                for key, shape in stored.items()
+                if key.startswith(prefix)
+            }
+            expected = {key: tuple(variable.shape) for key, variable in _listed(network.variables).items()}
             if not found:
                 raise UserError(f"{path}: holds no {name}; it was written by another system.")
-            missing = _difference(expected, found)
-            surplus = _difference(found, expected)
-            if missing or surplus:
+            if found != expected:
+                key = min(
+                    key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)
+                )
                 raise UserError(
                     f"{path}: its {name} is of another architecture ({len(found)} variables, expected "
-                    f"{len(expected)}; first difference: found {(surplus or ['nothing'])[0]}, expected "
-                    f"{(missing or ['nothing'])[0]}); use the settings of its params.json."
+                    f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
+                    f"{expected.get(key, 'absent')}); use the settings of its params.json."
                 )
 
 
-def _stored_shapes(path: str) -> dict[str, list[tuple[int, ...]]]:
-    """Returns, for every object at the root of a checkpoint, the sorted shapes of all variables below it.
+class _Variables(tf.Module):
+    """Holds the variables of a network or an optimizer under names that depend on their order alone."""
 
-    A variable is stored under the first path that leads to it, which may run through an optimizer, so that names
-    alone do not tell which network it belongs to: the graph of objects does.
-    """
-    reader = tf.train.load_checkpoint(path)
-    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
-    shapes = reader.get_variable_to_shape_map()
-    stored = {}
-    for root in graph.nodes[0].children:
-        keys, seen, pending = set(), set(), [root.node_id]
-        while pending:
-            node_id = pending.pop()
-            if node_id in seen:
-                continue
-            seen.add(node_id)
-            node = graph.nodes[node_id]
-            keys.update(attribute.checkpoint_key for attribute in node.attributes)
-            pending.extend(child.node_id for child in node.children)
-        stored[root.local_name] = sorted(tuple(shapes[key]) for key in keys if key in shapes)
-    return stored
+    FIELD = "listed"
+
+    def __init__(self, variables):
+        super().__init__()
+        setattr(self, self.FIELD, {key: variable.value for key, variable in _listed(variables).items()})
 
 
-def _difference(shapes: list, others: list) -> list:
-    rest = list(others)
-    return [shape for shape in shapes if shape not in rest or rest.remove(shape)]
+def _listed(variables) -> dict:
+    return {f"{index:04d}": variable for index, variable in enumerate(variables)}
+
+
+def _key(network: str) -> str:
+    return f"network_{network}"
