@@ -33,7 +33,7 @@ class ShowConfig:
     """Which records to draw and how; names are flag names."""
 
     records: tuple[str, ...] = option(
-        (), "Datasets by name, record files, manifests or folders; sets of mocap."
+        (), "Datasets by name, record files, manifests, folders; mocap as neutrSMPL_<set>."
     )
     data_dir: str = option("data", "Folder of the datasets.")
     output: str = option("records.png", "Picture file to write.")
