@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from hpe.body import limits
 from hpe.body.collisions import self_penetration
 from hpe.body.data import load_body_model
-from hpe.body.postures import Posture
+from hpe.body.postures import SHARES, Posture
 from hpe.skeletons import SMPL24
 
 ORDERS = ("xzy", "yxz", "yzx")
@@ -96,6 +96,23 @@ def test_standing_people_stand_and_sitting_people_sit():
 
     assert min(knee_below_hip(Posture.STANDING) for _ in range(20)) > 0.8
     assert max(knee_below_hip(Posture.SITTING) for _ in range(20)) < 0.65
+
+
+def test_every_posture_has_a_share():
+    assert set(SHARES) == set(Posture)
+    assert len(Posture) == 10
+    assert sum(SHARES.values()) == pytest.approx(1.0)
+
+
+def test_crouching_people_bend_their_knees_and_bending_people_their_backs():
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        crouched, bent = (
+            limits.random_pose(generator, posture=posture).reshape(24, 3)
+            for posture in (Posture.CROUCHING, Posture.BENDING)
+        )
+        assert np.linalg.norm(crouched[[4, 5]], axis=1).min() > 1.2
+        assert bent[[3, 6, 9], 0].sum() > 0.3
 
 
 def test_gross_penetration_is_seen():

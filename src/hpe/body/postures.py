@@ -13,26 +13,39 @@ import numpy as np
 
 
 class Posture(enum.Enum):
-    """Kinds of postures that `random_posture` knows; the value is their share among random people."""
+    """Kinds of postures that `random_posture` knows."""
 
-    STANDING = 0.18
-    GESTURING = 0.16
-    WALKING = 0.14
-    RUNNING = 0.10
-    REACHING = 0.12
-    BENDING = 0.06
-    SITTING = 0.08
-    CROUCHING = 0.05
-    KICKING = 0.05
-    THROWING = 0.06
+    STANDING = "standing"
+    GESTURING = "gesturing"
+    WALKING = "walking"
+    RUNNING = "running"
+    REACHING = "reaching"
+    BENDING = "bending"
+    SITTING = "sitting"
+    CROUCHING = "crouching"
+    KICKING = "kicking"
+    THROWING = "throwing"
+
+
+# How often each is drawn among random people.
+SHARES = {
+    Posture.STANDING: 0.18,
+    Posture.GESTURING: 0.16,
+    Posture.WALKING: 0.14,
+    Posture.RUNNING: 0.10,
+    Posture.REACHING: 0.12,
+    Posture.BENDING: 0.06,
+    Posture.SITTING: 0.08,
+    Posture.CROUCHING: 0.05,
+    Posture.KICKING: 0.05,
+    Posture.THROWING: 0.06,
+}
 
 
 def random_posture(generator, posture=None) -> dict[str, tuple[float, float, float]]:
     """Draws the joint angles of a posture, of a random kind if `posture` is None, on a random leading side."""
     if posture is None:
-        kinds = list(Posture)
-        shares = np.array([kind.value for kind in kinds])
-        posture = kinds[generator.choice(len(kinds), p=shares / shares.sum())]
+        posture = list(SHARES)[generator.choice(len(SHARES), p=list(SHARES.values()))]
     side, other = ("left", "right") if generator.random() < 0.5 else ("right", "left")
     angles = _spine(generator, 0.05, 0.1) | _arm_down(generator, "left") | _arm_down(generator, "right")
     angles |= _leg(generator, "left") | _leg(generator, "right")
