@@ -50,7 +50,7 @@ def define(config: type, *, defaults: dict | None = None) -> None:
             values = [member.value for member in kind]
             flags.DEFINE_enum(field.name, default.value if default else None, values, help_text)
         elif typing.get_origin(kind) is tuple:
-            flags.DEFINE_list(field.name, list(default), help_text)
+            flags.DEFINE_list(field.name, None if default is None else list(default), help_text)
         else:
             raise TypeError(f"No flag type for field {field.name} of {config.__name__}. Received: {kind}")
 
