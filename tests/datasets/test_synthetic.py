@@ -124,7 +124,7 @@ def test_fields_are_what_a_sample_promises(body, samples):
         assert set(np.unique(mask)) == {0, 255}
         assert sample.image[:2] == b"\xff\xd8"
         shown = sample.joints2d[sample.visibility > 0]
-        np.testing.assert_allclose(sample.center, (shown.min(axis=0) + shown.max(axis=0)) / 2)
+        np.testing.assert_allclose(sample.center, (shown.min(axis=0) + shown.max(axis=0)) / 2, rtol=1e-6)
         assert sample.scale is None
         assert (sample.skeleton, sample.skeleton3d, sample.body_model) == (
             "cocoplus19",
@@ -225,3 +225,14 @@ def test_config_refuses_nonsense(bad):
     name, value = next(iter(bad.items()))
     with pytest.raises(ValueError, match=f"Received: {name}={value}"):
         SyntheticConfig(**bad)
+
+
+def test_heading_limits_how_far_people_turn_away(body):
+    config = SyntheticConfig(heading=0.0, image_size=64)
+    for index in range(12):
+        rotmat = cv2.Rodrigues(generate(index, config, body).pose[:3].astype(np.float64))[0]
+        # The rest pose's z axis points out of the chest; the camera looks along +z.
+        if abs(rotmat[2, 1]) < 0.5:  # not lying
+            assert rotmat[2, 2] < 0
+    with pytest.raises(ValueError, match="heading"):
+        SyntheticConfig(heading=200.0)

@@ -14,8 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from hpe.body.data import BodyModelData
 from hpe.body.limits import random_pose
+from hpe.configuration import option
 from hpe.datasets import backgrounds
 from hpe.datasets.clothes import Wardrobe, dress, wardrobe
+from hpe.datasets.image_files import encode_mask
 from hpe.datasets.sample import Sample
 from hpe.datasets.synthetic_body import NumpyBody
 from hpe.datasets.textures import pattern
@@ -32,31 +34,23 @@ _SHADOW_DETAIL = 2  # The shadow is rendered at a fraction of the image's size.
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig:
-    """What synthetic people look like.
+    """What synthetic people look like; the help of the fields says what they mean."""
 
-    Attributes: see the help of the fields.
-    """
-
-    image_size: int = dataclasses.field(
-        default=256,
-        metadata={"help": "side of a synthetic image in pixels; the person is about 150 pixels tall"},
+    image_size: int = option(256, "Side of a synthetic image in pixels; the person is about 150 pixels tall.")
+    backgrounds: str = option(
+        "", "Folder of photographs, best without people, to stand synthetic people before; empty: painted."
     )
-    backgrounds: str = dataclasses.field(
-        default="",
-        metadata={
-            "help": "folder of photographs, best without people, to stand synthetic people before; empty: painted"
-        },
-    )
-    occluders: float = dataclasses.field(
-        default=0.0, metadata={"help": "share of synthetic people that something stands in front of"}
-    )
-    seed: int = dataclasses.field(default=0, metadata={"help": "seed of the synthetic people"})
+    occluders: float = option(0.0, "Share of synthetic people that something stands in front of.")
+    heading: float = option(180.0, "Synthetic people turn away from the camera by up to this many degrees.")
+    seed: int = option(0, "Seed of the synthetic people.")
 
     def __post_init__(self):
         if self.image_size < 64:
             raise ValueError(f"image_size must be at least 64. Received: image_size={self.image_size}")
         if not 0 <= self.occluders <= 1:
             raise ValueError(f"occluders must lie in [0, 1]. Received: occluders={self.occluders}")
+        if not 0 <= self.heading <= 180:
+            raise ValueError(f"heading must lie in [0, 180]. Received: heading={self.heading}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative. Received: seed={self.seed}")
 
@@ -80,7 +74,7 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
     rng = np.random.default_rng([config.seed, index])
     size = config.image_size
     body, clothes = _prepared(body_data)
-    stand = _stand(rng, body, poses)
+    stand = _stand(rng, body, poses, heading=np.radians(config.heading))
     camera = _place(rng, stand, size)
     joints2d = weak_perspective_camera(camera, size).project(stand.keypoints)[:, :2]
 
@@ -101,7 +95,7 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
         visibility=visible.astype(np.float32),
         center=((shown.min(axis=0) + shown.max(axis=0)) / 2).astype(np.float32),
         scale=None,
-        mask=cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes(),
+        mask=encode_mask(mask.astype(np.uint8) * 255),
         skeleton3d=COCOPLUS19.name,
         joints3d=stand.keypoints,
         confidence3d=np.ones(len(COCOPLUS19), np.float32),
@@ -145,7 +139,7 @@ class _Stand:
     elevation: float
 
 
-def _stand(rng, body, poses) -> _Stand:
+def _stand(rng, body, poses, *, heading) -> _Stand:
     """Draws a pose, a shape, a heading and the tilt of the camera."""
     shape = np.clip(rng.standard_normal(_NUM_SHAPES), -_LARGEST_SHAPE, _LARGEST_SHAPE).astype(np.float32)
     shape[body.data.shape_dirs.shape[2] :] = 0
@@ -155,9 +149,9 @@ def _stand(rng, body, poses) -> _Stand:
     lean = Rotation.from_euler("x", _balancing_lean(body, pose))
     if rng.uniform() < 0.06:  # A fall, a dive, gymnastics.
         lean = Rotation.from_euler("xz", rng.uniform(-np.pi, np.pi, 2)) * lean
-    heading = Rotation.from_euler("y", rng.uniform(-np.pi, np.pi))
+    turn = Rotation.from_euler("y", rng.uniform(-heading, heading))
     to_camera_axes = Rotation.from_euler("x", np.pi)  # The rest pose has y up and z towards the viewer.
-    pose[:3] = (upright * to_camera_axes * heading * lean).as_rotvec()
+    pose[:3] = (upright * to_camera_axes * turn * lean).as_rotvec()
     vertices, _ = body.pose(pose, shape)
     keypoints = body.keypoints(COCOPLUS19.name, vertices)
     return _Stand(pose, shape, body.data.faces, vertices, keypoints, upright.as_matrix(), elevation)

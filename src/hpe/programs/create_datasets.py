@@ -70,6 +70,9 @@ class CreateConfig:
     only_segmented: bool = option(False, "Leave out people without a usable segmentation.")
     backgrounds: str = option("", "Folder of photographs to put behind synthetic people; empty: painted.")
     synthetic_size: int = option(256, "Side of synthetic images in pixels; people are about 150 pixels tall.")
+    synthetic_heading: float = option(
+        180.0, "Synthetic people turn away from the camera by up to this many degrees."
+    )
     body_model: str = option("default", "Body of synthetic people: default, or a file in the SMPL layout.")
     seed: int = option(0, "Synthetic people and the order of mocap frames are functions of this.")
     num_workers: int = option(0, "Worker processes; 0 is one per processor, 1 works in the program itself.")
@@ -256,7 +259,10 @@ def _synthetic(config: CreateConfig) -> list[Source]:
         _require(config.backgrounds, "backgrounds")
     try:
         look = SyntheticConfig(
-            image_size=config.synthetic_size, backgrounds=config.backgrounds, seed=config.seed
+            image_size=config.synthetic_size,
+            backgrounds=config.backgrounds,
+            heading=config.synthetic_heading,
+            seed=config.seed,
         )
     except ValueError as error:
         raise UserError(f"--synthetic: {error}") from error
