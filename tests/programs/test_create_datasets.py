@@ -295,3 +295,11 @@ def test_our_lsp_records_agree_with_those_of_the_original_code(data_dir, tmp_pat
         if own["mask"]:
             masks = [tf.io.decode_image(r["mask"], channels=1).numpy() >= 128 for r in (own, original)]
             assert (masks[0] & masks[1]).sum() > 0.7 * (masks[0] | masks[1]).sum()
+
+
+def test_synthetic_mocap_is_a_set_that_the_critic_reads(tmp_path):
+    create(CreateConfig(synthetic_mocap=12, data_dir=str(tmp_path)), progress=False)
+    records = tf.data.TFRecordDataset(find_mocap(tmp_path, ["synthetic"]))
+    examples = [tf.train.Example.FromString(raw) for raw in records.as_numpy_iterator()]
+    poses = {tuple(example.features.feature["pose"].float_list.value) for example in examples}
+    assert len(poses) == 12

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
-from hpe.body.data import BodyModelData, load_body_model
+import numpy as np
+
+from hpe.body.data import NUM_SHAPES, BodyModelData, load_body_model
+from hpe.body.limits import random_pose
 from hpe.datasets.sample import Sample
 from hpe.datasets.source import Source
 from hpe.datasets.synthetic import SyntheticConfig, generate
 
 # Validation people come from indices that no training set reaches.
 _VALIDATION_START = 1_000_000_000
+# Keeps the random numbers of the frames apart from those of the people with the same seed.
+_FRAMES_STREAM = 7933
 
 
 def synthetic(count: int, config: SyntheticConfig, *, body_model: str, validation: bool = False) -> Source:
@@ -43,3 +49,18 @@ def _person(config: SyntheticConfig, body_model: str, index: int) -> Sample:
 @functools.cache
 def _body(path: str) -> BodyModelData:
     return load_body_model(path)
+
+
+def frames(count: int, *, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields `count` random bodies as motion capture would give them, for a critic without recordings.
+
+    Args:
+        count: number of frames.
+        seed: frame n is a function of (seed, n), and differs from the poses of the synthetic people.
+
+    Yields:
+        Axis-angle pose (72,) and shape (10,), float32.
+    """
+    for index in range(count):
+        rng = np.random.default_rng([seed, _FRAMES_STREAM, index])
+        yield random_pose(rng), rng.standard_normal(NUM_SHAPES).astype(np.float32)

@@ -14,14 +14,21 @@ from hpe.datasets import mpii as mpii_files
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.programs import flags as program_flags
-from hpe.programs.create_mocap import plan_mocap
+from hpe.programs.create_mocap import plan_mocap, plan_synthetic
 from hpe.records import workers
 from hpe.records.writing import SHARD_SIZE, WriteSummary, write_dataset
 
 _UP_DIR = "data/upi-s1h"
 _NAMES_SHOWN = 3
 
-_LEAST = {"synthetic": 0, "synthetic_val": 0, "seed": 0, "num_workers": 0, "shard_size": 1}
+_LEAST = {
+    "synthetic": 0,
+    "synthetic_val": 0,
+    "synthetic_mocap": 0,
+    "seed": 0,
+    "num_workers": 0,
+    "shard_size": 1,
+}
 
 # The spellings of the original hybrid HMR.
 _ALIASES = {
@@ -45,6 +52,9 @@ class CreateConfig:
     synthetic: int = option(0, "Create synthetic_train with this many people.")
     synthetic_val: int = option(
         0, "Create synthetic_val with this many people, none of them in synthetic_train."
+    )
+    synthetic_mocap: int = option(
+        0, "Create the mocap set `synthetic` of this many random poses, for a critic without recordings."
     )
     data_dir: str = option("data", "Folder that the records are written to.")
     lsp_dir: str = option("data/lsp_dataset", "LSP: joints.mat and images/.")
@@ -116,8 +126,8 @@ def create(config: CreateConfig, *, progress: bool = True) -> list[WriteSummary]
     jobs = plan(config)
     if not jobs:
         raise UserError(
-            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mocap, --synthetic=N or "
-            "--synthetic_val=N, in any combination."
+            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mocap, --synthetic=N, "
+            "--synthetic_val=N or --synthetic_mocap=N, in any combination."
         )
     return [job(progress) for job in jobs]
 
@@ -149,6 +159,8 @@ def plan(config: CreateConfig) -> list[Callable[[bool], WriteSummary]]:
             seed=config.seed,
             num_workers=num_workers,
         )
+    if config.synthetic_mocap:
+        jobs.append(plan_synthetic(config.synthetic_mocap, config.data_dir, seed=config.seed))
     return jobs
 
 

@@ -16,6 +16,8 @@ from hpe.records.manifest import Manifest
 from hpe.records.mocap import copy_records, write_frames
 from hpe.records.writing import WriteSummary
 
+SYNTHETIC = "synthetic"
+
 
 def plan_mocap(
     mocap_dir: str, data_dir: str, *, set_name: str, fps: float, seed: int, num_workers: int
@@ -61,6 +63,23 @@ def plan_mocap(
     return [copy(name) for name in sorted(found.records)] + [
         convert(name) for name in sorted(found.sequences)
     ]
+
+
+def plan_synthetic(count: int, data_dir: str, *, seed: int) -> Callable[[bool], WriteSummary]:
+    """Returns the function that creates the set `synthetic` of random poses, for a critic without recordings."""
+
+    def job(progress: bool) -> WriteSummary:
+        # The poses come with the body's joint limits: only who asks for them waits.
+        from hpe.datasets.generated import frames
+
+        start = time.monotonic()
+        bar = tqdm.tqdm(
+            frames(count, seed=seed), SYNTHETIC, count, unit="frame", disable=not progress, dynamic_ncols=True
+        )
+        manifest = write_frames(bar, data_dir, SYNTHETIC, options={"seed": seed})
+        return _summary(SYNTHETIC, manifest, time.monotonic() - start)
+
+    return job
 
 
 def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, mocap_dir) -> Manifest:
