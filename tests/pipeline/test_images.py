@@ -211,6 +211,34 @@ def test_what_a_sample_lacks_is_zero(tmp_path):
         assert batch[key] == 0, key
 
 
+def test_body_parameters_of_another_model_count_as_absent(tmp_path):
+    names = ("default", "smpl", None)
+    people = [make_sample(0, body_model=name, name=f"{name}.jpg") for name in names]
+    shard = write_shards(tmp_path, [3], samples=people)
+
+    def bodies(batch):
+        order = [batch["name"].tolist().index(f"{name}.jpg".encode()) for name in names]
+        absent = batch["has_body"] == 0
+        assert not batch["pose"][absent].any()
+        assert not batch["shape"][absent].any()
+        assert batch["pose"][~absent].any(axis=1).all()
+        # What does not depend on a body model stays.
+        assert batch["has_joints3d"].all()
+        assert batch["has_silhouette"].all()
+        return batch["has_body"][order].tolist()
+
+    for body_models, expected in (
+        (None, [1, 1, 1]),
+        (("default",), [1, 0, 0]),
+        (("default", "smpl"), [1, 1, 0]),
+        ((), [0, 0, 0]),
+    ):
+        evaluated = evaluation_batches([shard], CONFIG, batch_size=3, body_models=body_models)
+        assert bodies(next(evaluated.as_numpy_iterator())) == expected
+        trained = training_batches([shard], CONFIG, batch_size=3, seed=0, body_models=body_models)
+        assert bodies(next(trained.as_numpy_iterator())) == expected
+
+
 def test_png_images_and_boxes_are_read(tmp_path):
     image = np.full((400, 300, 3), 90, np.uint8)
     changes = {

@@ -104,6 +104,7 @@ def test_everything_a_sample_can_hold_comes_back():
     assert record["scale"] == 210.5
     assert record["mask"] == PIXEL_PNG
     assert record["has_body"] == 1
+    assert record["body_model"] == b"default"
     feature = features(schema.encode_sample(sample))
     assert feature["body/model"].bytes_list.value[0] == b"default"
     assert feature["image/skeleton"].bytes_list.value[0] == b"cocoplus19"
@@ -199,6 +200,7 @@ def test_hmr_record_with_3d_labels_is_read():
     np.testing.assert_array_equal(record["pose"], [0.5] * 72)
     np.testing.assert_array_equal(record["shape"], [0.25] * 10)
     assert record["has_body"] == 1
+    assert record["body_model"] == b"smpl"
     np.testing.assert_array_equal(record["joints2d"][14:], [[1, 2]] * 5)
     np.testing.assert_array_equal(record["visibility"][14:], [1, 0, 1, 0, 0])
     assert record["mask"] == b""
@@ -215,6 +217,7 @@ def test_hmr_record_without_a_body_keeps_its_joints():
     )
     record = schema.parse_example(serialized)
     assert record["has_body"] == 0
+    assert record["body_model"] == b""
     np.testing.assert_array_equal(record["pose"], 0)
     assert record["confidence3d"].numpy().sum() == 14
 
@@ -236,6 +239,7 @@ def test_parse_example_has_static_shapes_in_a_graph():
         "pose": (72,),
         "shape": (10,),
         "has_body": (),
+        "body_model": (),
         "camera": (3,),
         "name": (),
     }

@@ -6,12 +6,13 @@
 | silhouette, has_silhouette | (S, S) uint8, () float32 | 1 where the person is |
 | joints2d | (19, 3) float32 | `cocoplus19`: x, y in [-1, 1], visibility; (0, 0, 0) where not visible |
 | joints3d, joints3d_weight, has_joints3d | (19, 3), (19,), () float32 | metres, camera frame; confidence |
-| pose, shape, has_body | (72,), (10,), () float32 | axis-angle with the root in the camera frame |
+| pose, shape, has_body | (72,), (10,), () float32 | axis-angle, root in the camera frame; of `body_models` |
 | camera, has_camera | (3,), () float32 | weak-perspective (s, tx, ty) of the crop |
 | name | () string | for messages and pictures |
 | valid | () float32 | 0 in the rows that fill up the last batch of an evaluation |
 
-What a sample lacks is zeros with a 0 beside it.
+What a sample lacks is zeros with a 0 beside it. Shape coefficients mean something else on every body model, so
+a sample whose body parameters belong to another model than the system's counts as one that lacks them.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
+    body_models: Sequence[str] | None = None,
 ) -> tf.data.Dataset:
     """Returns endless, augmented batches: batch k is a function of (seed, k), the data and the config alone.
 
@@ -66,6 +68,7 @@ def training_batches(
         batch_size: B, images per batch.
         seed: of order and augmentation.
         start_step: number of batches to pass over.
+        body_models: names of the body models whose parameters are kept; None keeps all.
 
     Returns:
         A dataset of batches as the module says. What goes wrong while it is read is a TensorFlow error:
@@ -88,7 +91,7 @@ def training_batches(
 
     def augmented(serialized: tf.Tensor, position: tf.Tensor) -> dict:
         jitter = augmentation.draw_jitter(config, tf.stack([jitter_key, position]))
-        return prepare(serialized, jitter, size=config.img_size)
+        return prepare(serialized, jitter, size=config.img_size, body_models=body_models)
 
     positions = tf.data.Dataset.counter(start=start_step * batch_size)
     samples = tf.data.Dataset.zip(records, positions).map(
@@ -101,7 +104,11 @@ def training_batches(
 
 
 def evaluation_batches(
-    shards: Sequence[DatasetShards], config: PipelineConfig, *, batch_size: int
+    shards: Sequence[DatasetShards],
+    config: PipelineConfig,
+    *,
+    batch_size: int,
+    body_models: Sequence[str] | None = None,
 ) -> tf.data.Dataset:
     """Returns every record once, in order, without augmentation.
 
@@ -109,13 +116,16 @@ def evaluation_batches(
         shards: datasets of `hpe.records.reading.find_shards`.
         config: crop size.
         batch_size: B, images per batch; the last batch is filled up with rows of zeros and `valid` 0.
+        body_models: names of the body models whose parameters are kept; None keeps all.
 
     Returns:
         A finite dataset of batches as the module says.
     """
     files = [file for dataset in shards for file in dataset.files]
     samples = tf.data.TFRecordDataset(files).map(
-        lambda serialized: prepare(serialized, augmentation.no_jitter(), size=config.img_size),
+        lambda serialized: prepare(
+            serialized, augmentation.no_jitter(), size=config.img_size, body_models=body_models
+        ),
         num_parallel_calls=_threads(config),
         deterministic=True,
     )
@@ -123,12 +133,14 @@ def evaluation_batches(
     return ordering.deterministic(batches.prefetch(tf.data.AUTOTUNE))
 
 
-def prepare(serialized: tf.Tensor, jitter: Jitter, *, size: int) -> dict:
+def prepare(
+    serialized: tf.Tensor, jitter: Jitter, *, size: int, body_models: Sequence[str] | None = None
+) -> dict:
     """Parses one record and makes its crops; labels are left as they are, with the placement to map them by.
 
     Labels are small, so that they are mapped for a whole batch at once rather than one by one.
     """
-    record = parse_example(serialized)
+    record = _only_of(parse_example(serialized), body_models)
     encoded, mask, name = record.pop("image"), record.pop("mask"), record["name"]
     placement = augmentation.place(record["center"], record["scale"], jitter, size=size)
     image, image_shape = crops.crop_image(encoded, placement, size=size)
@@ -141,6 +153,16 @@ def prepare(serialized: tf.Tensor, jitter: Jitter, *, size: int) -> dict:
         "silhouette": silhouette,
         "has_silhouette": tf.cast(tf.strings.length(mask) > 0, tf.float32),
     }
+
+
+def _only_of(record: dict, body_models: Sequence[str] | None) -> dict:
+    """Takes the body parameters out of a record if they belong to none of the body models."""
+    body_model = record.pop("body_model")
+    if body_models is None:
+        return record
+    known = tf.reduce_any(body_model == tf.constant(list(body_models), tf.string))
+    kept = {key: tf.where(known, record[key], 0.0) for key in ("pose", "shape", "has_body")}
+    return {**record, **kept}
 
 
 def _labels(raw: dict, *, size: int) -> dict:

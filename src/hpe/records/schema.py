@@ -35,6 +35,9 @@ FACE_POINTS = KEYPOINTS - BODY_JOINTS
 POSE_SIZE = 72
 SHAPE_SIZE = 10
 
+# Body parameters of HMR were fitted with the neutral SMPL model.
+SMPL = "smpl"
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -113,6 +116,8 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `joints3d`: (19, 3) float32 metres in the camera frame; `confidence3d`: (19,) float32, 0 where there
         is no such joint;
         `pose`: (72,) and `shape`: (10,) float32, zeros where `has_body` (float32) is 0;
+        `body_model`: scalar string, the body model that they belong to, `smpl` in records of HMR, empty where
+        there are none or it is not known;
         `camera`: (3,) float32 (s, tx, ty) of the whole image, zeros where it is unknown;
         `name`: scalar string.
     """
@@ -121,7 +126,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     face = tf.reshape(record["image/face_pts"], (3, FACE_POINTS))
     visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[2]], axis=0)
     joints3d, confidence3d = _joints3d(record)
-    pose, shape, has_body = _body(record)
+    pose, shape, has_body, body_model = _body(record)
     return {
         "image": record["image/encoded"],
         "mask": record["image/seg_gt"],
@@ -136,6 +141,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         "pose": pose,
         "shape": shape,
         "has_body": has_body,
+        "body_model": body_model,
         "camera": record["image/camera"],
         "name": record["image/filename"],
     }
@@ -163,6 +169,7 @@ _FEATURES = {
     "joints3d/confidence": tf.io.FixedLenFeature((KEYPOINTS,), tf.float32, [0.0] * KEYPOINTS),
     "body/pose": _optional(POSE_SIZE),
     "body/shape": _optional(SHAPE_SIZE),
+    "body/model": tf.io.FixedLenFeature((), tf.string, ""),
     "mosh/gt3d": _optional(3 * BODY_JOINTS),
     "mosh/pose": _optional(POSE_SIZE),
     "mosh/shape": _optional(SHAPE_SIZE),
@@ -184,8 +191,11 @@ def _joints3d(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     return joints3d, confidence
 
 
-def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns pose (72,), shape (10,), has_body; HMR writes -1 into all values where `meta/has_3d` is 0."""
+def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns pose (72,), shape (10,), has_body, name of the body model.
+
+    HMR writes -1 into all values where `meta/has_3d` is 0.
+    """
     has_own = _is_present(record["body/pose"]) & _is_present(record["body/shape"])
     has_hmr = _is_present(record["mosh/pose"]) & _is_present(record["mosh/shape"])
     has_hmr &= record["meta/has_3d"] > 0
@@ -195,7 +205,8 @@ def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor
 
     pose = pick(record["body/pose"], record["mosh/pose"])
     shape = pick(record["body/shape"], record["mosh/shape"])
-    return pose, shape, tf.cast(has_own | has_hmr, tf.float32)
+    body_model = tf.where(has_own, record["body/model"], tf.where(has_hmr, SMPL, ""))
+    return pose, shape, tf.cast(has_own | has_hmr, tf.float32), body_model
 
 
 def _is_present(values: tf.Tensor) -> tf.Tensor:
