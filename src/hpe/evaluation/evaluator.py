@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from hpe.errors import UserError
 from hpe.evaluation import metrics
 from hpe.evaluation.report import Metric
 from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
@@ -20,7 +21,7 @@ from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.images import evaluation_batches
 from hpe.prediction import Prediction
 from hpe.records.reading import DatasetShards
-from hpe.visualization.rasterizer import render, weak_perspective_camera
+from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
 
 # Distances in pixels are reported for a crop of this size, whatever the network sees.
 _REPORTED_SIZE = 224.0
@@ -79,12 +80,20 @@ def evaluate_dataset(
 
     Returns:
         An Evaluation. Metrics whose truth no record has are left out.
+
+    Raises:
+        UserError: there is no dataset, a record is damaged, or a prediction is not finite.
     """
+    if not shards:
+        raise UserError("--val_datasets: names no dataset to validate on.")
     count = sum(dataset.count for dataset in shards)
     collected = _Collector(predictor)
+    batches = evaluation_batches(
+        shards, pipeline, batch_size=batch_size, body_models=predictor.system.body_models
+    )
     bar = tqdm(total=count, unit="image", disable=not show_progress, dynamic_ncols=True, leave=False)
     with bar, translate_errors(shards):
-        for batch in evaluation_batches(shards, pipeline, batch_size=batch_size).as_numpy_iterator():
+        for batch in batches.as_numpy_iterator():
             valid = int(batch["valid"].sum())
             prediction = predictor(batch["image"])
             collected.add({key: value[:valid] for key, value in batch.items()}, prediction)
@@ -123,12 +132,14 @@ class _Collector:
     def add(self, batch: dict, prediction: Prediction) -> None:
         """Measures the people of a batch; the prediction may have more rows than the batch has people."""
         count = len(batch["name"])
+        _require_finite(prediction, batch["name"])
         columns = {
             "keypoint_loss": self._keypoints(batch, prediction.joints2d[:count]),
             **self._joints3d(batch, prediction.joints3d[:count]),
         }
         if prediction.vertices is not None:
-            columns["mesh_loss"], columns["iou"] = self._silhouettes(batch, prediction)
+            if prediction.camera is not None:
+                columns["mesh_loss"], columns["iou"] = self._silhouettes(batch, prediction)
             columns["pve"] = self._vertices(batch, prediction.vertices[:count])
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(values)
@@ -171,7 +182,7 @@ class _Collector:
         overlaps = np.full(count, np.nan)
         for row in np.flatnonzero(usable):
             view = weak_perspective_camera(cameras[row], self._size)
-            rendered = render(vertices[row], prediction.faces, view, masks[row].shape).mask
+            rendered = render_mask(vertices[row], prediction.faces, view, masks[row].shape)
             self._pixels.add(rendered, masks[row])
             overlaps[row] = silhouette_iou(rendered[None], masks[row][None])[0]
         return np.where(usable, distances, np.nan), overlaps
@@ -209,3 +220,14 @@ class _Collector:
             if len(columns.get(name, ())):
                 summary.append(Metric(name, float(columns[name].mean()), "mm", len(columns[name])))
         return summary
+
+
+def _require_finite(prediction: Prediction, names) -> None:
+    """Raises UserError naming the first person whose prediction is not finite: left out, it would flatter."""
+    arrays = (prediction.joints2d, prediction.joints3d, prediction.vertices, prediction.camera)
+    for row, name in enumerate(names):
+        if not all(np.isfinite(array[row]).all() for array in arrays if array is not None):
+            raise UserError(
+                f"{name.decode(errors='replace')}: its prediction is not finite; training has diverged, so "
+                f"take an earlier checkpoint."
+            )

@@ -31,25 +31,38 @@ class Crop:
 
     def take(self, image: np.ndarray) -> np.ndarray:
         """Cuts the crop (S, S, 3) out of an image (H, W, 3); outside the image its edge is repeated."""
+        # OpenCV warps no image of more than 32767 pixels a side, and what the crop does not show costs time.
+        (left, right), (top, bottom) = (self._seen(axis, image.shape[1 - axis]) for axis in (0, 1))
+        window = image[top:bottom, left:right]
+        offset = self.offset[0] + self.scale * left, self.offset[1] + self.scale * top
         if self.scale < 0.5:
             # Bilinear sampling reads four pixels only: shrink first, so that none is passed over.
             factor = 2 * self.scale
-            small_size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-            small = cv2.resize(image, small_size, interpolation=cv2.INTER_AREA)
-            fx, fy = small_size[0] / image.shape[1], small_size[1] / image.shape[0]
+            small_size = (max(1, round(window.shape[1] * factor)), max(1, round(window.shape[0] * factor)))
+            small = cv2.resize(window, small_size, interpolation=cv2.INTER_AREA)
+            fx, fy = small_size[0] / window.shape[1], small_size[1] / window.shape[0]
         else:
-            small, fx, fy = image, 1.0, 1.0
+            small, fx, fy = window, 1.0, 1.0
         # Areas, not centres, keep their place in a resize: x_small = fx (x + 1/2) - 1/2.
         kx, ky = self.scale / fx, self.scale / fy
         matrix = np.float64(
             [
-                [kx, 0, self.offset[0] - kx * (0.5 * fx - 0.5)],
-                [0, ky, self.offset[1] - ky * (0.5 * fy - 0.5)],
+                [kx, 0, offset[0] - kx * (0.5 * fx - 0.5)],
+                [0, ky, offset[1] - ky * (0.5 * fy - 0.5)],
             ]
         )
         return cv2.warpAffine(
             small, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+
+    def _seen(self, axis: int, length: int) -> tuple[int, int]:
+        """Returns first and one-past-last pixel of the frame, of `length`, that the crop needs along an axis."""
+        # Two crop pixels more, or two of the frame, keep the window's own edge out of the interpolation.
+        margin = 2 / min(self.scale, 1.0)
+        first = -self.offset[axis] / self.scale - margin
+        last = (self.size - 1 - self.offset[axis]) / self.scale + margin
+        start = int(np.clip(np.floor(first), 0, length - 1))
+        return start, int(np.clip(np.ceil(last) + 1, start + 1, length))
 
     def to_frame(self, joints2d: np.ndarray) -> np.ndarray:
         """Converts crop coordinates (..., 2) in [-1, 1] to frame pixels."""

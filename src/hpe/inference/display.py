@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -37,10 +38,10 @@ class Window:
         if fullscreen:
             cv2.setWindowProperty(title, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
 
-    def show(self, image: np.ndarray) -> int:
-        """Shows an (H, W, 3) uint8 RGB image and returns the key that was pressed, -1 for none."""
+    def show(self, image: np.ndarray, *, seconds: float = 0.0) -> int:
+        """Shows an (H, W, 3) uint8 RGB image for some time and returns the key that was pressed, -1 for none."""
         cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(1)
+        key = cv2.waitKey(max(1, round(1000 * seconds)))
         return key if key < 0 else key & 0xFF
 
     def is_open(self) -> bool:
@@ -48,6 +49,7 @@ class Window:
         return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self) -> None:
-        """Closes the window."""
-        cv2.destroyWindow(self.title)
-        cv2.waitKey(1)
+        """Closes the window, if the user has not done so."""
+        with contextlib.suppress(cv2.error):
+            cv2.destroyWindow(self.title)
+            cv2.waitKey(1)

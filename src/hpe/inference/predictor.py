@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -30,12 +31,21 @@ class Predictor:
         """Predicts the people of crops (B, S, S, 3), uint8 RGB."""
         expected = (self.image_size, self.image_size, 3)
         if tuple(images.shape[1:]) != expected:
-            raise ValueError(f"Crops must have shape (B, {expected}). Received: shape={tuple(images.shape)}")
+            size = self.image_size
+            raise ValueError(f"Crops must be (B, {size}, {size}, 3). Received: shape={tuple(images.shape)}")
         return self.system.to_prediction(self._infer(tf.convert_to_tensor(images, tf.uint8)))
 
     def predict_one(self, image: np.ndarray) -> Prediction:
         """Predicts the person of one crop (S, S, 3), uint8 RGB."""
         return self(image[None])
+
+
+def run_directory(checkpoint: str | os.PathLike) -> RunDirectory:
+    """Returns the run that a path belongs to: the run directory, its `checkpoints`, or one checkpoint in there."""
+    path = pathlib.Path(checkpoint)
+    if not path.is_dir():
+        return RunDirectory(path.parent.parent)
+    return RunDirectory(path.parent if path.name == "checkpoints" else path)
 
 
 def load_predictor(checkpoint: str | os.PathLike) -> tuple[Predictor, RunConfig, int]:
@@ -51,12 +61,12 @@ def load_predictor(checkpoint: str | os.PathLike) -> tuple[Predictor, RunConfig,
     Raises:
         UserError: if there is no run or checkpoint, or the checkpoint does not fit the settings.
     """
-    path = os.fspath(checkpoint).rstrip("/")
+    path = os.fspath(checkpoint).rstrip("/").removesuffix(".index")
     exact = None
     if os.path.isdir(path):
-        run = RunDirectory(path)
+        run = run_directory(path)
     elif os.path.exists(path + ".index"):
-        run, exact = RunDirectory(os.path.dirname(os.path.dirname(path))), path
+        run, exact = run_directory(path), path
     else:
         raise UserError(
             f"{path}: no such run directory or checkpoint; give the folder that training created."

@@ -13,6 +13,9 @@ from hpe.errors import UserError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
+_FASTEST = 480.0
+_USUAL = 25.0
+
 
 def find_images(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns the image itself or the images of a folder in the order of their names; empty for other files."""
@@ -31,7 +34,7 @@ class VideoSource:
         source: path of a video file, or the number of a camera.
 
     Attributes:
-        frames_per_second: of the file, or the camera's own claim; 25 where neither is known.
+        frames_per_second: of the file, or the camera's own claim; 25 where neither is credible.
 
     Raises:
         UserError: the file or the camera cannot be opened.
@@ -44,7 +47,9 @@ class VideoSource:
             if self.is_camera:
                 raise UserError(f"camera {source}: cannot be opened; is it connected and free?")
             raise UserError(f"{source}: is neither an image, a folder nor a video that OpenCV can read.")
-        self.frames_per_second = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+        claimed = self._capture.get(cv2.CAP_PROP_FPS)
+        # Some cameras claim 0, some files their clock's ticks.
+        self.frames_per_second = claimed if 1 <= claimed <= _FASTEST else _USUAL
         self._newest: np.ndarray | None = None
         self._ended = False
         self._fresh = threading.Condition()

@@ -9,8 +9,8 @@ import numpy as np
 from hpe import skeletons
 from hpe.inference.crops import Crop
 from hpe.prediction import Prediction
-from hpe.visualization.overlays import rotated_mesh
-from hpe.visualization.rasterizer import Camera, render
+from hpe.visualization.overlays import composite, rotated_mesh
+from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
 
 
@@ -51,18 +51,17 @@ def draw_view(
 
 
 def _mesh_over(frame, crop, prediction, index):
-    if prediction.vertices is None:
+    if prediction.vertices is None or prediction.camera is None:
         return draw_view(View.SKELETON, frame, crop, prediction, index)
     pixels_per_metre, cx, cy = crop.frame_camera(prediction.camera[index])
     camera = Camera(pixels_per_metre, pixels_per_metre, cx, cy, perspective=False)
-    return render(
+    return composite(
+        frame,
         prediction.vertices[index],
         prediction.faces,
         camera,
-        frame.shape[:2],
         vertex_colors=prediction.vertex_colors,
-        background=frame,
-    ).color
+    )
 
 
 def _turned(size, prediction, index):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
 import time
@@ -34,7 +35,9 @@ class PreviewConfig:
     view: View | None = option(
         None, "View to start with (default mesh); for images, this view over the frame instead of the panel."
     )
-    box: str | None = option(None, "Person's box x,y,width,height in pixels; default is the whole frame.")
+    box: str | None = option(
+        None, "Person's box x,y,width,height in pixels of the turned frame; default is the whole frame."
+    )
     rotate: int = option(0, "Turn the frames clockwise by 0, 90, 180 or 270 degrees first.")
     fullscreen: bool = option(True, "Cover the whole screen; ESC leaves.")
     max_frames: int | None = option(None, "End a video after this many frames.")
@@ -44,6 +47,8 @@ class PreviewConfig:
             raise ValueError("--checkpoint is needed: the run directory that training created.")
         if self.rotate not in (0, 90, 180, 270):
             raise ValueError(f"--rotate must be 0, 90, 180 or 270. Received: rotate={self.rotate}")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ValueError(f"--max_frames must be at least 1. Received: max_frames={self.max_frames}")
         self.parsed_box()
 
     def parsed_box(self) -> tuple[float, float, float, float] | None:
@@ -54,7 +59,7 @@ class PreviewConfig:
             x, y, width, height = (float(number) for number in self.box.split(","))
         except ValueError:
             raise ValueError(f"--box must be x,y,width,height in pixels. Received: box={self.box}") from None
-        if width <= 0 or height <= 0:
+        if not (np.isfinite([x, y, width, height]).all() and width > 0 and height > 0):
             raise ValueError(f"--box must have a positive width and height. Received: box={self.box}")
         return x, y, width, height
 
@@ -66,18 +71,22 @@ def main() -> None:
     images = find_images(source) if source.exists() else []
     if not images and not config.input.isdigit() and not source.exists():
         raise UserError(f"--input={config.input}: no such file, folder or camera.")
+    pictures = _picture_paths(images, config) if images else []
     predictor, _, step = load_predictor(config.checkpoint)
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
     if images:
-        _preview_images(images, predictor, config)
+        _preview_images(images, pictures, predictor, config)
     else:
         _preview_video(predictor, config)
 
 
 def _crop(frame: np.ndarray, predictor: Predictor, config: PreviewConfig) -> Crop:
     box = config.parsed_box()
+    height, width = frame.shape[:2]
     if box is None:
-        return frame_crop(*frame.shape[:2], predictor.image_size)
+        return frame_crop(height, width, predictor.image_size)
+    if box[0] >= width or box[1] >= height or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
+        raise UserError(f"--box={config.box}: lies outside the frame of {width} x {height} pixels.")
     return box_crop(box, predictor.image_size)
 
 
@@ -85,28 +94,57 @@ def _turn(frame: np.ndarray, degrees: int) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(frame, -degrees // 90))
 
 
-def _preview_images(images: list[pathlib.Path], predictor: Predictor, config: PreviewConfig) -> None:
-    output = pathlib.Path(config.output or "runs/preview")
+def _output(config: PreviewConfig) -> pathlib.Path:
+    return pathlib.Path(config.output or "runs/preview")
+
+
+def _picture_paths(images: list[pathlib.Path], config: PreviewConfig) -> list[pathlib.Path]:
+    """Returns where the picture of each image goes: NAME.png, with the old ending kept where names are equal.
+
+    Raises:
+        UserError: a picture would replace an image of the input.
+    """
+    stems = collections.Counter(path.stem for path in images)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in images]
+    pictures = [_output(config) / f"{name}.png" for name in names]
+    inputs = {path.resolve() for path in images}
+    for picture in pictures:
+        if picture.resolve() in inputs:
+            raise UserError(f"--output={_output(config)}: would replace the input {picture}; name another.")
+    return pictures
+
+
+def _preview_images(
+    images: list[pathlib.Path],
+    pictures: list[pathlib.Path],
+    predictor: Predictor,
+    config: PreviewConfig,
+) -> None:
     failed = []
-    for path in tqdm(images, unit="image", disable=len(images) < 2):
+    for path, picture_path in tqdm(
+        list(zip(images, pictures, strict=True)), unit="image", disable=len(images) < 2
+    ):
         try:
             frame = _turn(read_image(path), config.rotate)
+            crop = _crop(frame, predictor, config)
         except UserError as error:
-            failed.append(str(error))
+            failed.append(f"{path}: {error}" if str(error).startswith("--box") else str(error))
             continue
-        crop = _crop(frame, predictor, config)
         cut = crop.take(frame)
         prediction = predictor.predict_one(cut)
         if config.view is None:
             picture = prediction_panel(cut, prediction, 0)
         else:
             picture = draw_view(config.view, frame, crop, prediction)
-        write_image(output / f"{path.stem}.png", picture)
+        write_image(picture_path, picture)
+    if len(failed) == len(images) == 1:
+        raise UserError(failed[0])
     for line in failed:
         print(f"skipped: {line}")
     if len(failed) == len(images):
-        raise UserError(f"--input={config.input}: none of its {len(images)} images could be read.")
-    print(f"wrote {len(images) - len(failed)} pictures to {output}")
+        raise UserError(f"--input={config.input}: none of its {len(images)} images could be used.")
+    written = len(images) - len(failed)
+    print(f"wrote {pictures[0] if len(images) == 1 else f'{written} pictures to {_output(config)}'}")
 
 
 def _preview_video(predictor: Predictor, config: PreviewConfig) -> None:
@@ -126,11 +164,14 @@ def _drawn(frame: np.ndarray, predictor: Predictor, config: PreviewConfig, view:
 
 
 def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
-    print("keys: s skeleton, m mesh, b mesh and its back view, r turned mesh, ESC quits")
+    print("keys: s skeleton, m mesh, b mesh and turned mesh side by side, r turned mesh, ESC quits")
     window = Window("preview", fullscreen=config.fullscreen)
     shown, started = 0, time.monotonic()
     for frame in source:
-        key = window.show(_drawn(_turn(frame, config.rotate), predictor, config, view))
+        picture = _drawn(_turn(frame, config.rotate), predictor, config, view)
+        # A file is not played faster than it was filmed; a camera waits by itself.
+        due = 0.0 if source.is_camera else started + shown / source.frames_per_second
+        key = window.show(picture, seconds=due - time.monotonic())
         shown += 1
         view = _KEYS.get(key, view)
         if key == ESCAPE or not window.is_open() or shown == config.max_frames:
@@ -140,9 +181,11 @@ def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view
 
 
 def _record(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
-    output = pathlib.Path(config.output or "runs/preview")
+    output = _output(config)
     name = f"camera{config.input}" if source.is_camera else pathlib.Path(config.input).stem
     path = output / f"{name}.mp4"
+    if not source.is_camera and path.resolve() == pathlib.Path(config.input).resolve():
+        raise UserError(f"--output={output}: would replace the input {path}; name another folder.")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import pathlib
 import sys
 
 from absl import flags
@@ -17,7 +16,7 @@ from hpe.programs import flags as program_flags
 from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
-from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run_name
+from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
 from hpe.training.trainer import train
 
 # What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
@@ -90,13 +89,20 @@ def main() -> None:
         config = _resumed_config(run)
     else:
         config = read_config()
-        name = new_run_name(config, datetime.datetime.now())
-        run = RunDirectory(config.training.model_dir or pathlib.Path(config.training.logs) / name)
+        model_dir = config.training.model_dir
+        run = RunDirectory(model_dir) if model_dir else new_run(config, datetime.datetime.now())
         if run.params.exists():
             raise UserError(f"{run.path}: holds a run already; add --resume, or choose another --model_dir.")
+    try:
+        _train(config, run)
+    finally:
+        if not config.training.model_dir:
+            run.remove_if_empty()
+
+
+def _train(config: RunConfig, run: RunDirectory) -> None:
     training = config.training
     print(f"run directory: {run.path}")
-
     evaluate = None
     if training.use_validation and training.val_datasets:
         shards = find_shards(training.data_dir, training.val_datasets)
@@ -112,7 +118,8 @@ def main() -> None:
             f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}"
         )
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
-    print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
+    done = "had no step left: it was finished" if result.was_finished else "finished"
+    print(f"{done} at step {result.step}; checkpoints in {run.checkpoints}")
     if result.evaluation is not None:
         print(to_text(result.evaluation.metrics))
         write_json(run.path / "validation.json", result.evaluation.metrics, details={"step": result.step})

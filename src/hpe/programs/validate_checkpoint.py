@@ -10,7 +10,7 @@ from absl import flags
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
 from hpe.evaluation.report import to_text, write_json
-from hpe.inference.predictor import Predictor, load_predictor
+from hpe.inference.predictor import Predictor, load_predictor, run_directory
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
 from hpe.records.reading import DatasetShards, find_shards
@@ -50,7 +50,7 @@ def main() -> None:
         config.val_datasets or run.training.val_datasets,
         verify=config.verify,
     )
-    output = pathlib.Path(config.output or _run_directory(config.checkpoint) / "validation")
+    output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
     print(f"{config.checkpoint}: {run.system} at step {step}")
     evaluation = evaluate_dataset(predictor, shards, run.pipeline, batch_size=config.batch_size)
     print(to_text(evaluation.metrics))
@@ -63,11 +63,6 @@ def main() -> None:
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     written = _write_panels(evaluation, predictor, shards, run.pipeline, config.num_panels, output)
     print(f"wrote {', '.join(['metrics.json', *written])} to {output}")
-
-
-def _run_directory(checkpoint: str) -> pathlib.Path:
-    path = pathlib.Path(checkpoint)
-    return path if path.is_dir() else path.parent.parent
 
 
 def _write_panels(

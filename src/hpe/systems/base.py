@@ -62,12 +62,15 @@ class System(Protocol):
     Attributes:
         name: the value of `--system`.
         skeleton: name of the joint set of its 2D and 3D joints.
+        body_models: names of the body models whose pose and shape it predicts, empty without any; body
+            parameters of other models in records are no truth for it.
         networks: every network by the name it has in checkpoints; learned means included.
         adversary: the critic's side, or None.
     """
 
     name: str
     skeleton: str
+    body_models: Sequence[str]
     networks: Mapping[str, Any]
     adversary: Adversary | None
 

@@ -28,6 +28,10 @@ from hpe.prediction import Prediction
 from hpe.systems.base import Losses
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 
+# All models of this many vertices share SMPL's template. Records of HMR, whose bodies are SMPL's, name no file.
+_SMPL_NUM_VERTICES = 6890
+_SMPL = "smpl"
+
 # HMR starts from a camera that shows a person of 1.7 m at three quarters of the crop's height.
 MEAN_CAMERA = (0.9, 0.0, 0.0)
 
@@ -104,6 +108,8 @@ class HybridHmr:
         self.config = config
         self.image_size = image_size
         self.body = BodyModel(body_data, keypoints=self.skeleton)
+        is_smpl = len(body_data.v_template) == _SMPL_NUM_VERTICES
+        self.body_models = (body_data.name, _SMPL) if is_smpl else (body_data.name,)
         self.encoder = build_encoder(
             config.encoder,
             image_size=image_size,

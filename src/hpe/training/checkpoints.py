@@ -17,6 +17,18 @@ import tensorflow as tf
 from hpe.errors import UserError
 
 
+def latest_checkpoint(directory: str | os.PathLike) -> str | None:
+    """Returns the path of the newest checkpoint in a folder, or None."""
+    directory = pathlib.Path(directory)
+    named = tf.train.latest_checkpoint(str(directory))
+    if named is not None:
+        return named
+    # The pointer file may be lost, as when a checkpoint was copied by hand: look for the files themselves.
+    numbers = [path.stem.removeprefix("ckpt-") for path in directory.glob("ckpt-*.index")]
+    steps = [int(number) for number in numbers if number.isdigit()]
+    return str(directory / f"ckpt-{max(steps)}") if steps else None
+
+
 class CheckpointStore:
     """Saves and restores a system, its optimizers and the step.
 
@@ -51,15 +63,11 @@ class CheckpointStore:
         try:
             return self._manager.save(checkpoint_number=int(self.step))
         except (tf.errors.OpError, OSError) as error:
-            message = str(getattr(error, "message", error)).splitlines()[0]
             raise UserError(
-                f"{self.directory}: the checkpoint of step {int(self.step)} could not be written ({message}); "
+                f"{self.directory}: the checkpoint of step {int(self.step)} cannot be written "
+                f"({_first_line(error)}); "
                 f"free space and resume with --resume."
             ) from error
-
-    def latest(self) -> str | None:
-        """Returns the path of the newest checkpoint, or None."""
-        return tf.train.latest_checkpoint(str(self.directory))
 
     def restore(self, path: str | None = None) -> int:
         """Restores the newest checkpoint, or the one at `path`, and returns its step.
@@ -67,7 +75,7 @@ class CheckpointStore:
         Raises:
             UserError: if there is none, it cannot be read, or its variables are not those of this system.
         """
-        path = path or self.latest()
+        path = path or latest_checkpoint(self.directory)
         if path is None:
             raise UserError(f"{self.directory}: holds no checkpoint.")
         self._check_shapes(path)
@@ -77,10 +85,13 @@ class CheckpointStore:
                 status.assert_consumed()
             else:
                 status.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            reason = str(getattr(error, "message", error)).splitlines()[0]
+        except tf.errors.OpError as error:
             raise UserError(
-                f"{path}: does not fit this system ({reason}); use the settings of its params.json."
+                f"{path}: is damaged or incomplete ({_first_line(error)}); delete it to take the one before."
+            ) from error
+        except (AssertionError, ValueError) as error:
+            raise UserError(
+                f"{path}: does not fit this system ({_first_line(error)}); use the settings of its params.json."
             ) from error
         return int(self.step)
 
@@ -89,8 +100,7 @@ class CheckpointStore:
         try:
             stored = dict(tf.train.list_variables(path))
         except (tf.errors.OpError, ValueError) as error:
-            reason = str(getattr(error, "message", error)).splitlines()[0]
-            raise UserError(f"{path}: is not a readable checkpoint ({reason}).") from error
+            raise UserError(f"{path}: is not a readable checkpoint ({_first_line(error)}).") from error
         for name, network in self._networks.items():
             prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
             found = {
@@ -124,6 +134,11 @@ class _Variables(tf.Module):
 
 def _listed(variables) -> dict:
     return {f"{index:04d}": variable for index, variable in enumerate(variables)}
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(getattr(error, "message", error)).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _key(network: str) -> str:

@@ -44,6 +44,15 @@ class TrainingConfig:
         for name in ("validation_epochs", "keep_checkpoints", "max_bad_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"--seed must be in [0, 2147483648). Received: seed={self.seed}")
+        for name in ("generator_lr", "critic_lr"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
+        if self.validation_step_size < 0:
+            raise ValueError(
+                f"--validation_step_size must not be negative. Received: {self.validation_step_size}"
+            )
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"--max_steps must be at least 1. Received: max_steps={self.max_steps}")
         if not self.datasets:

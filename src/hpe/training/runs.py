@@ -8,12 +8,16 @@ runs/<name>/validation.json  the final metrics
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import enum
+import itertools
 import json
 import os
 import pathlib
+import types
+import typing
 
 import keras
 import numpy as np
@@ -101,6 +105,11 @@ class RunDirectory:
                 f"{self.params}: cannot be written ({error.strerror}); set --model_dir."
             ) from error
 
+    def remove_if_empty(self) -> None:
+        """Removes the directory if a run that failed before its first file has left it empty."""
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     def read_params(self) -> RunConfig:
         """Reads `params.json`; raises UserError if it is missing or of another version."""
         try:
@@ -124,7 +133,9 @@ class RunDirectory:
                 _restore(PipelineConfig, content["pipeline"]),
                 _restore(TrainingConfig, content["training"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
+            raise UserError(f"{self.params}: does not fit this version of hpe (it lacks {error}).") from error
+        except (TypeError, ValueError) as error:
             raise UserError(f"{self.params}: does not fit this version of hpe ({error}).") from error
 
 
@@ -138,6 +149,26 @@ def new_run_name(config: RunConfig, now: datetime.datetime) -> str:
     if not getattr(model, "encoder_only", True):
         parts.append("critic")
     return "_".join([*parts, now.strftime("%Y%m%d-%H%M%S")])
+
+
+def new_run(config: RunConfig, now: datetime.datetime) -> RunDirectory:
+    """Makes the directory of a new run in `--logs`, of a name that no other run has, not even a concurrent one.
+
+    Raises:
+        UserError: the directory cannot be made.
+    """
+    name = new_run_name(config, now)
+    for number in itertools.count(1):
+        path = pathlib.Path(config.training.logs) / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.parent.is_dir():
+                raise UserError(f"--logs={config.training.logs}: is not a folder.") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be made ({error.strerror}); set --model_dir.") from error
+        else:
+            return RunDirectory(path)
 
 
 def latest_run(logs: str | os.PathLike) -> RunDirectory:
@@ -155,14 +186,30 @@ def _plain(config) -> dict:
     }
 
 
-def _restore(config: type, values: dict):
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    restored = {}
-    for name, value in values.items():
-        default = fields[name].default if name in fields else None
-        if isinstance(value, list):
-            value = tuple(value)
-        elif isinstance(default, enum.Enum):
-            value = type(default)(value)
-        restored[name] = value
-    return config(**restored)
+def _restore(config: type, values):
+    """Builds a configuration from its JSON object; TypeError or ValueError say what does not fit."""
+    if not isinstance(values, dict):
+        raise TypeError(f"the settings of {config.__name__} are {type(values).__name__}, not an object")
+    hints = typing.get_type_hints(config)
+    unknown = sorted(values.keys() - hints.keys())
+    if unknown:
+        raise ValueError(f"unknown setting {', '.join(unknown)}")
+    return config(**{name: _restore_value(name, hints[name], value) for name, value in values.items()})
+
+
+def _restore_value(name: str, hint, value):
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for kind in kinds:
+        if kind is types.NoneType:
+            if value is None:
+                return None
+        elif typing.get_origin(kind) is tuple:
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return tuple(value)
+        elif issubclass(kind, enum.Enum):
+            return kind(value)
+        elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        elif type(value) is kind:
+            return value
+    raise TypeError(f"{name} cannot be {value!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from hpe.pipeline.images import steps_per_epoch, training_batches
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards
-from hpe.training.checkpoints import CheckpointStore
+from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
 from hpe.training.interrupts import Interrupts
 from hpe.training.logging import TrainingLog
@@ -39,12 +39,14 @@ class TrainingResult:
     Attributes:
         step: number of finished steps.
         interrupted: name of the signal that ended it early, or None.
+        was_finished: whether it was resumed with no step left to do.
         evaluation: the last validation, or None if there was none.
     """
 
     step: int
     interrupted: str | None
     evaluation: Evaluation | None
+    was_finished: bool = False
 
 
 def train(
@@ -63,7 +65,8 @@ def train(
     Args:
         config: the run's settings; `config.training.seed` fixes all randomness.
         run: where everything is written.
-        resume: go on from the newest checkpoint of `run`, if there is one.
+        resume: go on from the newest checkpoint of `run`; a run that was killed before its first one starts
+            over. A run without steps left is validated.
         evaluate: validates a predictor; None leaves validation out.
         show_progress: draw a progress bar on stderr.
 
@@ -83,20 +86,28 @@ def train(
         total_steps = min(total_steps, training.max_steps)
 
     # ---- system, optimizers, checkpoint ------------------------------------------------------------------
-    system = config.build_system(pretrained=not resume)
+    checkpoint = latest_checkpoint(run.checkpoints) if resume else None
+    system = config.build_system(pretrained=checkpoint is None)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     update = TrainingStep(system, training, step=step)
     store = CheckpointStore(
         run.checkpoints, system, optimizers=update.optimizers, step=step, keep=training.keep_checkpoints
     )
-    if resume:
-        store.restore()
+    if checkpoint is not None:
+        store.restore(checkpoint)
+    elif resume:
+        print(f"{run.path}: was killed before its first checkpoint; starts over at step 0 with the same seed")
     run.write_params(config)
     first_step = int(step)
 
     # ---- input -------------------------------------------------------------------------------------------
     batches = training_batches(
-        shards, pipeline, batch_size=training.batch_size, seed=training.seed, start_step=first_step
+        shards,
+        pipeline,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        start_step=first_step,
+        body_models=system.body_models,
     )
     mocap, mocap_files = None, ()
     if system.adversary is not None:
@@ -115,17 +126,19 @@ def train(
     # ---- loop --------------------------------------------------------------------------------------------
     log = TrainingLog(run.tensorboard)
     predictor = Predictor(system, image_size=pipeline.img_size)
+    log.text("settings", f"```\n{run.params.read_text()}```")
     evaluation = None
     progress = tqdm(
         total=total_steps, initial=first_step, unit="step", disable=not show_progress, dynamic_ncols=True
     )
     with Interrupts() as interrupts, contextlib.closing(log), progress:
-        done = first_step
+        done = saved = first_step
         while done < total_steps and interrupts.received is None:
             with translate_errors(shards, mocap_files=mocap_files):
                 batch = next(batches)
                 real = next(mocap) if mocap is not None else None
-            scalars = update(batch, real)
+            with _explained_memory(training):
+                scalars = update(batch, real)
             done += 1
             progress.update()
 
@@ -138,14 +151,28 @@ def train(
                 log.image("vis_images", panels(predictor, batch["image"].numpy()), done)
             if (epoch_ended or last or done % training.checkpoint_steps == 0) and not int(update.bad_steps):
                 store.save()
+                saved = done
             if evaluate is not None and (last or _validation_due(done, epoch_steps, training)):
-                evaluation = evaluate(predictor)
-                _log_metrics(evaluation.values(), done, log, progress)
+                evaluation = interrupts.attempt(lambda: evaluate(predictor))
+                _log_metrics(evaluation, done, log, progress)
 
-        if interrupts.received is not None and done > first_step:
+        was_finished = first_step >= total_steps
+        if was_finished and evaluate is not None:
+            evaluation = interrupts.attempt(lambda: evaluate(predictor))
+        if interrupts.received is not None and done > saved:
             store.save()
     name = interrupts.received.name if interrupts.received is not None else None
-    return TrainingResult(done, name, evaluation)
+    return TrainingResult(done, name, evaluation, was_finished)
+
+
+@contextlib.contextmanager
+def _explained_memory(training: TrainingConfig) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"--batch_size={training.batch_size}: a step does not fit into memory; lower it or --img_size."
+        ) from error
 
 
 def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
@@ -176,7 +203,10 @@ def _log_scalars(scalars: dict, step: int, log: TrainingLog, progress: tqdm, *, 
     progress.set_postfix(shown)
 
 
-def _log_metrics(metrics: dict, step: int, log: TrainingLog, progress: tqdm) -> None:
+def _log_metrics(evaluation: Evaluation | None, step: int, log: TrainingLog, progress: tqdm) -> None:
+    if evaluation is None:  # a signal came
+        return
+    metrics = evaluation.values()
     log.scalars(metrics, step, prefix="validation/")
     log.flush()
     text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
@@ -185,7 +215,7 @@ def _log_metrics(metrics: dict, step: int, log: TrainingLog, progress: tqdm) -> 
 
 def _stop_if_not_finite(bad_steps: int, limit: int, step: int, store: CheckpointStore) -> None:
     if bad_steps >= limit:
-        last_good = store.latest() or "none was saved"
+        last_good = latest_checkpoint(store.directory) or "none was saved"
         raise UserError(
             f"step {step}: the loss or a gradient was not finite for {bad_steps} steps in a row, so training "
             f"stops; last good checkpoint: {last_good}. Lower --generator_lr or look at the data."
