@@ -21,8 +21,14 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+# The four programs of the real job, on synthetic people.
+DEMO := runs/demo
 demo: $(VENV)/.installed
-	$(BIN)/python -m hpe.programs.demo --output=runs/demo
+	rm -rf $(DEMO)
+	$(BIN)/python -m create_datasets --synthetic=4000 --synthetic_val=100 --synthetic_mocap=4000 --data_dir=$(DEMO)/data
+	$(BIN)/python -m train --flagfile=configs/demo.cfg --data_dir=$(DEMO)/data --model_dir=$(DEMO)/training
+	$(BIN)/python -m validate_checkpoint --checkpoint=$(DEMO)/training --output=$(DEMO) --num_panels=10
+	@echo "look at the pictures: $(DEMO)/samples.png (every tenth person), $(DEMO)/best.png, $(DEMO)/worst.png"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

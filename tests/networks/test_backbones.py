@@ -174,5 +174,17 @@ def test_imagenet_weights_in_the_keras_cache_need_no_network(mobilenet, monkeypa
 
 
 def test_small_encoder_has_no_imagenet_weights():
-    with pytest.raises(UserError, match="'small' has no ImageNet weights; use --encoder_weights=none"):
+    with pytest.raises(UserError, match="'small' has no ImageNet weights; use --encoder_weights=synthetic"):
         build_encoder("small", image_size=64)
+
+
+def test_the_weights_in_the_package_are_those_of_the_small_encoder():
+    images = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3)).astype(np.uint8)
+    trained = build_encoder("small", image_size=96, weights="synthetic")
+    again = build_encoder("small", image_size=96, weights="synthetic")
+    features = keras.ops.convert_to_numpy(trained(images))
+    np.testing.assert_array_equal(features, keras.ops.convert_to_numpy(again(images)))
+    assert np.isfinite(features).all()
+    assert features.std() > 0.01
+    with pytest.raises(UserError, match="--encoder_weights=synthetic"):
+        build_encoder("MobileNetV2", image_size=96, weights="synthetic")

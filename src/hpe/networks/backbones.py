@@ -11,11 +11,14 @@ import socket
 import warnings
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from hpe.errors import UserError
 
 SMALL_ENCODER = "small"
+# Weights of the small encoder that come with the package, trained on synthetic people alone.
+SYNTHETIC_WEIGHTS = pathlib.Path(__file__).parent / "assets" / "small_synthetic.npz"
 
 _WEIGHT_SUFFIXES = (".weights.h5", ".keras", ".h5", ".hdf5")
 # A download that stalls this long counts as no network.
@@ -39,7 +42,8 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
         name: a model of keras.applications, in any case, or "small" for a compact residual network of 0.7 M
             parameters that trains on a CPU.
         image_size: side of the square images, pixels.
-        weights: "imagenet", "none" for random initial weights, or a path of a .weights.h5, .keras or
+        weights: "imagenet", "none" for random initial weights, "synthetic" for the weights of the small encoder
+            that come with the package, or a path of a .weights.h5, .keras or
             Keras .h5 (without the classifier) file of this encoder or of its bare backbone.
         batch_norm_momentum: overrides the momentum of all batch normalisations when given.
 
@@ -61,10 +65,17 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
         if weights == "imagenet":
             raise UserError(
                 "--encoder_weights=imagenet: the encoder 'small' has no ImageNet weights; "
-                "use --encoder_weights=none or --encoder_weights=PATH"
+                "use --encoder_weights=synthetic, none or PATH"
             )
-        if weights != "none":
+        if weights == "synthetic":
+            _load_synthetic(encoder)
+        elif weights != "none":
             _load_weights([encoder], weights)
+    elif weights == "synthetic":
+        raise UserError(
+            f"--encoder_weights=synthetic: the package has such weights for the encoder 'small' only, not for "
+            f"{name}; use --encoder_weights=imagenet, none or PATH"
+        )
     else:
         encoder = _build_application(name, size, weights)
     if batch_norm_momentum is not None:
@@ -155,6 +166,11 @@ def _network_timeout(seconds):
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _load_synthetic(encoder):
+    with np.load(SYNTHETIC_WEIGHTS, allow_pickle=False) as arrays:
+        encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays.files)])
 
 
 def _load_weights(candidates, path):

@@ -8,7 +8,7 @@ import pathlib
 from absl import flags
 
 from hpe.configuration import option
-from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
+from hpe.evaluation.evaluator import Evaluation, SampleResult, crops_by_index, evaluate_dataset
 from hpe.evaluation.report import to_text, write_json
 from hpe.inference.predictor import Predictor, load_predictor, run_directory
 from hpe.pipeline.config import PipelineConfig
@@ -29,7 +29,7 @@ class ValidationConfig:
     )
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
-    num_panels: int = option(8, "How many of the best and of the worst predictions are drawn.")
+    num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
     verify: bool = option(False, "Compare every byte of the records with its checksum first.")
 
     def __post_init__(self):
@@ -42,7 +42,7 @@ class ValidationConfig:
 
 
 def main() -> None:
-    """Restores, measures, and writes a table, a JSON file and pictures of the best and worst."""
+    """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
     predictor, run, step = load_predictor(config.checkpoint)
     shards = find_shards(
@@ -73,10 +73,15 @@ def _write_panels(
     count: int,
     output: pathlib.Path,
 ) -> list[str]:
-    """Draws the samples with the least and the greatest keypoint loss, worst last."""
+    """Draws samples chosen by nothing but their place, and those with the least and the greatest keypoint loss."""
     ranked = [sample for sample in evaluation.samples if sample.keypoint_loss is not None]
     ranked.sort(key=lambda sample: sample.keypoint_loss)
-    groups = {"best": ranked[:count], "worst": ranked[len(ranked) - min(count, len(ranked)) :]}
+    every = max(1, len(evaluation.samples) // max(count, 1))
+    groups = {
+        "samples": evaluation.samples[::every][:count],
+        "best": ranked[:count],
+        "worst": ranked[len(ranked) - min(count, len(ranked)) :],
+    }
     groups = {name: samples for name, samples in groups.items() if samples}
     wanted = {sample.index for samples in groups.values() for sample in samples}
     crops = crops_by_index(shards, pipeline, wanted)
@@ -86,10 +91,16 @@ def _write_panels(
         for sample in samples:
             crop = crops[sample.index]
             rows.append(prediction_panel(crop, predictor.predict_one(crop), 0))
-            captions.append(f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}")
+            captions.append(_caption(sample))
         write_image(output / f"{name}.png", grid(rows, columns=2, captions=captions))
         written.append(f"{name}.png")
     return written
+
+
+def _caption(sample: SampleResult) -> str:
+    if sample.keypoint_loss is None:
+        return sample.name
+    return f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}"
 
 
 def define_flags() -> None:

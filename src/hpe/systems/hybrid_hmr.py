@@ -65,7 +65,7 @@ class HybridHmrConfig:
     critic_use_rotations: bool = option(True, "Give the critic its rotation branch.")
     kpr_loss_weight: float = option(60.0, "Weight of the keypoint reprojection loss.")
     mr_loss_weight: float = option(
-        0.1, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
+        0.5, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
     )
     critic_loss_weight: float = option(0.01, "Weight of the critic's term in the generator's loss.")
     gradient_penalty_weight: float = option(10.0, "Weight of the gradient penalty in the critic's loss.")

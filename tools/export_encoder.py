@@ -1,0 +1,37 @@
+"""Writes the encoder of a run as the weights that come with the package: `--encoder_weights=synthetic`.
+
+The weights in the package were made by these commands (tables in docs/results.md):
+
+    python -m create_datasets --synthetic=24000 --synthetic_val=500 --data_dir=runs/pretrain/data
+    python -m train --flagfile=configs/pretrain_small.cfg --data_dir=runs/pretrain/data \\
+        --model_dir=runs/pretrain/run
+    python tools/export_encoder.py --checkpoint=runs/pretrain/run
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from absl import flags
+
+from hpe.inference.predictor import load_predictor
+from hpe.networks.backbones import SYNTHETIC_WEIGHTS
+from hpe.programs import flags as program_flags
+
+flags.DEFINE_string("checkpoint", None, "Run directory, or one checkpoint in it.", required=True)
+flags.DEFINE_string("output", str(SYNTHETIC_WEIGHTS), "File to write (.npz).")
+
+
+def main() -> None:
+    """Writes the weights in half precision: they are where a training starts, not a result."""
+    predictor, config, step = load_predictor(flags.FLAGS.checkpoint)
+    weights = predictor.system.encoder.get_weights()
+    arrays = {f"{index:03d}": array.astype(np.float16) for index, array in enumerate(weights)}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("a weight does not fit into half precision")
+    with open(flags.FLAGS.output, "wb") as file:
+        np.savez_compressed(file, **arrays)
+    print(f"{config.model.encoder} of step {step}: {len(arrays)} arrays to {flags.FLAGS.output}")
+
+
+if __name__ == "__main__":
+    program_flags.run(main)
