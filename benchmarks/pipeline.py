@@ -1,55 +1,58 @@
-"""Images per second of the input pipeline, beside what decoding alone costs.
-
-`python -m benchmarks.pipeline --data_dir=data --datasets=lsp_ext`. The variants take turns, so that whatever else
-the machine does hits all of them; the processor time per image hardly depends on it.
-"""
+"""Images per second of the input pipeline, beside what decoding the same images costs."""
 
 from __future__ import annotations
 
-import resource
+import dataclasses
 import time
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import tensorflow as tf
-from absl import app, flags
 
+from benchmarks.timing import Measurement, Row, compare, per_second
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import evaluation_batches, training_batches
-from hpe.records.reading import find_shards
+from hpe.records.reading import DatasetShards
 from hpe.records.schema import parse_example
 
 BATCH_SIZE = 64
-FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", "data", "Folder of the records.")
-flags.DEFINE_list("datasets", ["lsp_train"], "Datasets by name.")
-flags.DEFINE_integer("img_size", 224, "Crop size.")
-flags.DEFINE_integer("rounds", 7, "Turns of every variant.")
-flags.DEFINE_integer("batches", 25, "Batches per turn.")
+BATCHES = 16  # Of one turn.
+_WARM_UP = 4  # Batches that fill the buffers before a turn is timed.
+# Short epochs would be a measurement of their beginnings.
+_LEAST_EPOCH = 2000
 
 
-def main(_) -> None:
-    """Measures and prints one line per variant."""
-    shards = find_shards(FLAGS.data_dir, FLAGS.datasets)
-    config = PipelineConfig(img_size=FLAGS.img_size, shuffle_buffer=1000)
+def rows(shards: Sequence[DatasetShards], img_size: int, rounds: int) -> Iterator[Row | str]:
+    """Yields training and evaluation batches against loops that only decode, and these against reading."""
+    shards = [_repeated(dataset) for dataset in shards]
+    config = PipelineConfig(img_size=img_size, shuffle_buffer=1000)
     records = tf.data.TFRecordDataset([file for dataset in shards for file in dataset.files]).repeat()
     variants = {
-        "read": records.batch(BATCH_SIZE),
-        "decode image": _decoded(records, mask=False),
-        "decode image and mask": _decoded(records, mask=True),
-        "evaluation": evaluation_batches(shards, config, batch_size=BATCH_SIZE).repeat(),
-        "training": training_batches(shards, config, batch_size=BATCH_SIZE, seed=0),
+        "reading records": records.batch(BATCH_SIZE),
+        "decoding images": _decoded(records, mask=False),
+        "decoding images and masks": _decoded(records, mask=True),
+        "evaluation batches": evaluation_batches(shards, config, batch_size=BATCH_SIZE).repeat(),
+        "training batches": training_batches(shards, config, batch_size=BATCH_SIZE, seed=0),
     }
-    results = {name: [] for name in variants}
-    for _ in range(FLAGS.rounds):
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    for _ in range(rounds):
         for name, dataset in variants.items():
-            results[name].append(_measure(dataset))
-    base = np.median([processor for _, processor in results["decode image and mask"]])
-    for name, turns in results.items():
-        rates, processor = np.transpose(turns)
-        print(
-            f"{name:22} {np.median(rates):8.0f} img/s (best {rates.max():8.0f}), processor "
-            f"{np.median(processor):5.0f} us/img, {np.median(processor) / base:4.1f} x decoding"
+            turns[name].append(_turn(dataset))
+    times = {name: Measurement(*zip(*values, strict=True)) for name, values in turns.items()}
+    for ours, theirs in (
+        ("training batches", "decoding images"),
+        ("training batches", "decoding images and masks"),
+        ("evaluation batches", "decoding images and masks"),
+        ("decoding images and masks", "reading records"),
+    ):
+        size = f" of {img_size}x{img_size}" if "batches" in ours else ""
+        yield compare(
+            f"input pipeline: {ours}{size}", times[ours], theirs, times[theirs], per_second(1, "img")
         )
+
+
+def _repeated(dataset: DatasetShards) -> DatasetShards:
+    times = -(-_LEAST_EPOCH // dataset.count)
+    return dataclasses.replace(dataset, files=dataset.files * times, count=dataset.count * times)
 
 
 def _decoded(records: tf.data.Dataset, *, mask: bool) -> tf.data.Dataset:
@@ -57,30 +60,33 @@ def _decoded(records: tf.data.Dataset, *, mask: bool) -> tf.data.Dataset:
 
     def decode(serialized: tf.Tensor) -> tf.Tensor:
         record = parse_example(serialized)
-        decoded = tf.io.decode_image(record["image"], channels=3, expand_animations=False)[0, :1]
+        decoded = _strip(tf.io.decode_image(record["image"], channels=3, expand_animations=False))
         if mask:
-            decoded += tf.io.decode_png(record["mask"], channels=1)[0, :1]
+            decoded += tf.cond(
+                tf.strings.length(record["mask"]) > 0,
+                lambda: _strip(tf.io.decode_png(record["mask"], channels=1)),  # Takes JPEG too.
+                lambda: tf.zeros_like(decoded),
+            )
         return decoded
 
     return records.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH_SIZE).prefetch(2)
 
 
-def _measure(dataset: tf.data.Dataset) -> tuple[float, float]:
-    """Returns images per second and microseconds of processor time per image, after a start that is not timed."""
+def _strip(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.broadcast_to(pixels[0, :1], (1, 3))
+
+
+def _turn(dataset: tf.data.Dataset) -> tuple[float, float]:
+    """Returns wall and processor seconds per image.
+
+    Every turn has an iterator of its own: one that waited for its turn would begin with batches made
+    meanwhile, at the cost of the others.
+    """
     batches = iter(dataset)
-    for _ in range(4):
+    for _ in range(_WARM_UP):
         next(batches)
-    start, used = time.perf_counter(), _processor_seconds()
-    for _ in range(FLAGS.batches):
+    start, used = time.perf_counter(), time.process_time()
+    for _ in range(BATCHES):
         next(batches)
-    images = FLAGS.batches * BATCH_SIZE
-    return images / (time.perf_counter() - start), 1e6 * (_processor_seconds() - used) / images
-
-
-def _processor_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-if __name__ == "__main__":
-    app.run(main)
+    images = BATCHES * BATCH_SIZE
+    return (time.perf_counter() - start) / images, (time.process_time() - used) / images

@@ -1,0 +1,165 @@
+"""The mesh reprojection loss against the pairwise distance matrix: time, peak memory, and growth with the batch.
+
+`python -m benchmarks.silhouette exact|dense` prints the memory of one of them; `rows` starts it so, because a
+process keeps what TensorFlow once took.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.timing import Row, compare, interleaved, milliseconds, per_second
+from hpe.body.data import load_body_model
+from hpe.body.limits import random_pose
+from hpe.datasets.synthetic_body import NumpyBody
+from hpe.errors import UserError
+from hpe.losses.silhouette import mesh_reprojection
+from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
+
+SIZE = 224
+BATCH = 8
+LARGE_BATCH = 32
+_CAMERA = (0.75, 0.0, 0.0)  # The person fills two thirds of the crop, as in LSP.
+_TOLERANCE = 1e-3  # Pixels.
+
+
+def rows(rounds: int) -> Iterator[Row | str]:
+    """Yields the rows and a note on the agreement of the values."""
+    points, masks = scene(BATCH)
+    exact, dense = with_gradient(mesh_reprojection), with_gradient(dense_mesh_reprojection)
+    (loss, gradient), (dense_loss, dense_gradient) = exact(points, masks), dense(points, masks)
+    difference = abs(float(loss - dense_loss))
+    if not difference < _TOLERANCE:
+        raise UserError(f"mesh reprojection: {float(loss)} px, but {float(dense_loss)} px by all pairs.")
+    gradient_difference = float(tf.reduce_max(tf.abs(gradient - dense_gradient)))
+    largest = float(tf.reduce_max(tf.abs(dense_gradient)))
+    title = f"mesh reprojection loss, batch {BATCH}, {SIZE}x{SIZE}, forward + backward"
+    times = interleaved(
+        {
+            "exact": lambda: exact(points, masks)[0].numpy(),
+            "dense": lambda: dense(points, masks)[0].numpy(),
+        },
+        rounds=rounds,
+    )
+    yield compare(f"{title}: time", times["exact"], "all pairs", times["dense"], milliseconds)
+    used = {name: _peak_in_new_process(name) for name in IMPLEMENTATIONS}
+    yield Row(
+        f"{title}: peak memory",
+        f"{used['exact'] / 2**20:.0f} MiB",
+        "all pairs",
+        f"{used['dense'] / 2**20:.0f} MiB",
+        f"{used['dense'] / max(used['exact'], 1):.1f} times less",
+    )
+    yield (
+        f"mesh reprojection: {points.shape[1]} vertices, {np.count_nonzero(masks) / BATCH:.0f} mask pixels per "
+        f"image; {float(loss):.4f} px, by all pairs {float(dense_loss):.4f} px; gradients differ by at most "
+        f"{gradient_difference:.1g} of {largest:.1g}."
+    )
+
+    many = scene(LARGE_BATCH)
+    times = interleaved(
+        {
+            "small": lambda: [exact(points, masks)[0].numpy() for _ in range(LARGE_BATCH // BATCH)],
+            "large": lambda: exact(*many)[0].numpy(),
+        },
+        rounds=rounds,
+    )
+    yield compare(
+        f"mesh reprojection loss, one batch of {LARGE_BATCH}",
+        times["large"],
+        f"{LARGE_BATCH // BATCH} batches of {BATCH}",
+        times["small"],
+        per_second(LARGE_BATCH, "img"),
+    )
+
+
+def dense_mesh_reprojection(points: tf.Tensor, masks: tf.Tensor, has_mask: tf.Tensor) -> tuple:
+    """Returns what `mesh_reprojection` does, from all distances between mask pixels and vertices."""
+    per_image = []
+    for image in range(points.shape[0]):
+        pixels = tf.cast(tf.reverse(tf.where(masks[image] > 0), axis=[1]), tf.float32)
+        offset = pixels[:, None] - points[image][None]
+        squared = tf.reduce_sum(tf.square(offset), axis=-1)
+        # The root of the least, not the least root: kinder to the matrix, and finite at 0.
+        nearest_point = tf.sqrt(tf.reduce_min(squared, axis=1) + 1e-12)
+        nearest_pixel = tf.sqrt(tf.reduce_min(squared, axis=0) + 1e-12)
+        per_image.append(tf.reduce_mean(nearest_point) + tf.reduce_mean(nearest_pixel))
+    per_image = tf.stack(per_image) * has_mask
+    return tf.reduce_sum(per_image) / tf.reduce_sum(has_mask), per_image
+
+
+IMPLEMENTATIONS = {"exact": mesh_reprojection, "dense": dense_mesh_reprojection}
+
+
+def with_gradient(loss):
+    """Returns a tf.function of points and masks: the loss and its gradient by the points."""
+
+    @tf.function
+    def function(points, masks):
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            value, _ = loss(points, masks, tf.ones(len(masks)))
+        return value, tape.gradient(value, points)
+
+    return function
+
+
+def scene(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns projected vertices (B, V, 2) of default bodies, and masks (B, S, S) of other poses of them."""
+    body = NumpyBody(load_body_model())
+    camera = weak_perspective_camera(_CAMERA, SIZE)
+    points, masks = [], []
+    for index in range(batch):
+        rng = np.random.default_rng(index)
+        seen, guessed = (body.pose(random_pose(rng), rng.normal(size=10))[0] for _ in range(2))
+        masks.append(render_mask(seen, body.data.faces, camera, (SIZE, SIZE)))
+        points.append(camera.project(guessed)[:, :2])
+    return tf.constant(np.stack(points), tf.float32), tf.constant(np.stack(masks), tf.uint8)
+
+
+def _peak_in_new_process(name: str) -> int:
+    command = [sys.executable, "-m", "benchmarks.silhouette", name]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    if result.returncode:
+        raise UserError(f"measuring the memory of {name} failed: {result.stderr.strip()[-300:]}")
+    return int(result.stdout.split()[-1])
+
+
+def _peak_memory() -> int:
+    """Returns the most bytes that this process has held."""
+    status = pathlib.Path("/proc/self/status")
+    if status.is_file():
+        # Unlike getrusage's, Linux' own mark does not begin with what the parent process held.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _measure_memory(name: str) -> int:
+    """Returns by how many bytes the loss and its gradient raise the peak of this process."""
+    points, masks = scene(BATCH)
+    function = with_gradient(IMPLEMENTATIONS[name])
+    # Graph, kernels and threads are there before the measurement; one vertex makes hardly any matrix.
+    function(points[:, :1], masks)
+    function.get_concrete_function(points, masks)
+    mark = pathlib.Path("/proc/self/clear_refs")
+    if os.access(mark, os.W_OK):
+        mark.write_text("5")  # Forgets the peak of the start.
+    before = _peak_memory()
+    for _ in range(2):
+        function(points, masks)[0].numpy()
+    return _peak_memory() - before
+
+
+if __name__ == "__main__":
+    print(_measure_memory(sys.argv[1]))
