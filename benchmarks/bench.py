@@ -43,9 +43,13 @@ class BenchConfig:
 
 def main() -> None:
     """Measures what the flags select and prints the table."""
+    import tensorflow as tf
+
     from hpe.programs import flags
 
     config = flags.read(BenchConfig)
+    # One function per variant is the point here, and no reason to warn of retracing.
+    tf.get_logger().setLevel("ERROR")
     rows, notes = [], []
     start, load_before = time.monotonic(), load()
     with tempfile.TemporaryDirectory() as folder:
