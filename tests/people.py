@@ -7,8 +7,12 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.datasets.sample import Sample
+from hpe.pipeline.config import PipelineConfig
 from hpe.records.mocap import write_frames
 from hpe.records.writing import write_dataset
+from hpe.systems.hybrid_hmr import HybridHmrConfig
+from hpe.training.config import TrainingConfig
+from hpe.training.runs import RunConfig
 
 SIZE = 200
 
@@ -52,3 +56,26 @@ def write_people(directory, *, count: int = 12, name: str = "people", frames: in
     poses = rng.normal(scale=0.2, size=(frames, 72)).astype(np.float32)
     shapes = rng.normal(size=(frames, 10)).astype(np.float32)
     write_frames(zip(poses, shapes, strict=True), directory, "random")
+
+
+def run_config(data_dir, *, model=None, pipeline=None, **training) -> RunConfig:
+    """Settings of a small run over the people of `write_people`: eager and compact, so that nothing compiles."""
+    return RunConfig(
+        "hybrid_hmr",
+        HybridHmrConfig(**{"encoder": "small", "encoder_weights": "none", **(model or {})}),
+        PipelineConfig(**{"img_size": 48, "shuffle_buffer": 20, **(pipeline or {})}),
+        TrainingConfig(
+            **{
+                "data_dir": str(data_dir),
+                "datasets": ("people",),
+                "val_datasets": ("people",),
+                "mocap_datasets": ("random",),
+                "batch_size": 4,
+                "max_steps": 3,
+                "eager": True,
+                # Deterministic kernels cannot be switched off again for the tests that follow.
+                "deterministic": False,
+                **training,
+            }
+        ),
+    )

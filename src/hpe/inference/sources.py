@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -42,7 +44,9 @@ class VideoSource:
 
     def __init__(self, source: str | int):
         self.is_camera = isinstance(source, int)
-        self._capture = cv2.VideoCapture(source)
+        with _quiet_opencv():
+            # FFmpeg would play a text file as the screen of a terminal.
+            self._capture = cv2.VideoCapture() if _is_text(source) else cv2.VideoCapture(source)
         if not self._capture.isOpened():
             if self.is_camera:
                 raise UserError(f"camera {source}: cannot be opened; is it connected and free?")
@@ -94,3 +98,26 @@ class VideoSource:
                     self._newest = frame
                 self._fresh.notify()
         self._capture.release()
+
+
+def _is_text(source: str | int) -> bool:
+    """Tells whether a file holds text: no video starts with so many bytes of which none is 0."""
+    if isinstance(source, int):
+        return False
+    try:
+        with open(source, "rb") as file:
+            return b"\0" not in file.read(4096)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Holds back what OpenCV and FFmpeg log while they try one driver after the other; the caller says it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

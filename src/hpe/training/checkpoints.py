@@ -9,21 +9,27 @@ lists of layers, so their weights would be saved only where an optimizer happens
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import shutil
 
 import tensorflow as tf
 
 from hpe.errors import UserError
 
+# TensorFlow's reader of checkpoints turns some of its errors into Python's own.
+_READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError, KeyError)
+
 
 def latest_checkpoint(directory: str | os.PathLike) -> str | None:
     """Returns the path of the newest checkpoint in a folder, or None."""
     directory = pathlib.Path(directory)
-    named = tf.train.latest_checkpoint(str(directory))
-    if named is not None:
-        return named
-    # The pointer file may be lost, as when a checkpoint was copied by hand: look for the files themselves.
+    with contextlib.suppress(*_READ_ERRORS):
+        named = tf.train.latest_checkpoint(str(directory))
+        if named is not None:
+            return named
+    # The pointer file may be lost or damaged, as by a copy or a power cut: look for the files themselves.
     numbers = [path.stem.removeprefix("ckpt-") for path in directory.glob("ckpt-*.index")]
     steps = [int(number) for number in numbers if number.isdigit()]
     return str(directory / f"ckpt-{max(steps)}") if steps else None
@@ -56,18 +62,26 @@ class CheckpointStore:
 
     def save(self) -> str:
         """Writes `ckpt-<step>` and returns its path; raises UserError if the disk refuses."""
-        if self._manager is None:
-            self._manager = tf.train.CheckpointManager(
-                self._checkpoint, str(self.directory), max_to_keep=self._keep
-            )
         try:
+            if self._manager is None:
+                self._remove_unfinished()
+                _remove_damaged_pointer(self.directory)
+                self._manager = tf.train.CheckpointManager(
+                    self._checkpoint, str(self.directory), max_to_keep=self._keep
+                )
             return self._manager.save(checkpoint_number=int(self.step))
         except (tf.errors.OpError, OSError) as error:
+            self._remove_unfinished()
             raise UserError(
                 f"{self.directory}: the checkpoint of step {int(self.step)} cannot be written "
                 f"({_first_line(error)}); "
                 f"free space and resume with --resume."
             ) from error
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a save that was killed or refused has left: it fills the disk, and nothing reads it."""
+        for folder in self.directory.glob("ckpt-*_temp"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def restore(self, path: str | None = None) -> int:
         """Restores the newest checkpoint, or the one at `path`, and returns its step.
@@ -81,17 +95,19 @@ class CheckpointStore:
         self._check_shapes(path)
         try:
             status = self._checkpoint.restore(path)
+            # Or else TensorFlow warns, line by line, of all that an error leaves unrestored.
+            status.expect_partial()
             if self._complete:
                 status.assert_consumed()
             else:
-                status.assert_existing_objects_matched().expect_partial()
-        except tf.errors.OpError as error:
-            raise UserError(
-                f"{path}: is damaged or incomplete ({_first_line(error)}); delete it to take the one before."
-            ) from error
-        except (AssertionError, ValueError) as error:
+                status.assert_existing_objects_matched()
+        except AssertionError as error:
             raise UserError(
                 f"{path}: does not fit this system ({_first_line(error)}); use the settings of its params.json."
+            ) from error
+        except _READ_ERRORS as error:
+            raise UserError(
+                f"{path}: is damaged or incomplete ({_first_line(error)}); delete it to take the one before."
             ) from error
         return int(self.step)
 
@@ -99,7 +115,7 @@ class CheckpointStore:
         """Compares shapes first: the names of what differs say more than TensorFlow's own message."""
         try:
             stored = dict(tf.train.list_variables(path))
-        except (tf.errors.OpError, ValueError) as error:
+        except _READ_ERRORS as error:
             raise UserError(f"{path}: is not a readable checkpoint ({_first_line(error)}).") from error
         for name, network in self._networks.items():
             prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -120,6 +136,14 @@ class CheckpointStore:
                     f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
                     f"{expected.get(key, 'absent')}); use the settings of its params.json."
                 )
+
+
+def _remove_damaged_pointer(directory: pathlib.Path) -> None:
+    """Removes the pointer file if it cannot be read, since TensorFlow would not replace it then."""
+    try:
+        tf.train.get_checkpoint_state(str(directory))
+    except _READ_ERRORS:
+        (directory / "checkpoint").unlink(missing_ok=True)
 
 
 class _Variables(tf.Module):

@@ -1,0 +1,42 @@
+"""Records of box people and one small system for the tests of this folder."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from hpe.pipeline.images import training_batches
+from hpe.pipeline.mocap import mocap_batches
+from hpe.records.mocap import find_frames
+from hpe.records.reading import find_shards
+from tests.people import run_config, write_people
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A folder of records: the dataset `people` and the mocap set `random`."""
+    directory = tmp_path_factory.mktemp("records")
+    write_people(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def examples(data):
+    """A batch of images and one of mocap frames, of tensors."""
+    config = run_config(data)
+    shards = find_shards(data, config.training.datasets)
+    batches = training_batches(shards, config.pipeline, batch_size=4, seed=0)
+    files = [file for frames in find_frames(data, ["random"]) for file in frames.files]
+    return next(iter(batches)), next(iter(mocap_batches(files, batch_size=12, seed=0)))
+
+
+def build_system(config, *, seed=0, **options):
+    """Builds the system of a run from known weights."""
+    keras.utils.set_random_seed(seed)
+    return config.build_system(**options)
+
+
+def state(*owners) -> list[np.ndarray]:
+    """Copies all variables of networks and optimizers."""
+    return [variable.numpy() for owner in owners for variable in owner.variables]

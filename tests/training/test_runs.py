@@ -1,0 +1,134 @@
+"""Run directories: settings come back as they were, and what is wrong with them is one line."""
+
+import dataclasses
+import datetime
+import json
+import os
+
+import pytest
+
+from hpe.errors import UserError
+from hpe.systems.hybrid_hmr import MocapShapes
+from hpe.training.runs import RunDirectory, latest_run, new_run, new_run_name
+from tests.people import run_config
+
+NOW = datetime.datetime(2024, 5, 6, 7, 8, 9)
+
+
+@pytest.fixture
+def config(tmp_path):
+    model = {"mocap_shapes": MocapShapes.NORMAL, "use_mesh_repro_loss": True, "encoder_bn_momentum": 0.5}
+    return run_config(tmp_path, model=model, logs=str(tmp_path / "runs"))
+
+
+def edit(run, change):
+    content = json.loads(run.params.read_text())
+    change(content)
+    run.params.write_text(json.dumps(content))
+
+
+def test_settings_come_back_as_they_were(tmp_path, config):
+    run = RunDirectory(tmp_path / "deep" / "run")
+    run.write_params(config)
+    assert run.read_params() == config
+    assert os.listdir(run.path) == ["params.json"]
+    assert json.loads(run.params.read_text())["versions"].keys() == {"hpe", "tensorflow", "keras", "numpy"}
+    run.write_params(dataclasses.replace(config, system="hybrid_hmr"))
+    assert os.listdir(run.path) == ["params.json"]
+
+
+def test_settings_that_an_older_run_lacks_have_their_defaults(tmp_path, config):
+    run = RunDirectory(tmp_path)
+    run.write_params(config)
+    edit(run, lambda content: content["training"].pop("seed"))
+    assert run.read_params() == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["model"].update(tempo=3), "does not fit this version of hpe .unknown setting tempo."),
+        (lambda c: c["model"].update(num_stage="three"), "num_stage cannot be 'three'"),
+        (lambda c: c["model"].update(num_stage=True), "num_stage cannot be True"),
+        (lambda c: c["model"].update(num_stage=0), "--num_stage must be at least 1"),
+        (lambda c: c["model"].update(encoder=None), "encoder cannot be None"),
+        (lambda c: c["model"].update(mocap_shapes="odd"), "'odd' is not a valid MocapShapes"),
+        (lambda c: c["training"].update(datasets="people"), "datasets cannot be 'people'"),
+        (lambda c: c["training"].update(datasets=[1]), r"datasets cannot be \[1\]"),
+        (lambda c: c.update(model=["encoder"]), "settings of HybridHmrConfig are list, not an object"),
+        (lambda c: c.pop("pipeline"), "it lacks 'pipeline'"),
+        (lambda c: c.update(system="martinez"), "unknown system 'martinez'; this version has hybrid_hmr"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(tmp_path, config, change, message):
+    run = RunDirectory(tmp_path)
+    run.write_params(config)
+    edit(run, change)
+    with pytest.raises(UserError, match=message) as error:
+        run.read_params()
+    assert str(error.value).startswith(f"{run.params}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe garbage", b"[1, 2]", b'"text"', b"3"])
+def test_garbage_is_one_line(tmp_path, content):
+    run = RunDirectory(tmp_path)
+    run.params.write_bytes(content)
+    with pytest.raises(UserError, match=r"params\.json: (not valid JSON|does not fit)") as error:
+        run.read_params()
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UserError, match=r"not a run directory .no readable params\.json: No such file"):
+            RunDirectory(path).read_params()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Not a directory"):
+        RunDirectory(tmp_path / "file").read_params()
+
+
+def test_settings_that_cannot_be_written_are_named(tmp_path, config):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"params\.json: cannot be written .*set --model_dir"):
+        RunDirectory(tmp_path / "file" / "run").write_params(config)
+
+
+def test_names_tell_system_data_evidence_and_start(config):
+    assert new_run_name(config, NOW) == "hybrid_hmr_people_kp_mr_critic_20240506-070809"
+    model = dataclasses.replace(config.model, use_mesh_repro_loss=False, encoder_only=True)
+    training = dataclasses.replace(config.training, datasets=("a", "/elsewhere/b.tfrecords"))
+    changed = dataclasses.replace(config, model=model, training=training)
+    assert new_run_name(changed, NOW) == "hybrid_hmr_a-b_kp_20240506-070809"
+
+
+def test_runs_of_the_same_second_do_not_share_a_directory(config):
+    names = [new_run(config, NOW).path.name for _ in range(3)]
+    name = new_run_name(config, NOW)
+    assert names == [name, f"{name}-2", f"{name}-3"]
+
+
+def test_logs_that_are_no_folder_are_named(tmp_path, config):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UserError, match=r"runs"):
+        new_run(config, NOW)
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing(config):
+    run = new_run(config, NOW)
+    run.remove_if_empty()
+    assert not run.path.exists()
+    run.write_params(config)
+    run.remove_if_empty()
+    assert run.params.exists()
+
+
+def test_the_latest_run_is_the_one_that_wrote_its_settings_last(tmp_path, config):
+    with pytest.raises(UserError, match="holds no run to resume"):
+        latest_run(tmp_path / "runs")
+    for age, name in enumerate(("b", "a", "c")):
+        run = RunDirectory(tmp_path / "runs" / name)
+        run.write_params(config)
+        os.utime(run.params, (1000 - age, 1000 - age))
+    (tmp_path / "runs" / "no_run").mkdir()
+    assert latest_run(tmp_path / "runs").path.name == "b"

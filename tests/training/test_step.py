@@ -1,0 +1,136 @@
+"""One training step: what it changes, what a loss that is not finite leaves alone, eager as compiled."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.training.step import TrainingStep
+from tests.people import run_config
+from tests.training.conftest import build_system, state
+
+
+def make_step(data, *, eager=True, model=None, **training):
+    config = run_config(data, model={"use_mesh_repro_loss": True, **(model or {})}, eager=eager, **training)
+    system = build_system(config)
+    return TrainingStep(system, config.training, step=tf.Variable(0, dtype=tf.int64, trainable=False))
+
+
+def everything(step):
+    networks = [*step.system.networks.values()]
+    if step.system.adversary is not None:
+        networks += step.system.adversary.networks.values()
+    return state(*networks, *step.optimizers.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstStep:
+    """A step that was made once: what it returned, and variables before and after."""
+
+    step: TrainingStep
+    seeds: list
+    scalars: dict
+    groups: dict
+    before: dict
+    moments: list
+
+
+def first_step(data, examples, *, eager):
+    step = make_step(data, eager=eager, seed=3, generator_lr=3e-4, model={"dropout": 0.1})
+    system = step.system
+    groups = {
+        "generator": list(system.trainable_variables),
+        "critic": list(system.adversary.trainable_variables),
+        "statistics": list(system.non_trainable_variables),
+    }
+    before = {name: [v.numpy() for v in group] for name, group in groups.items()}
+    seeds, forward = [], system.forward
+
+    def watched(images, *, training, seed=None):
+        seeds.append(seed)
+        return forward(images, training=training, seed=seed)
+
+    system.forward = watched
+    step.step.assign(5)
+    scalars = {name: float(value) for name, value in step(*examples).items()}
+    moments = [v.numpy() for v in step.optimizers["generator"].variables if "momentum" in v.path]
+    return FirstStep(step, seeds, scalars, groups, before, moments)
+
+
+@pytest.fixture(scope="module")
+def eager(data, examples):
+    return first_step(data, examples, eager=True)
+
+
+@pytest.fixture(scope="module")
+def compiled(data, examples):
+    return first_step(data, examples, eager=False)
+
+
+def test_a_step_changes_weights_and_statistics(eager):
+    for name, group in eager.groups.items():
+        changed = [(v.numpy() != old).any() for v, old in zip(group, eager.before[name], strict=True)]
+        still = [v.path for v, moved in zip(group, changed, strict=True) if not moved]
+        # The last bias of a critic cancels out of its loss: real and fake scores both hold it.
+        assert all(name == "critic" and "bias" in path for path in still), still
+    assert int(eager.step.step) == 6
+
+
+def test_a_step_reports_every_loss(eager):
+    scalars, config = eager.scalars, eager.step.system.config
+    assert scalars.keys() == {
+        *(f"generator/{name}" for name in ("kpr_loss", "mr_loss", "body_loss", "joints3d_loss", "total")),
+        *(f"critic/{name}" for name in ("generator_critic_loss", "critic_network_loss", "penalty", "total")),
+        *(f"bones/avg_total_bone_length_{side}" for side in ("pred", "gt")),
+        "run/bad_steps",
+    }
+    assert scalars["generator/total"] == pytest.approx(
+        config.kpr_loss_weight * scalars["generator/kpr_loss"]
+        + config.mr_loss_weight * scalars["generator/mr_loss"]
+        + config.critic_loss_weight * scalars["critic/generator_critic_loss"],
+        rel=1e-4,
+    )
+
+
+def test_randomness_is_drawn_from_seed_and_step(eager):
+    assert [np.array(seed).tolist() for seed in eager.seeds] == [[3, 5]]
+
+
+def test_compiled_steps_equal_eager_ones(eager, compiled):
+    assert eager.scalars.keys() == compiled.scalars.keys()
+    for name, value in eager.scalars.items():
+        assert value == pytest.approx(compiled.scalars[name], rel=1e-4, abs=1e-5), name
+    assert len(eager.moments) == len(eager.groups["generator"])
+    for one, other in zip(eager.moments, compiled.moments, strict=True):
+        # Other kernels round otherwise.
+        assert np.abs(one - other).max() <= 1e-5 + 2e-3 * np.abs(one).max()
+
+
+@pytest.mark.parametrize("spoiled", ["joints2d", "mocap"])
+def test_what_is_not_finite_changes_nothing_and_is_counted(compiled, examples, spoiled):
+    step, (batch, real) = compiled.step, examples
+    bad_batch, bad_real = dict(batch), dict(real)
+    if spoiled == "joints2d":
+        bad_batch["joints2d"] = batch["joints2d"] + np.float32([np.nan, 0, 0])
+    else:
+        bad_real["pose"] = real["pose"] * np.nan
+    before, done = everything(step), int(step.step)
+    for times in (1, 2):
+        scalars = step(bad_batch, bad_real)
+        assert int(step.bad_steps) == float(scalars["run/bad_steps"]) == times
+    for old, new in zip(before, everything(step), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert int(step.step) == done + 2  # the next step must see other data
+    step(batch, real)
+    assert int(step.bad_steps) == 0
+    assert any((old != new).any() for old, new in zip(before, everything(step), strict=True))
+
+
+def test_loss_falls(compiled, examples):
+    losses = [float(compiled.step(*examples)["generator/total"]) for _ in range(40)]
+    assert np.mean(losses[-10:]) < 0.7 * compiled.scalars["generator/total"]
+
+
+def test_without_a_critic_there_is_one_optimizer(data):
+    assert make_step(data, model={"encoder_only": True}).optimizers.keys() == {"generator"}
