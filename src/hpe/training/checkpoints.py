@@ -43,10 +43,20 @@ class CheckpointStore:
         system: a `hpe.systems.base.System`.
         optimizers: optimizers by name, already built; empty for prediction.
         step: int64 variable, the number of finished steps.
+        bad_steps: int64 variable, how many of the last steps in a row were skipped; None for prediction.
         keep: how many checkpoints to keep.
     """
 
-    def __init__(self, directory: str | os.PathLike, system, *, optimizers=None, step=None, keep: int = 3):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        system,
+        *,
+        optimizers=None,
+        step=None,
+        bad_steps=None,
+        keep: int = 3,
+    ):
         self.directory = pathlib.Path(directory)
         self.step = step if step is not None else tf.Variable(0, dtype=tf.int64, trainable=False)
         self._networks = dict(system.networks)
@@ -56,6 +66,8 @@ class CheckpointStore:
         trackables = {_key(name): _Variables(network.variables) for name, network in self._networks.items()}
         for name, optimizer in (optimizers or {}).items():
             trackables[f"optimizer_{name}"] = _Variables(optimizer.variables)
+        if bad_steps is not None:
+            trackables["bad_steps"] = bad_steps
         self._checkpoint = tf.train.Checkpoint(step=self.step, **trackables)
         self._keep = keep
         self._manager = None

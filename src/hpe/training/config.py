@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from hpe.configuration import option
+
+
+class LearningRateSchedule(enum.Enum):
+    """How the learning rates run from the first step to the last."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +32,9 @@ class TrainingConfig:
     batch_size: int = option(8, "Images per step.")
     generator_lr: float = option(1e-4, "Learning rate of encoder and regressor (Adam).")
     critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
+    lr_schedule: LearningRateSchedule = option(
+        LearningRateSchedule.CONSTANT, "Learning rates: constant, or falling to 0 along half a cosine."
+    )
     seed: int = option(0, "All randomness is a function of this and the step.")
     use_validation: bool = option(True, "Validate during and after training.")
     validation_epochs: int = option(1, "Validate every this many epochs.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hpe.training.config import TrainingConfig
+from hpe.training.config import LearningRateSchedule, TrainingConfig
 
 
 class TrainingStep:
@@ -15,22 +15,23 @@ class TrainingStep:
         system: a `hpe.systems.base.System`.
         config: learning rates, seed and whether to compile.
         step: int64 variable that counts finished steps; all randomness is drawn from (seed, step).
+        total_steps: length of the run, for learning rates that fall.
 
     Attributes:
         optimizers: the optimizers by name, built, for checkpoints.
         bad_steps: int64 variable, how many steps in a row were skipped because something was not finite.
     """
 
-    def __init__(self, system, config: TrainingConfig, *, step: tf.Variable):
+    def __init__(self, system, config: TrainingConfig, *, step: tf.Variable, total_steps: int = 1):
         self.system = system
         self.step = step
         self.bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._seed = config.seed
         self._bones = config.do_bone_evaluation
-        self.optimizers = {"generator": keras.optimizers.Adam(config.generator_lr)}
+        self.optimizers = {"generator": _adam(config.generator_lr, config, total_steps)}
         self.optimizers["generator"].build(system.trainable_variables)
         if system.adversary is not None:
-            self.optimizers["critic"] = keras.optimizers.Adam(config.critic_lr)
+            self.optimizers["critic"] = _adam(config.critic_lr, config, total_steps)
             self.optimizers["critic"].build(system.adversary.trainable_variables)
         self._run = self._update if config.eager else tf.function(self._update)
 
@@ -102,3 +103,9 @@ class TrainingStep:
         self.step.assign_add(1)
         scalars["run/bad_steps"] = tf.cast(self.bad_steps, tf.float32)
         return scalars
+
+
+def _adam(rate: float, config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    if config.lr_schedule is LearningRateSchedule.COSINE:
+        return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, total_steps))
+    return keras.optimizers.Adam(rate)

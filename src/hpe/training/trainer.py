@@ -89,9 +89,14 @@ def train(
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     system = config.build_system(pretrained=checkpoint is None)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    update = TrainingStep(system, training, step=step)
+    update = TrainingStep(system, training, step=step, total_steps=total_steps)
     store = CheckpointStore(
-        run.checkpoints, system, optimizers=update.optimizers, step=step, keep=training.keep_checkpoints
+        run.checkpoints,
+        system,
+        optimizers=update.optimizers,
+        step=step,
+        bad_steps=update.bad_steps,
+        keep=training.keep_checkpoints,
     )
     if checkpoint is not None:
         store.restore(checkpoint)
@@ -141,15 +146,15 @@ def train(
                 scalars = update(batch, real)
             done += 1
             progress.update()
+            _stop_if_not_finite(int(scalars["run/bad_steps"]), training.max_bad_steps, done, store)
 
             last = done == total_steps
             epoch_ended = done % epoch_steps == 0
             if done % training.log_every == 0 or last or epoch_ended:
                 _log_scalars(scalars, done, log, progress, epoch=(done - 1) // epoch_steps + 1)
-                _stop_if_not_finite(int(update.bad_steps), training.max_bad_steps, done, store)
             if done % training.log_img_step == 0:
                 log.image("vis_images", panels(predictor, batch["image"].numpy()), done)
-            if (epoch_ended or last or done % training.checkpoint_steps == 0) and not int(update.bad_steps):
+            if epoch_ended or last or done % training.checkpoint_steps == 0:
                 store.save()
                 saved = done
             if evaluate is not None and (last or _validation_due(done, epoch_steps, training)):
