@@ -13,12 +13,12 @@ help:
 	@echo "make experiments  the measurements of docs/results.md (needs the datasets, takes hours)"
 	@echo "make body         builds the default body again from MakeHuman's assets"
 
-# The stamp is newer than pyproject.toml when the environment is up to date.
-$(VENV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "hpe needs Python >= 3.11; call make with PYTHON=/path/to/python3.11"; exit 1; }
+# The stamp is newer than both files when the environment is up to date.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "hpe needs Python 3.11, 3.12 or 3.13; call make with PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 # The four programs of the real job, on synthetic people.

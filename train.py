@@ -1,7 +1,10 @@
 """`python -m train --num_epochs=120`: trains a system from records; see `hpe.programs.train`."""
 
-from hpe.programs import flags, train
-
 if __name__ == "__main__":
+    from hpe.programs.startup import quiet_tensorflow
+
+    quiet_tensorflow()
+    from hpe.programs import flags, train
+
     train.define_flags()
     flags.run(train.main)

@@ -99,3 +99,9 @@ def test_a_field_of_unknown_type_is_refused():
 
     with pytest.raises(TypeError, match="table"):
         flags.define(Odd)
+
+
+def test_helpshort_lists_the_flags_with_their_help():
+    shown = run("--helpshort").stdout
+    assert "--count: how many" in shown
+    assert "(default: '3')" in shown

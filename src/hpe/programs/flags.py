@@ -53,6 +53,8 @@ def define(config: type, *, defaults: dict | None = None) -> None:
             flags.DEFINE_list(field.name, None if default is None else list(default), help_text)
         else:
             raise TypeError(f"No flag type for field {field.name} of {config.__name__}. Received: {kind}")
+        # `--helpshort` shows the flags of the main module only, and these are defined in this one.
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[field.name])
 
 
 def read(config: type):

@@ -13,6 +13,7 @@ from hpe.evaluation.evaluator import evaluate_dataset
 from hpe.evaluation.report import to_text, write_json
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
+from hpe.programs.startup import describe_devices
 from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
@@ -102,7 +103,7 @@ def main() -> None:
 
 def _train(config: RunConfig, run: RunDirectory) -> None:
     training = config.training
-    print(f"run directory: {run.path}")
+    print(f"run directory: {run.path}; computing on {describe_devices()}")
     evaluate = None
     if training.use_validation and training.val_datasets:
         shards = find_shards(training.data_dir, training.val_datasets)
