@@ -1,11 +1,6 @@
 """Writes the encoder of a run as the weights that come with the package: `--encoder_weights=synthetic`.
 
-The weights in the package were made by these commands (tables in docs/results.md):
-
-    python -m create_datasets --synthetic=24000 --synthetic_val=500 --data_dir=runs/pretrain/data
-    python -m train --flagfile=configs/pretrain_small.cfg --data_dir=runs/pretrain/data \\
-        --model_dir=runs/pretrain/run
-    python tools/export_encoder.py --checkpoint=runs/pretrain/run
+docs/results.md has the commands that made the weights in the package, and how good they are.
 """
 
 from __future__ import annotations
