@@ -6,3 +6,13 @@ class UserError(Exception):
 
     Programs print the message alone and exit with status 1; everything else is a bug and keeps its traceback.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an error of a library says, in one line without a full stop, to be quoted in a UserError.
+
+    TensorFlow lists the nodes of its graph in {{ }} after the message; they are left out.
+    """
+    text = str(getattr(error, "message", error)).replace("{{", "\n")
+    lines = (line.strip(" .") for line in text.splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -68,11 +68,21 @@ def test_unknown_name_lists_the_known_ones():
         build_encoder("resnet51", image_size=32, weights="none")
 
 
-@pytest.mark.parametrize("image_size", [(64, 32), (64, 64), 64.0, True, 16, 0, -224])
+@pytest.mark.parametrize("image_size", [(64, 32), (64, 64), 64.0, True])
 @pytest.mark.parametrize("name", ["small", "MobileNetV2"])
-def test_image_size_must_be_one_number_that_suits(name, image_size):
+def test_image_size_must_be_one_number(name, image_size):
     with pytest.raises(ValueError, match="Received: "):
         build_encoder(name, image_size=image_size, weights="none")
+
+
+@pytest.mark.parametrize("image_size", [16, 8, 0, -224])
+@pytest.mark.parametrize("name", ["small", "MobileNetV2", "InceptionV3"])
+def test_a_size_that_does_not_suit_is_one_line_that_names_the_flag(name, image_size):
+    with pytest.raises(
+        UserError, match=f"^--img_size={image_size}: does not suit the encoder {name}"
+    ) as error:
+        build_encoder(name, image_size=image_size, weights="none")
+    assert "\n" not in str(error.value)
 
 
 def test_small_encoder_is_small_and_knows_where_things_are():
@@ -158,7 +168,7 @@ def test_without_network_the_error_names_the_flag(monkeypatch, tmp_path):
         build_encoder("MobileNetV2", image_size=96, weights="imagenet")
     assert time.perf_counter() - start < 10
     assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="Received: "):  # not a matter of the network
+    with pytest.raises(UserError, match="--img_size=16"):  # not a matter of the network
         build_encoder("MobileNetV2", image_size=16, weights="imagenet")
 
 
@@ -188,3 +198,13 @@ def test_the_weights_in_the_package_are_those_of_the_small_encoder():
     assert features.std() > 0.01
     with pytest.raises(UserError, match="--encoder_weights=synthetic"):
         build_encoder("MobileNetV2", image_size=96, weights="synthetic")
+
+
+@pytest.mark.parametrize("content", [None, b"no npz"])
+def test_a_package_without_its_weights_says_so(tmp_path, monkeypatch, content):
+    path = tmp_path / "weights.npz"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr("hpe.networks.backbones.SYNTHETIC_WEIGHTS", path)
+    with pytest.raises(UserError, match=r"--encoder_weights=synthetic: .*weights\.npz .*cannot be read"):
+        build_encoder("small", image_size=64, weights="synthetic")

@@ -23,7 +23,7 @@ import scipy.io
 
 from hpe.datasets.people import Person, load_person
 from hpe.datasets.source import Source
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 
 LSP_SHAPE = (3, 14, 2000)
 LSP_EXTENDED_SHAPE = (14, 3, 10000)
@@ -106,8 +106,9 @@ def read_joints(path: str | os.PathLike, shape: tuple[int, int, int]) -> np.ndar
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; it should hold the joints, {expected}.") from error
     except Exception as error:  # loadmat raises whatever its parsers raise on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: is not a MATLAB file of joints, {expected} ({reason}).") from error
+        raise UserError(
+            f"{path}: is not a MATLAB file of joints, {expected} ({first_line(error)})."
+        ) from error
     if "joints" not in content:
         raise UserError(f"{path}: holds no variable `joints`; expected one of {expected}.")
     joints = content["joints"]

@@ -9,12 +9,13 @@ import numbers
 import pathlib
 import socket
 import warnings
+import zipfile
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 
 SMALL_ENCODER = "small"
 # Weights of the small encoder that come with the package, trained on synthetic people alone.
@@ -51,8 +52,7 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
         keras.Model from RGB images (B, S, S, 3) in [0, 255], uint8 or float, to features (B, F).
 
     Raises:
-        UserError: the name is unknown or the weights cannot be had.
-        ValueError: the image size does not suit the backbone.
+        UserError: the name is unknown, the image size does not suit it, or the weights cannot be had.
     """
     if isinstance(image_size, bool) or not isinstance(image_size, numbers.Integral):
         raise ValueError(
@@ -60,7 +60,7 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
             f"Received: image_size={image_size!r}"
         )
     size = int(image_size)
-    if name.lower() in (SMALL_ENCODER, "small_resnet"):
+    if name.lower() == SMALL_ENCODER:
         encoder = _build_small(size)
         if weights == "imagenet":
             raise UserError(
@@ -145,7 +145,9 @@ def _construct(name, size, weights):
         try:
             return construct(weights=None)
         except ValueError as error:
-            raise ValueError(f"The image size does not suit {name}: {error}") from error
+            raise UserError(
+                f"--img_size={size}: does not suit the encoder {name} ({first_line(error)})"
+            ) from error
     try:
         with _network_timeout(_NETWORK_TIMEOUT_S):
             return construct(weights=weights)
@@ -154,7 +156,7 @@ def _construct(name, size, weights):
         _construct(name, size, None)
         raise UserError(
             f"--encoder_weights=imagenet: the ImageNet weights of {name} cannot be had "
-            f"({_first_line(error)}); use --encoder_weights=none or --encoder_weights=PATH"
+            f"({first_line(error)}); use --encoder_weights=none or --encoder_weights=PATH"
         ) from error
 
 
@@ -169,8 +171,14 @@ def _network_timeout(seconds):
 
 
 def _load_synthetic(encoder):
-    with np.load(SYNTHETIC_WEIGHTS, allow_pickle=False) as arrays:
-        encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays.files)])
+    try:
+        with np.load(SYNTHETIC_WEIGHTS, allow_pickle=False) as arrays:
+            encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays.files)])
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"--encoder_weights=synthetic: {SYNTHETIC_WEIGHTS} of this package cannot be read "
+            f"({first_line(error)}); install the package again, or use --encoder_weights=none or PATH"
+        ) from error
 
 
 def _load_weights(candidates, path):
@@ -178,8 +186,8 @@ def _load_weights(candidates, path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(
-            f"--encoder_weights={path}: there is no such file; expected 'imagenet', 'none' or the path of a "
-            "weights file"
+            f"--encoder_weights={path}: there is no such file; expected 'imagenet', 'synthetic', 'none' or the "
+            "path of a weights file"
         )
     if not path.name.endswith(_WEIGHT_SUFFIXES):
         raise UserError(
@@ -194,15 +202,11 @@ def _load_weights(candidates, path):
                 model.load_weights(path)
             return
         except Exception as error:  # a foreign file fails in any way: HDF5, zip, key, shape
-            reasons.append(_first_line(error))
+            reasons.append(first_line(error))
     raise UserError(
         f"--encoder_weights={path}: not the weights of this encoder ({reasons[0]}); "
         "give a file saved from the same encoder, or --encoder_weights=none"
     )
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _set_batch_norm_momentum(model, momentum):
@@ -218,9 +222,8 @@ def _set_batch_norm_momentum(model, momentum):
 def _build_small(size):
     """Builds a residual network of three levels at strides 4, 8 and 16."""
     if size < _SMALL_MIN_SIZE:
-        raise ValueError(
-            f"The encoder 'small' takes images of at least {_SMALL_MIN_SIZE} pixels. "
-            f"Received: image_size={size}"
+        raise UserError(
+            f"--img_size={size}: does not suit the encoder small, which takes at least {_SMALL_MIN_SIZE} pixels"
         )
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)

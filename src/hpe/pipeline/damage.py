@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 from hpe.pipeline import augmentation
 from hpe.pipeline.images import prepare
 from hpe.pipeline.mocap import check_record as check_mocap_record
+from hpe.records.manifest import RECREATE
 from hpe.records.reading import DatasetShards
-
-_REMEDY = "Restore the file from its source or run create_datasets for this dataset again."
 
 
 @contextlib.contextmanager
@@ -43,7 +42,7 @@ def translate_errors(
         found = find_damage(shards, mocap_files=mocap_files)
         if found is None:
             raise
-        raise UserError(f"{found} {_REMEDY}") from error
+        raise UserError(f"{found} {RECREATE}") from error
 
 
 def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()) -> str | None:
@@ -77,12 +76,12 @@ def _first_failure(file: str, check, describe) -> str | None:
             whole += 1
         return None
     except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
-        return f"{file}: cannot be read ({_one_line(error)})."
+        return f"{file}: cannot be read ({first_line(error)})."
     except tf.errors.DataLossError:
         return f"{file}: record {whole} is damaged or cut off."
     except tf.errors.InvalidArgumentError as error:
         serialized = next(iter(tf.data.TFRecordDataset(str(file)).skip(whole)))
-        return f"{file}: record {whole} {describe(serialized, _one_line(error))}"
+        return f"{file}: record {whole} {describe(serialized, first_line(error))}"
 
 
 def _describe_image_record(serialized: tf.Tensor, error: str) -> str:
@@ -101,10 +100,3 @@ def _describe_image_record(serialized: tf.Tensor, error: str) -> str:
         except tf.errors.InvalidArgumentError:
             return f"({name}): its {what} does not decode."
     return f"({name}): {error}."
-
-
-def _one_line(error: tf.errors.OpError) -> str:
-    """Returns what a TensorFlow error says, without the graph nodes that it lists."""
-    message = str(error.message).replace("{{", "\n").splitlines()
-    text = next((line.strip() for line in message if line.strip()), "unknown error")
-    return text.rstrip(" .")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX, Manifest, Shard, sha256
 
@@ -159,8 +159,7 @@ class ShardWriter:
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-            reason = reason.strip().splitlines()[0]
+            reason = getattr(error, "strerror", None) or first_line(error)
             raise UserError(
                 f"{self._directory}: cannot write {self._name}: {reason}{self._free_space()}. "
                 f"{self._state} Make room or choose another --data_dir, and run again."

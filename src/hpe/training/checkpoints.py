@@ -16,7 +16,7 @@ import shutil
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 
 # TensorFlow's reader of checkpoints turns some of its errors into Python's own.
 _READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError, KeyError)
@@ -86,7 +86,7 @@ class CheckpointStore:
             self._remove_unfinished()
             raise UserError(
                 f"{self.directory}: the checkpoint of step {int(self.step)} cannot be written "
-                f"({_first_line(error)}); "
+                f"({first_line(error)}); "
                 f"free space and resume with --resume."
             ) from error
 
@@ -115,11 +115,11 @@ class CheckpointStore:
                 status.assert_existing_objects_matched()
         except AssertionError as error:
             raise UserError(
-                f"{path}: does not fit this system ({_first_line(error)}); use the settings of its params.json."
+                f"{path}: does not fit this system ({first_line(error)}); use the settings of its params.json."
             ) from error
         except _READ_ERRORS as error:
             raise UserError(
-                f"{path}: is damaged or incomplete ({_first_line(error)}); delete it to take the one before."
+                f"{path}: is damaged or incomplete ({first_line(error)}); delete it to take the one before."
             ) from error
         return int(self.step)
 
@@ -128,7 +128,7 @@ class CheckpointStore:
         try:
             stored = dict(tf.train.list_variables(path))
         except _READ_ERRORS as error:
-            raise UserError(f"{path}: is not a readable checkpoint ({_first_line(error)}).") from error
+            raise UserError(f"{path}: is not a readable checkpoint ({first_line(error)}).") from error
         for name, network in self._networks.items():
             prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
             found = {
@@ -170,11 +170,6 @@ class _Variables(tf.Module):
 
 def _listed(variables) -> dict:
     return {f"{index:04d}": variable for index, variable in enumerate(variables)}
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(getattr(error, "message", error)).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _key(network: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 
 
 class TrainingLog:
@@ -55,7 +55,7 @@ class TrainingLog:
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
-            reason = str(getattr(error, "message", error)).splitlines()[0]
             raise UserError(
-                f"{self._directory}: the log cannot be written ({reason}); free space and resume with --resume."
+                f"{self._directory}: the log cannot be written ({first_line(error)}); "
+                "free space and resume with --resume."
             ) from error
