@@ -36,6 +36,13 @@ def random_tables(num_vertices=60, *, pose_dirs=True, keypoints=True, seed=0):
     return tables
 
 
+def smpl_sized_tables(**options):
+    """Returns the arrays of a random body with as many vertices and faces as SMPL."""
+    tables = random_tables(6890, **({"pose_dirs": False} | options))
+    tables["f"] = np.random.default_rng(0).integers(0, 6890, size=(13776, 3))
+    return tables
+
+
 def write_pickle(path, tables, monkeypatch, protocol=2):
     """Writes tables as the public SMPL pickles do: sparse regressors, a chumpy array, the root as uint32 -1."""
 

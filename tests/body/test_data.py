@@ -8,12 +8,13 @@ from hpe.body.data import DEFAULT_BODY, load_body_model, save_body_model
 from hpe.body.regions import Region
 from hpe.errors import UserError
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
-from tests.body.body_files import PARENTS, random_tables, write_pickle
+from tests.body.body_files import PARENTS, random_tables, smpl_sized_tables, write_pickle
 
 
 def test_a_smpl_pickle_is_read(smpl_pickle, smpl_tables):
     data = load_body_model(smpl_pickle)
-    assert data.name == "model"
+    assert data.name.startswith("model-")
+    assert not data.is_smpl
     np.testing.assert_array_equal(data.v_template, smpl_tables["v_template"].astype(np.float32))
     np.testing.assert_array_equal(data.shape_dirs, smpl_tables["shapedirs"].astype(np.float32))
     np.testing.assert_array_equal(data.pose_dirs, smpl_tables["posedirs"].astype(np.float32))
@@ -49,7 +50,7 @@ def test_more_than_ten_shape_components_are_cut(tmp_path):
 
 
 def test_smpl_without_keypoint_regressor_uses_its_joints_and_face_vertices(tmp_path, monkeypatch):
-    tables = random_tables(6890, pose_dirs=False, keypoints=False)
+    tables = smpl_sized_tables(keypoints=False)
     data = load_body_model(write_pickle(tmp_path / "model.pkl", tables, monkeypatch))
     coco = data.keypoint_regressors["cocoplus19"]
     for joint in ("right_ankle", "left_wrist", "neck", "left_hip"):
@@ -66,6 +67,41 @@ def test_another_topology_without_keypoint_regressor_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", **random_tables(keypoints=False))
     with pytest.raises(UserError, match=r"a\.npz: it lacks cocoplus_regressor \(19, 60\)"):
         load_body_model(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", **random_tables(6890, pose_dirs=False, keypoints=False))
+    with pytest.raises(UserError, match=r"b\.npz: it lacks cocoplus_regressor \(19, 6890\)"):
+        load_body_model(tmp_path / "b.npz")
+
+
+def test_bodies_of_one_file_name_have_different_names(tmp_path):
+    names = set()
+    for folder, tables in (
+        ("a", random_tables()),
+        ("b", random_tables(seed=1)),
+        ("c", random_tables() | {"shapedirs": np.zeros((60, 3, 10))}),
+    ):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "model.npz", **tables)
+        names.add(load_body_model(tmp_path / folder / "model.npz").name)
+    assert len(names) == 3
+    assert all(name.startswith("model-") for name in names)
+
+
+def test_a_body_keeps_its_name_in_another_file_until_it_is_edited(tmp_path, default):
+    save_body_model(tmp_path / "copy.npz", default)
+    assert load_body_model(tmp_path / "copy.npz").name == default.name == "default"
+    with np.load(tmp_path / "copy.npz") as archive:
+        tables = dict(archive)
+    tables["v_template"] = 1.1 * tables["v_template"]
+    np.savez(tmp_path / "copy.npz", **tables)
+    assert load_body_model(tmp_path / "copy.npz").name.startswith("copy-")
+
+
+def test_bodies_of_smpl_topology_are_smpl_and_others_of_its_size_are_not(tmp_path):
+    np.savez(tmp_path / "male.npz", **smpl_sized_tables())
+    np.savez(tmp_path / "other.npz", **random_tables(6890, pose_dirs=False))
+    assert load_body_model(tmp_path / "male.npz").name == "smpl"
+    assert load_body_model(tmp_path / "male.npz").is_smpl
+    assert not load_body_model(tmp_path / "other.npz").is_smpl
 
 
 def _without(key):

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
-from hpe.systems.hybrid_hmr import HybridHmrConfig, mean_theta, split_theta
+from hpe.body.data import load_body_model, save_body_model
+from hpe.systems.hybrid_hmr import (
+    HybridHmr,
+    HybridHmrConfig,
+    MocapShapes,
+    _normal_shapes,
+    mean_theta,
+    split_theta,
+)
+from tests.body.body_files import random_tables, smpl_sized_tables
 from tests.systems.conftest import SEED, SIZE, build
 
 numpy = keras.ops.convert_to_numpy
@@ -126,20 +135,18 @@ def test_losses_are_those_of_the_specification(system, outputs):
 def test_weights_and_switches(system, outputs):
     batch = truth(outputs)
     batch["joints2d"][..., :2] += 0.1
-    everything_off = {
-        "use_kpr_loss": False,
-        "use_mesh_repro_loss": False,
-        "body_loss_weight": 0.0,
-        "joints3d_loss_weight": 0.0,
-    }
-    total, values = parts(reconfigured(system, **everything_off), outputs, batch)
-    assert total == 0
-    assert values.keys() == {"kpr_loss"}  # it is still worth looking at
-    only_keypoints = reconfigured(system, **{**everything_off, "use_kpr_loss": True, "kpr_loss_weight": 7.0})
-    assert parts(only_keypoints, outputs, batch)[0] == pytest.approx(0.7, rel=1e-4)
-    only_mesh = reconfigured(system, **{**everything_off, "use_mesh_repro_loss": True, "mr_loss_weight": 0.5})
+    off = {"use_kpr_loss": False, "body_loss_weight": 0.0, "joints3d_loss_weight": 0.0}
+    only_mesh = reconfigured(system, **off, mr_loss_weight=0.5)
     total, values = parts(only_mesh, outputs, batch)
     assert total == pytest.approx(0.5 * values["mr_loss"], rel=1e-5)
+    assert values.keys() == {"kpr_loss", "mr_loss"}  # the keypoints are still worth looking at
+    assert values["kpr_loss"] == pytest.approx(0.1, rel=1e-4)
+    only_keypoints = reconfigured(
+        system, **{**off, "use_kpr_loss": True, "use_mesh_repro_loss": False, "kpr_loss_weight": 7.0}
+    )
+    total, values = parts(only_keypoints, outputs, batch)
+    assert total == pytest.approx(0.7, rel=1e-4)
+    assert values.keys() == {"kpr_loss"}
 
 
 def test_garbage_of_what_a_sample_lacks_costs_nothing(system, outputs):
@@ -231,3 +238,76 @@ def test_wrong_settings_are_named():
         HybridHmrConfig(num_stage=0)
     with pytest.raises(ValueError, match=r"--dropout must be in \[0, 1\)"):
         HybridHmrConfig(dropout=1.0)
+
+
+def test_values_that_would_fail_later_are_refused_at_once():
+    for momentum in (2.0, 1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=r"--encoder_bn_momentum must be in \[0, 1\)"):
+            HybridHmrConfig(encoder_bn_momentum=momentum)
+    weights = [field.name for field in dataclasses.fields(HybridHmrConfig) if field.name.endswith("_weight")]
+    assert len(weights) == 6
+    for name in weights:
+        for value in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(ValueError, match=f"--{name} must be finite and not negative"):
+                HybridHmrConfig(**{name: value})
+
+
+def test_a_run_that_could_learn_nothing_is_refused():
+    off = {
+        "use_kpr_loss": False,
+        "encoder_only": True,
+        "body_loss_weight": 0.0,
+        "joints3d_loss_weight": 0.0,
+    }
+    with pytest.raises(ValueError, match="every loss is off or weighs 0") as error:
+        HybridHmrConfig(**off)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="every loss is off or weighs 0"):
+        HybridHmrConfig(**(off | {"use_kpr_loss": True, "kpr_loss_weight": 0.0}))
+    for on in ({"use_mesh_repro_loss": True}, {"encoder_only": False}, {"joints3d_loss_weight": 1.0}):
+        HybridHmrConfig(**(off | on))
+
+
+@pytest.mark.parametrize("kind", ["smpl", "other", "copy"])
+def test_shapes_of_mocap_files_are_real_for_smpl_only(kind, system, tmp_path):
+    if kind == "copy":
+        save_body_model(tmp_path / "body.npz", system.body.data)
+    else:
+        tables = smpl_sized_tables() if kind == "smpl" else random_tables()
+        np.savez(tmp_path / "body.npz", **tables)
+    body = load_body_model(tmp_path / "body.npz")
+    for choice, expected in (
+        (MocapShapes.AUTO, kind != "smpl"),
+        (MocapShapes.FILES, False),
+        (MocapShapes.NORMAL, True),
+    ):
+        assert _normal_shapes(choice, body) is expected
+
+
+def test_mean_parameters_replace_those_of_the_body(tmp_path):
+    generator = np.random.default_rng(0)
+    pose, shape, camera = 0.3 * generator.normal(size=72), generator.normal(size=10), [0.7, 0.1, -0.2]
+    np.savez(tmp_path / "mean.npz", pose=pose, shape=shape, cam=camera)
+    theta = numpy(build(mean_params=str(tmp_path / "mean.npz")).regressor.mean_theta)[0]
+    np.testing.assert_allclose(theta[:3], camera, rtol=1e-6)
+    np.testing.assert_allclose(theta[3:6], [np.pi, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(theta[6:75], pose[3:], rtol=1e-6)
+    np.testing.assert_allclose(theta[75:], shape, rtol=1e-6)
+
+
+def test_a_body_of_fewer_shape_components(tmp_path, images):
+    """Those that it lacks have no effect, start at 0, and the system predicts them all the same."""
+    tables = random_tables()
+    tables["shapedirs"] = tables["shapedirs"][:, :, :4]
+    tables["mean_shape"] = np.arange(1.0, 5.0)
+    np.savez(tmp_path / "body.npz", **tables)
+    config = HybridHmrConfig(encoder="small", encoder_weights="none")
+    short = HybridHmr(config, load_body_model(tmp_path / "body.npz"), image_size=SIZE)
+    theta = numpy(short.regressor.mean_theta)[0]
+    np.testing.assert_array_equal(theta[75:], [1, 2, 3, 4, 0, 0, 0, 0, 0, 0])
+    outputs = short.infer(images)
+    assert tuple(outputs["shape"].shape) == (2, 10)
+    pose, shape = np.zeros((1, 72), np.float32), np.zeros((1, 10), np.float32)
+    shape[0, 4:] = 3
+    template = load_body_model(tmp_path / "body.npz").v_template
+    np.testing.assert_allclose(short.true_vertices(pose, shape)[0], template, atol=1e-4)

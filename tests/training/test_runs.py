@@ -5,10 +5,12 @@ import datetime
 import json
 import os
 
+import numpy as np
 import pytest
 
 from hpe.errors import UserError
 from hpe.systems.hybrid_hmr import MocapShapes
+from hpe.training.checkpoints import CheckpointStore
 from hpe.training.runs import RunDirectory, latest_run, new_run, new_run_name
 from tests.people import run_config
 
@@ -121,6 +123,23 @@ def test_a_run_that_wrote_nothing_leaves_nothing(config):
     run.write_params(config)
     run.remove_if_empty()
     assert run.params.exists()
+
+
+def test_a_restored_system_needs_no_file_of_means(tmp_path, config):
+    path = tmp_path / "mean.npz"
+    np.savez(path, pose=np.zeros(72), shape=np.full(10, 2.0))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, mean_params=str(path)))
+    RunDirectory(tmp_path / "run").write_params(config)
+    first = config.build_system()
+    assert (first.regressor.mean_theta.numpy()[0, 75:] == 2).all()
+    CheckpointStore(tmp_path / "run" / "checkpoints", first).save()
+    path.unlink()
+    stored = RunDirectory(tmp_path / "run").read_params()
+    with pytest.raises(UserError, match=r"--mean_params=.*mean\.npz: there is no such file"):
+        stored.build_system()
+    again = stored.build_system(pretrained=False)
+    CheckpointStore(tmp_path / "run" / "checkpoints", again).restore()
+    np.testing.assert_array_equal(again.regressor.mean_theta.numpy(), first.regressor.mean_theta.numpy())
 
 
 def test_the_latest_run_is_the_one_that_wrote_its_settings_last(tmp_path, config):

@@ -92,13 +92,15 @@ class BodyModel(keras.layers.Layer):
         Args:
             rotmats: (B, 24, 3, 3) rotations of the joints relative to their parents; the root's turns the
                 body about its pelvis. Anything that broadcasts from (B, 24, 9) or (B, 216) is not accepted.
-            shape: (B, S) shape coefficients.
+            shape: (B, S) shape coefficients; more are allowed and have no effect.
             vertices: whether to pose the vertices; joints and keypoints are the same without.
 
         Returns:
             dict of float32 tensors in metres: joints (B, 24, 3), keypoints (B, K, 3) and, if asked for,
             vertices (B, num_vertices, 3), in the frame the root rotation leads to, without translation.
         """
+        if shape.shape[1] > self._num_shapes:
+            shape = shape[:, : self._num_shapes]
         coefficients = ops.concatenate([ops.ones_like(shape[:, :1]), shape], axis=1)
         rest_joints = ops.reshape(ops.matmul(coefficients, self._joint_basis), (-1, self._num_joints, 3))
         rotations, joints = self._forward_kinematics(rotmats, rest_joints)

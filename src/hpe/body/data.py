@@ -1,8 +1,16 @@
-"""The arrays of a body model in the SMPL layout, and reading and writing them as files."""
+"""The arrays of a body model in the SMPL layout, and reading and writing them as files.
+
+A body's `name` says whose pose and shape parameters are whose, so two bodies must not share one. Bodies with
+SMPL's vertices, faces and tree are `smpl`, whatever the file: records of HMR mean them and name no file. All
+others are the stem of the file they were first read from and a digest of their arrays, but for the default
+body. Files that this module writes keep the name with the digest that it belongs to, so a copy is the same body
+and one that was edited is not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import tempfile
@@ -15,11 +23,14 @@ from hpe.errors import UserError
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
 
 NUM_JOINTS = 24
+POSE_SIZE = 3 * NUM_JOINTS
 NUM_SHAPES = 10
+SMPL_NAME = "smpl"
 DEFAULT_BODY = pathlib.Path(__file__).parent / "assets" / "default_body.npz"
 
-# Vertices of the 6890-vertex SMPL topology that lie on face keypoints (smplx, vertex_ids).
 _SMPL_NUM_VERTICES = 6890
+_SMPL_NUM_FACES = 13776
+# Vertices of SMPL's topology that lie on face keypoints (smplx, vertex_ids).
 _SMPL_FACE_VERTICES = {"nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583}
 
 # Joints of other skeletons that go by another name in SMPL.
@@ -33,7 +44,7 @@ class BodyModelData:
     """A skinned body: V vertices, 24 joints in SMPL's order, S <= 10 shape components; lengths in metres.
 
     Attributes:
-        name: short name, written beside fitted parameters.
+        name: of the body, not of the file; written beside fitted parameters.
         v_template: (V, 3) float32 mean body in the rest pose (x to its left, y up, z forward).
         shape_dirs: (V, 3, S) float32 displacement per unit of each shape coefficient.
         pose_dirs: (V, 3, 207) float32 displacement per entry of R - I of the joints but the root, or None.
@@ -63,6 +74,11 @@ class BodyModelData:
     mean_shape: np.ndarray
     vertex_regions: np.ndarray | None = None
     source: str = ""
+
+    @property
+    def is_smpl(self) -> bool:
+        """Whether pose and shape parameters are SMPL's."""
+        return self.name == SMPL_NAME
 
 
 def load_body_model(path="default") -> BodyModelData:
@@ -114,6 +130,7 @@ def to_tables(data: BodyModelData) -> dict[str, np.ndarray]:
     """Returns the arrays under the names of the SMPL layout, with this project's extras beside them."""
     tables = {
         "name": np.array(data.name),
+        "digest": np.array(_digest(data)),
         "v_template": data.v_template,
         "shapedirs": data.shape_dirs,
         "J_regressor": data.joint_regressor,
@@ -154,31 +171,63 @@ def _from_tables(tables, file, source):
     joint_regressor = _floats(tables, "J_regressor", (NUM_JOINTS, num_vertices), file)
     mean_pose = _default_mean_pose()
     if "mean_pose" in tables:
-        mean_pose = _floats(tables, "mean_pose", (3 * NUM_JOINTS,), file)
+        mean_pose = _floats(tables, "mean_pose", (POSE_SIZE,), file)
     mean_shape = np.zeros(shape_dirs.shape[2], np.float32)
     if "mean_shape" in tables:
         mean_shape = _floats(tables, "mean_shape", mean_shape.shape, file)
-    return BodyModelData(
-        name=str(tables.get("name", file.stem)),
+    parents = _parents(tables["kintree_table"], file)
+    faces = _faces(tables["f"], num_vertices, file)
+    is_smpl = _has_smpl_topology(num_vertices, faces, parents)
+    data = BodyModelData(
+        name=SMPL_NAME,
         v_template=template,
         shape_dirs=shape_dirs,
         pose_dirs=pose_dirs,
         joint_regressor=joint_regressor,
         weights=_floats(tables, "weights", (num_vertices, NUM_JOINTS), file),
-        parents=_parents(tables["kintree_table"], file),
-        faces=_faces(tables["f"], num_vertices, file),
-        keypoint_regressors=_keypoint_regressors(tables, template, joint_regressor, file),
+        parents=parents,
+        faces=faces,
+        keypoint_regressors=_keypoint_regressors(tables, template, joint_regressor, is_smpl, file),
         vertex_colors=_bytes(tables, "vertex_colors", (num_vertices, 3), file),
         mean_pose=mean_pose,
         mean_shape=mean_shape,
         vertex_regions=_bytes(tables, "vertex_regions", (num_vertices,), file),
         source=source,
     )
+    return data if is_smpl else dataclasses.replace(data, name=_name(data, tables, file))
+
+
+def _has_smpl_topology(num_vertices, faces, parents):
+    return (
+        num_vertices == _SMPL_NUM_VERTICES
+        and len(faces) == _SMPL_NUM_FACES
+        and tuple(parents) == tuple(SMPL24.parents)
+    )
+
+
+def _name(data, tables, file):
+    digest = _digest(data)
+    if "name" in tables and str(tables.get("digest")) == digest:
+        return str(tables["name"])
+    return f"{file.stem}-{digest}"
+
+
+def _digest(data):
+    """Returns eight digits that differ where two bodies turn the same parameters into other surfaces."""
+    shape_dirs = data.shape_dirs[:, :, :NUM_SHAPES]
+    arrays = [data.v_template, shape_dirs, data.joint_regressor, data.weights, data.parents, data.faces]
+    if data.pose_dirs is not None:
+        arrays.append(data.pose_dirs)
+    state = hashlib.sha256()
+    for array in arrays:
+        state.update(f"{array.shape}".encode())
+        state.update(np.ascontiguousarray(array, np.float32).tobytes())
+    return state.hexdigest()[:8]
 
 
 def _default_mean_pose():
     """Returns the rest pose turned upright in the camera frame, where y points down."""
-    pose = np.zeros(3 * NUM_JOINTS, np.float32)
+    pose = np.zeros(POSE_SIZE, np.float32)
     pose[0] = np.pi
     return pose
 
@@ -230,7 +279,7 @@ def _faces(faces, num_vertices, file):
     return np.ascontiguousarray(faces, np.int32)
 
 
-def _keypoint_regressors(tables, template, joint_regressor, file):
+def _keypoint_regressors(tables, template, joint_regressor, is_smpl, file):
     num_vertices = len(template)
     regressors = {}
     for key in tables:
@@ -241,10 +290,10 @@ def _keypoint_regressors(tables, template, joint_regressor, file):
         regressors["cocoplus19"] = _floats(tables, "cocoplus_regressor", shape, file)
     joints = dict(zip(SMPL24.joints, joint_regressor, strict=True))
     if COCOPLUS19.name not in regressors:
-        if num_vertices != _SMPL_NUM_VERTICES:
+        if not is_smpl:
             raise UserError(
-                f"{file}: it lacks cocoplus_regressor ({len(COCOPLUS19)}, {num_vertices}), and only for the "
-                f"{_SMPL_NUM_VERTICES} vertices of SMPL can the face keypoints be found without it."
+                f"{file}: it lacks cocoplus_regressor ({len(COCOPLUS19)}, {num_vertices}), and only on SMPL's "
+                f"{_SMPL_NUM_VERTICES} vertices and {_SMPL_NUM_FACES} faces can face keypoints be found without it."
             )
         points = np.eye(num_vertices, dtype=np.float32)
         face = {name: points[vertex] for name, vertex in _SMPL_FACE_VERTICES.items()}

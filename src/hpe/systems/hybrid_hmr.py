@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +16,8 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.body.body_model import BodyModel
-from hpe.body.data import BodyModelData
+from hpe.body.data import NUM_SHAPES, BodyModelData
+from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
 from hpe.configuration import option
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
@@ -28,12 +30,17 @@ from hpe.prediction import Prediction
 from hpe.systems.base import Losses
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 
-# All models of this many vertices share SMPL's template. Records of HMR, whose bodies are SMPL's, name no file.
-_SMPL_NUM_VERTICES = 6890
-_SMPL = "smpl"
-
 # HMR starts from a camera that shows a person of 1.7 m at three quarters of the crop's height.
 MEAN_CAMERA = (0.9, 0.0, 0.0)
+
+_WEIGHTS = (
+    "kpr_loss_weight",
+    "mr_loss_weight",
+    "critic_loss_weight",
+    "gradient_penalty_weight",
+    "body_loss_weight",
+    "joints3d_loss_weight",
+)
 
 
 class MocapShapes(enum.Enum):
@@ -49,12 +56,19 @@ class HybridHmrConfig:
     """Networks and loss weights of the hybrid HMR; the names are those of the command line."""
 
     encoder: str = option("ResNet50", "Encoder: any keras.applications backbone by name, or `small`.")
-    encoder_weights: str = option("imagenet", "Encoder weights: imagenet, none, or a weights file.")
+    encoder_weights: str = option(
+        "imagenet", "Encoder weights: imagenet, synthetic (of the encoder `small`), none, or a weights file."
+    )
     encoder_bn_momentum: float | None = option(
         None, "Momentum of the encoder's batch normalisation statistics; by default the backbone's own."
     )
     smpl_model_path: str = option(
         "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
+    )
+    mean_params: str | None = option(
+        None,
+        "File of the mean pose and shape that the regressor starts from, in the layout of SMPL's "
+        "neutral_smpl_mean_params.h5 or smpl_mean_params.npz; by default the body model's own.",
     )
     num_stage: int = option(3, "Refinement stages of the iterative regressor.")
     dropout: float = option(0.5, "Dropout rate in the regressor.")
@@ -72,7 +86,7 @@ class HybridHmrConfig:
     mocap_shapes: MocapShapes = option(
         MocapShapes.AUTO,
         "Real shapes of the critic: from the mocap files, drawn from the unit normal distribution, or auto: "
-        "normal for the default body, whose coefficients are not SMPL's.",
+        "files for SMPL, whose coefficients they hold, and normal for every other body.",
     )
     body_loss_weight: float = option(30.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
@@ -82,6 +96,31 @@ class HybridHmrConfig:
             raise ValueError(f"--num_stage must be at least 1. Received: num_stage={self.num_stage}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"--dropout must be in [0, 1). Received: dropout={self.dropout}")
+        momentum = self.encoder_bn_momentum
+        if momentum is not None and not 0 <= momentum < 1:
+            raise ValueError(
+                f"--encoder_bn_momentum must be in [0, 1). Received: encoder_bn_momentum={momentum}"
+            )
+        for name in _WEIGHTS:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"--{name} must be finite and not negative. Received: {name}={getattr(self, name)}"
+                )
+        if not any(self._generator_weights()):
+            raise ValueError(
+                "every loss is off or weighs 0, so nothing would be learned; switch on --use_kpr_loss, "
+                "--use_mesh_repro_loss or the critic (--noencoder_only), or give --body_loss_weight or "
+                "--joints3d_loss_weight a weight."
+            )
+
+    def _generator_weights(self) -> tuple[float, ...]:
+        return (
+            self.use_kpr_loss * self.kpr_loss_weight,
+            self.use_mesh_repro_loss * self.mr_loss_weight,
+            (not self.encoder_only) * self.critic_loss_weight,
+            self.body_loss_weight,
+            self.joints3d_loss_weight,
+        )
 
 
 class HybridHmr:
@@ -108,8 +147,8 @@ class HybridHmr:
         self.config = config
         self.image_size = image_size
         self.body = BodyModel(body_data, keypoints=self.skeleton)
-        is_smpl = len(body_data.v_template) == _SMPL_NUM_VERTICES
-        self.body_models = (body_data.name, _SMPL) if is_smpl else (body_data.name,)
+        self.body_models = (body_data.name,)
+        mean = load_mean_parameters(config.mean_params) if config.mean_params else None
         self.encoder = build_encoder(
             config.encoder,
             image_size=image_size,
@@ -117,7 +156,7 @@ class HybridHmr:
             batch_norm_momentum=config.encoder_bn_momentum,
         )
         self.regressor = IterativeRegressor(
-            mean_theta(body_data), num_stages=config.num_stage, dropout=config.dropout
+            mean_theta(body_data, mean), num_stages=config.num_stage, dropout=config.dropout
         )
         self.regressor(ops.zeros((1, self.encoder.output_shape[-1])))
         self.networks = {"encoder": self.encoder, "regressor": self.regressor}
@@ -230,15 +269,26 @@ class HybridHmr:
 
 def _normal_shapes(choice: MocapShapes, body_data: BodyModelData) -> bool:
     if choice is MocapShapes.AUTO:
-        return body_data.source == "default"
+        return not body_data.is_smpl
     return choice is MocapShapes.NORMAL
 
 
-def mean_theta(body_data: BodyModelData) -> np.ndarray:
-    """Returns the (85,) float32 start of the iteration: mean camera, mean pose facing the camera, mean shape."""
-    pose = np.array(body_data.mean_pose, dtype=np.float32)
+def mean_theta(body_data: BodyModelData, mean: MeanParameters | None = None) -> np.ndarray:
+    """Returns the (85,) float32 start of the iteration: mean camera, mean pose facing the camera, mean shape.
+
+    Args:
+        body_data: the body model, whose own means are taken; a body of fewer than 10 shape components has
+            zeros for the others.
+        mean: means that replace them.
+    """
+    camera = MEAN_CAMERA
+    pose, shape = np.array(body_data.mean_pose, np.float32), np.zeros(NUM_SHAPES, np.float32)
+    shape[: len(body_data.mean_shape)] = body_data.mean_shape
+    if mean is not None:
+        pose, shape = mean.pose.copy(), mean.shape
+        camera = MEAN_CAMERA if mean.camera is None else mean.camera
     pose[:3] = (np.pi, 0.0, 0.0)
-    return np.concatenate([np.float32(MEAN_CAMERA), pose, np.float32(body_data.mean_shape)])
+    return np.concatenate([np.float32(camera), pose, shape])
 
 
 def split_theta(theta):

@@ -45,9 +45,12 @@ class RunConfig:
 
         Args:
             build_critic: False leaves out the critic, for prediction alone.
-            pretrained: False starts the encoder from random weights, because a checkpoint replaces them.
+            pretrained: False starts from random weights and the body's own mean, because a checkpoint replaces
+                both; no file of weights or means is needed then.
         """
-        model = self.model if pretrained else dataclasses.replace(self.model, encoder_weights="none")
+        model = self.model
+        if not pretrained:
+            model = dataclasses.replace(model, encoder_weights="none", mean_params=None)
         return SYSTEMS[self.system].build(
             model,
             load_body_model(self.model.smpl_model_path),
