@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.people import write_people
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 7
 # Dropout, critic, augmentation and batch statistics are all on: each has randomness or state to carry over.
@@ -36,9 +34,10 @@ def finish(process):
 def wait_for_checkpoint(process, run, step):
     deadline = time.monotonic() + 300
     while not list((run / "checkpoints").glob(f"ckpt-{step}.index")):
-        assert process.poll() is None, finish(process)
+        if process.poll() is not None:
+            pytest.fail(finish(process)[1])
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def final_state(run):
@@ -51,57 +50,23 @@ def final_state(run):
     }
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("records")
-    write_people(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, output = finish(train(data, run))
-    assert code == 0, output
-    return final_state(run)
-
-
 @pytest.mark.slow
-def test_a_killed_run_resumes_bit_identical(data, undisturbed, tmp_path):
+def test_a_killed_run_resumes_bit_identical(data, tmp_path):
+    undisturbed = train(data, tmp_path / "undisturbed")
     run = tmp_path / "run"
     process = train(data, run)
     wait_for_checkpoint(process, run, 2)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert not list((run / "checkpoints").glob(f"ckpt-{STEPS}.index")), "killed too late to show anything"
 
     code, output = finish(train(data, run, "--resume"))
     assert code == 0, output
-    resumed = final_state(run)
-    assert resumed.keys() == undisturbed.keys()
-    for name, value in undisturbed.items():
+    assert f"finished at step {STEPS}" in output
+    code, output = finish(undisturbed)
+    assert code == 0, output
+    expected, resumed = final_state(tmp_path / "undisturbed"), final_state(run)
+    assert resumed.keys() == expected.keys()
+    assert len(resumed) > 200
+    for name, value in expected.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
-
-
-@pytest.mark.slow
-def test_sigterm_saves_and_says_how_to_go_on(data, tmp_path):
-    run = tmp_path / "run"
-    process = train(data, run, "--max_steps=100000", "--checkpoint_steps=2")
-    wait_for_checkpoint(process, run, 2)
-    process.terminate()
-    code, output = finish(process)
-    assert code == 143
-    assert "SIGTERM: saved at step" in output
-    assert "--resume" in output
-
-
-@pytest.mark.slow
-def test_resuming_with_another_seed_is_refused(data, tmp_path):
-    run = tmp_path / "run"
-    assert finish(train(data, run, "--max_steps=1"))[0] == 0
-    code, output = finish(train(data, run, "--resume", "--seed=4"))
-    assert code == 1
-    assert "--seed=4 differs from the run" in output
-    code, output = finish(train(data, run))
-    assert code == 1
-    assert "holds a run already; add --resume" in output

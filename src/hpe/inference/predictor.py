@@ -25,7 +25,7 @@ class Predictor:
     def __init__(self, system, *, image_size: int):
         self.system = system
         self.image_size = image_size
-        self._infer = tf.function(system.infer)
+        self._infer = tf.function(system.infer, autograph=False)
 
     def __call__(self, images) -> Prediction:
         """Predicts the people of crops (B, S, S, 3), uint8 RGB."""

@@ -1,0 +1,213 @@
+"""The loop, in this process: what a run writes, and every way in which it can end and go on."""
+
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hpe.errors import UserError
+from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.report import Metric
+from hpe.inference.predictor import load_predictor
+from hpe.training import trainer
+from hpe.training.checkpoints import latest_checkpoint
+from hpe.training.runs import RunDirectory
+from hpe.training.trainer import train
+from tests.people import run_config
+
+NO_CRITIC = {"encoder_only": True}
+
+
+def go(config, run, *, resume=False, evaluate=None):
+    return train(config, run, resume=resume, evaluate=evaluate, show_progress=False)
+
+
+def changed(config, **training):
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
+
+
+def evaluation(predictor):
+    assert predictor.image_size == 48
+    return Evaluation([Metric("keypoint_loss", 4.5)], [])
+
+
+def on_step(monkeypatch, step, action):
+    """Calls `action(scalars)` after a step of the run."""
+    call = trainer.TrainingStep.__call__
+
+    def watched(self, batch, real):
+        scalars = call(self, batch, real)
+        return (action(self, scalars) or scalars) if int(self.step) == step else scalars
+
+    monkeypatch.setattr(trainer.TrainingStep, "__call__", watched)
+
+
+def variables(run):
+    reader = tf.train.load_checkpoint(latest_checkpoint(run.checkpoints))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "listed" in name}
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A run of three steps with a critic: an epoch of 12 people in fours."""
+    run = RunDirectory(tmp_path_factory.mktemp("finished") / "run")
+    model = {"use_mesh_repro_loss": True}
+    config = run_config(
+        data, model=model, log_every=1, log_img_step=2, checkpoint_steps=1, keep_checkpoints=2
+    )
+    return config, run, go(config, run, evaluate=evaluation)
+
+
+def test_a_run_writes_settings_checkpoints_and_a_log(finished):
+    config, run, result = finished
+    assert (result.step, result.interrupted, result.was_finished) == (3, None, False)
+    assert result.evaluation.values() == {"keypoint_loss": 4.5}
+    assert run.read_params() == config
+    assert {path.stem for path in run.checkpoints.glob("*.index")} == {"ckpt-2", "ckpt-3"}
+    events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
+    steps = {name: [e.step for e in events.Tensors(name)] for name in events.Tags()["tensors"]}
+    for name in (
+        "generator/kpr_loss",
+        "generator/mr_loss",
+        "critic/penalty",
+        "bones/avg_total_bone_length_gt",
+    ):
+        assert steps[name] == [1, 2, 3]
+    assert steps["vis_images"] == [2]
+    assert steps["validation/keypoint_loss"] == [3]
+    assert steps["settings"] == [0]
+    panel = tf.io.decode_image(tf.make_ndarray(events.Tensors("vis_images")[0].tensor_proto)[2]).numpy()
+    assert panel.shape[0] > 4 * 200
+    assert panel.std() > 20
+
+
+def test_a_finished_run_is_validated_again(finished):
+    config, run, _ = finished
+    result = go(config, run, resume=True, evaluate=evaluation)
+    assert result.was_finished
+    assert (result.step, result.evaluation.values()) == (3, {"keypoint_loss": 4.5})
+    assert go(config, run, resume=True).evaluation is None
+
+
+def test_a_predictor_is_loaded_by_run_by_folder_and_by_checkpoint(finished):
+    _, run, _ = finished
+    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    exact = run.checkpoints / "ckpt-2"
+    predictor, config, step = load_predictor(run.path)
+    assert (step, config.pipeline.img_size) == (3, 48)
+    prediction = predictor.predict_one(image)
+    assert prediction.vertices.shape[0] == len(prediction) == 1
+    assert load_predictor(run.checkpoints)[2] == 3
+    assert load_predictor(exact)[2] == load_predictor(f"{exact}.index")[2] == 2
+    with pytest.raises(UserError, match="ckpt-7: no such run directory or checkpoint"):
+        load_predictor(run.checkpoints / "ckpt-7")
+    with pytest.raises(ValueError, match=r"Crops must be \(B, 48, 48, 3\)"):
+        predictor.predict_one(image[:40])
+
+
+def test_a_run_that_has_no_checkpoint_yet_starts_over(data, tmp_path, capsys, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(data, model=NO_CRITIC, max_steps=2)
+
+    def crash(*_):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        on_step(patch, 1, crash)
+        with pytest.raises(ZeroDivisionError):
+            go(config, run)
+    assert run.params.exists()
+    assert latest_checkpoint(run.checkpoints) is None
+    assert go(config, run, resume=True).step == 2
+    assert "was killed before its first checkpoint; starts over at step 0 with the same seed" in (
+        capsys.readouterr().out
+    )
+    other = RunDirectory(tmp_path / "other")
+    go(config, other)
+    for name, value in variables(other).items():
+        np.testing.assert_allclose(value, variables(run)[name], atol=1e-3, err_msg=name)
+
+
+def test_resuming_needs_no_encoder_weights(data, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(data, model=NO_CRITIC, max_steps=1)
+    weights = tmp_path / "encoder.weights.h5"
+    config.build_system().encoder.save_weights(weights)
+    model = dataclasses.replace(config.model, encoder_weights=str(weights))
+    config = dataclasses.replace(config, model=model)
+    go(config, run)
+    weights.unlink()
+    assert go(changed(config, max_steps=2), run, resume=True).step == 2
+    with pytest.raises(UserError, match=r"encoder\.weights\.h5: there is no such file"):
+        go(config, RunDirectory(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_and_saves(data, tmp_path, monkeypatch, number):
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(data, model=NO_CRITIC, max_steps=50)
+    on_step(monkeypatch, 2, lambda *_: os.kill(os.getpid(), number))
+    result = go(config, run, evaluate=evaluation)
+    assert (result.step, result.interrupted, result.evaluation) == (2, number.name, None)
+    assert latest_checkpoint(run.checkpoints).endswith("ckpt-2")
+
+
+def test_a_signal_leaves_validation_and_loses_nothing(data, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(data, model=NO_CRITIC, max_steps=2, validation_step_size=1)
+
+    def interrupted(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("validation went on")
+
+    result = go(config, run, evaluate=interrupted)
+    assert (result.step, result.interrupted) == (1, "SIGTERM")
+    assert latest_checkpoint(run.checkpoints).endswith("ckpt-1")  # no step had asked for it
+    assert go(config, run, resume=True, evaluate=evaluation).step == 2
+
+
+def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    config = run_config(data, model=NO_CRITIC, max_steps=20, max_bad_steps=2, log_every=1, checkpoint_steps=1)
+
+    def spoil(step, scalars):
+        step.system.losses = lambda *_: pytest.importorskip("hpe.systems.base").Losses(
+            tf.constant(np.nan), {"kpr_loss": tf.constant(np.nan)}
+        )
+
+    on_step(monkeypatch, 1, spoil)
+    with pytest.raises(UserError, match=r"step 3: .* not finite for 2 steps in a row, .*/ckpt-1\. "):
+        go(config, run)
+    assert latest_checkpoint(run.checkpoints).endswith("ckpt-1")
+
+
+def test_a_batch_larger_than_the_data_writes_nothing(data, tmp_path):
+    with pytest.raises(UserError, match=r"--batch_size=13 is larger than the dataset: people has 12 records"):
+        go(run_config(data, batch_size=13), RunDirectory(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_does_not_fit_into_memory_says_so(data, tmp_path, monkeypatch):
+    def exhaust(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    on_step(monkeypatch, 1, exhaust)
+    with pytest.raises(UserError, match="--batch_size=4: a step does not fit into memory"):
+        go(run_config(data, model=NO_CRITIC), RunDirectory(tmp_path / "run"))
+
+
+def test_a_record_that_goes_bad_under_way_is_named(tmp_path):
+    from tests.people import write_people
+
+    write_people(tmp_path, count=8)
+    (shard,) = tmp_path.glob("people-*.tfrecords")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{shard.name}: record \d is damaged"):
+        go(run_config(tmp_path, model=NO_CRITIC), RunDirectory(tmp_path / "run"))
