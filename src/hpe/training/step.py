@@ -33,8 +33,8 @@ class TrainingStep:
         if system.adversary is not None:
             self.optimizers["critic"] = _adam(config.critic_lr, config, total_steps)
             self.optimizers["critic"].build(system.adversary.trainable_variables)
-        # Nothing here is Python control flow over tensors: AutoGraph would only cost time, and read sources that may
-        # have changed on the disk since they were imported.
+        # No Python control flow depends on tensors: AutoGraph would only cost time, and read sources that may have
+        # changed on the disk since they were imported.
         self._run = self._update if config.eager else tf.function(self._update, autograph=False)
 
     def __call__(self, batch: dict, real: dict | None) -> dict[str, tf.Tensor]:

@@ -1,0 +1,128 @@
+"""Sources: images in the order of their names, frames of videos in RGB, and what cannot be read."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from hpe.errors import UserError
+from hpe.inference.sources import VideoSource, find_images
+from hpe.visualization.grids import read_image, write_image
+
+
+def write_video(path, colors, *, fps=25.0, size=(64, 48)):
+    """Writes one frame of each RGB colour."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+    for color in colors:
+        writer.write(np.full((size[1], size[0], 3), color[::-1], np.uint8))
+    writer.release()
+    return path
+
+
+def test_images_of_a_folder_in_the_order_of_their_names(tmp_path):
+    for name in ("b.JPG", "a.png", "c.txt", "d.tiff"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_images(tmp_path)] == ["a.png", "b.JPG", "d.tiff"]
+    assert find_images(tmp_path / "b.JPG") == [tmp_path / "b.JPG"]
+    assert find_images(tmp_path / "c.txt") == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no image \(\.bmp"):
+        find_images(tmp_path / "empty")
+
+
+def test_frames_of_a_video_are_rgb_and_all_there(tmp_path):
+    colors = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
+    source = VideoSource(str(write_video(tmp_path / "video.mp4", colors, fps=10)))
+    assert source.frames_per_second == 10
+    assert not source.is_camera
+    frames = list(source)
+    assert len(frames) == 3
+    for frame, color in zip(frames, colors, strict=True):
+        assert frame.shape == (48, 64, 3)
+        np.testing.assert_allclose(frame.mean(axis=(0, 1)), color, atol=12)
+
+
+@pytest.mark.parametrize("content", [b"", b"just text, which FFmpeg would play", bytes(range(256)) * 40])
+def test_what_is_no_video_is_one_line(tmp_path, capfd, content):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"video\.mp4: is neither an image, a folder nor a video"):
+        VideoSource(str(path))
+    # FFmpeg takes its level of logging once, from whoever comes first; OpenCV itself is silent.
+    assert "VIDEOIO" not in capfd.readouterr().err
+
+
+def test_a_camera_that_is_not_there_is_one_line(capfd):
+    with pytest.raises(UserError, match="camera 97: cannot be opened; is it connected and free"):
+        VideoSource(97)
+    assert capfd.readouterr().err == ""
+
+
+class Camera:
+    """A camera that delivers numbered frames as fast as they are read."""
+
+    def __init__(self, count):
+        self.left, self.released = count, False
+
+    def isOpened(self):
+        return True
+
+    def get(self, _):
+        return 0.0
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, np.full((4, 4, 3), (self.left % 256, 0, 7), np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_shows_its_newest_frame_and_ends(monkeypatch):
+    camera = Camera(500)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: camera)
+    source = VideoSource(0)
+    assert source.frames_per_second == 25  # it claims 0
+    numbers = [int(frame[0, 0, 2]) for frame in source]
+    assert 1 <= len(numbers) <= 500
+    # The camera counts down, modulo 256.
+    assert all((before - after) % 256 > 0 for before, after in itertools.pairwise(numbers))
+    assert camera.released
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.full((5, 7), 90, np.uint8), (90, 90, 90)),  # grey
+        (np.dstack([np.full((5, 7, 3), (30, 20, 10), np.uint8), np.full((5, 7), 9, np.uint8)]), (10, 20, 30)),
+        (np.full((5, 7, 3), (30 * 256, 20 * 256, 10 * 256), np.uint16), (10, 20, 30)),  # 16 bits
+        (np.full((1, 1, 3), (30, 20, 10), np.uint8), (10, 20, 30)),
+    ],
+)
+def test_every_kind_of_png_is_read_as_rgb(tmp_path, pixels, expected):
+    cv2.imwrite(str(tmp_path / "image.png"), pixels)
+    image = read_image(tmp_path / "image.png")
+    assert image.shape == (*pixels.shape[:2], 3)
+    np.testing.assert_allclose(image.reshape(-1, 3)[0], expected, atol=1)
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    """EXIF orientation 6: the camera was held upright, its rows are the picture's columns."""
+    picture = np.zeros((20, 30, 3), np.uint8)
+    picture[:, :15] = (0, 0, 250)  # BGR: red on the left
+    encoded = cv2.imencode(".jpg", picture)[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "photo.jpg").write_bytes(encoded[:2] + segment + encoded[2:])
+    image = read_image(tmp_path / "photo.jpg")
+    assert image.shape == (30, 20, 3)
+    assert image[5, 10, 0] > 200  # what was on the left is on top, and red
+    assert image[25, 10, 0] < 50
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    red = np.zeros((6, 8, 3), np.uint8)
+    red[..., 0] = 255
+    write_image(tmp_path / "red.png", red)
+    np.testing.assert_array_equal(read_image(tmp_path / "red.png"), red)
