@@ -125,15 +125,15 @@ def test_keypoint_loss_of_a_hand_computed_case():
     predicted[1, 0] = (0, 0)
     target[1, 18] = (-1, 0, 1)
     predicted[1, 18] = (0, 0)
-    # |0.1| + |0.2| + 0 + 1 over 6 coordinates
-    assert metrics.keypoint_loss_60(predicted, target) == pytest.approx(60 * 1.3 / 6)
     sums, counts = metrics.keypoint_errors(predicted, target)
     assert sums == pytest.approx([0.3, 1.0])
     assert list(counts) == [2, 4]
 
 
-def test_keypoint_loss_of_nothing_visible_is_zero():
-    assert metrics.keypoint_loss_60(np.ones((2, 19, 2)), np.zeros((2, 19, 3))) == 0.0
+def test_keypoint_errors_of_nothing_visible_are_zero():
+    sums, counts = metrics.keypoint_errors(np.ones((2, 19, 2)), np.zeros((2, 19, 3)))
+    assert not sums.any()
+    assert not counts.any()
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -10,7 +10,7 @@ from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.damage import find_damage, translate_errors
 from hpe.pipeline.images import evaluation_batches, training_batches
 from hpe.pipeline.mocap import mocap_batches
-from hpe.records.mocap import find_mocap, write_frames
+from hpe.records.mocap import find_frames, write_frames
 from tests.pipeline.people import encode, make_sample, write_shards
 
 CONFIG = PipelineConfig(img_size=32, shuffle_buffer=4)
@@ -71,10 +71,10 @@ def test_a_shard_that_vanished_is_named(tmp_path):
 
 def test_records_of_another_kind_are_named(tmp_path):
     write_frames([(np.zeros(72), np.zeros(10))] * 4, tmp_path, "frames")
-    (frames,) = find_mocap(tmp_path, ["frames"])
+    (frames,) = find_frames(tmp_path, ["frames"])
     shard = write_shards(tmp_path, [4])
     with pytest.raises(UserError, match=r"frames.*record 0 \(without a name\): .*image/"):
-        _read([dataclasses.replace(shard, files=(frames,))])
+        _read([dataclasses.replace(shard, files=frames.files)])
     message = r"people-0\.tfrecords: record 0 is no mocap record"
     with pytest.raises(UserError, match=message), translate_errors(mocap_files=shard.files):
         next(iter(mocap_batches(shard.files, batch_size=2, seed=0)))

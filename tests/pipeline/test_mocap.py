@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.pipeline.mocap import mocap_batches
-from hpe.records.mocap import find_mocap, write_frames
+from hpe.records.mocap import find_frames, write_frames
 
 
 @pytest.fixture
@@ -14,7 +14,8 @@ def files(tmp_path):
     poses[:, 0] = np.arange(25)
     shapes = np.repeat(np.arange(25, dtype=np.float32)[:, None], 10, 1) / 10
     write_frames(zip(poses, shapes, strict=True), tmp_path, "numbers")
-    return find_mocap(tmp_path, ["numbers"])
+    (found,) = find_frames(tmp_path, ["numbers"])
+    return found.files
 
 
 def _take(files, count, **options):

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.programs.create_datasets import CreateConfig, create, format_summary
-from hpe.records.mocap import find_mocap
+from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards
 from hpe.records.schema import parse_example
 from tests import dataset_folders
@@ -136,7 +136,8 @@ def test_mocap(settings, tmp_path):
     (summary,) = run(settings, mocap=True, mocap_dir=str(tmp_path / "recordings"))
     assert (summary.name, summary.kept) == ("mocap CMU", 50)
     assert summary.skipped == {"file cannot be read as plain arrays": ["CMU/02.pkl"]}
-    files = find_mocap(settings["data_dir"], ["CMU"])
+    (found,) = find_frames(settings["data_dir"], ["CMU"])
+    files = found.files
     features = {"pose": tf.io.FixedLenFeature((72,), tf.float32)}
     written = [
         tf.io.parse_single_example(r, features)["pose"].numpy() for r in tf.data.TFRecordDataset(files)
@@ -299,7 +300,8 @@ def test_our_lsp_records_agree_with_those_of_the_original_code(data_dir, tmp_pat
 
 def test_synthetic_mocap_is_a_set_that_the_critic_reads(tmp_path):
     create(CreateConfig(synthetic_mocap=12, data_dir=str(tmp_path)), progress=False)
-    records = tf.data.TFRecordDataset(find_mocap(tmp_path, ["synthetic"]))
+    (found,) = find_frames(tmp_path, ["synthetic"])
+    records = tf.data.TFRecordDataset(found.files)
     examples = [tf.train.Example.FromString(raw) for raw in records.as_numpy_iterator()]
     poses = {tuple(example.features.feature["pose"].float_list.value) for example in examples}
     assert len(poses) == 12

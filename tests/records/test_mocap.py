@@ -59,7 +59,8 @@ def test_files_of_hmr_are_taken_over_byte_by_byte(tmp_path, original):
     copy = tmp_path / "mocap_neutrMosh" / original.name
     assert copy.read_bytes() == original.read_bytes()
     assert manifest.count == 7
-    assert mocap.find_mocap(tmp_path, ["jointLim"]) == [str(copy)]
+    (found,) = mocap.find_frames(tmp_path, ["jointLim"])
+    assert found.files == (str(copy),)
 
 
 def test_files_of_hmr_need_no_manifest(tmp_path, original):
@@ -77,7 +78,7 @@ def test_truncated_file_of_hmr_is_refused(tmp_path, original, cut):
     assert not (tmp_path / "mocap_neutrMosh").exists()
     original.parent.rename(tmp_path / "mocap_neutrMosh")
     with pytest.raises(UserError, match=message):
-        mocap.find_mocap(tmp_path, ["jointLim"])
+        mocap.find_frames(tmp_path, ["jointLim"])
 
 
 def test_damaged_record_is_refused_and_nothing_is_written(tmp_path, original):
@@ -94,7 +95,7 @@ def test_shard_truncated_at_a_record_edge_is_found_by_the_manifest(tmp_path):
     path = tmp_path / "mocap_neutrMosh" / "neutrSMPL_CMU_001.tfrecord"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 10 * 4])
     with pytest.raises(UserError, match=r"CMU_001\.tfrecord: .* 4 whole records .* with 10 records"):
-        mocap.find_mocap(tmp_path, ["CMU"])
+        mocap.find_frames(tmp_path, ["CMU"])
 
 
 def test_file_that_the_manifest_does_not_list(tmp_path, original):
@@ -102,17 +103,17 @@ def test_file_that_the_manifest_does_not_list(tmp_path, original):
     stranger = tmp_path / "mocap_neutrMosh" / "neutrSMPL_jointLim_019.tfrecord"
     stranger.write_bytes(original.read_bytes())
     with pytest.raises(UserError, match=r"does not list neutrSMPL_jointLim_019\.tfrecord"):
-        mocap.find_mocap(tmp_path, ["jointLim"])
+        mocap.find_frames(tmp_path, ["jointLim"])
 
 
 def test_absent_set_and_foreign_records(tmp_path, dataset):
     mocap.write_frames(frames(3), tmp_path, "CMU")
     with pytest.raises(UserError, match=r"neutrSMPL_jointLim_\*\.tfrecord; found sets: CMU"):
-        mocap.find_mocap(tmp_path, ["jointLim"])
+        mocap.find_frames(tmp_path, ["jointLim"])
     people = dataset / "people-00000-of-00003.tfrecords"
     people.rename(tmp_path / "mocap_neutrMosh" / "neutrSMPL_people_000.tfrecord")
     with pytest.raises(UserError, match="holds no records of motion capture: they have no pose, shape"):
-        mocap.find_mocap(tmp_path, ["people"])
+        mocap.find_frames(tmp_path, ["people"])
 
 
 @pytest.mark.data

@@ -14,12 +14,11 @@ import re
 
 import numpy as np
 
+from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.body.unpickling import load_pickle
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
 
-POSE_SIZE = 72
-SHAPE_SIZE = 10
 # SMPL-H and SMPL-X put the body's 22 joints first; hands of SMPL are not in them.
 BODY_POSE_SIZE = 66
 # Test subjects of Human3.6M must not teach the critic.
@@ -137,10 +136,10 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
         return Skipped(name, "poses are not Fx72, Fx156 or Fx165")
     if betas.ndim == 2 and len(betas):
         betas = betas[0]
-    if betas.ndim != 1 or len(betas) < SHAPE_SIZE or betas.dtype.kind != "f":
+    if betas.ndim != 1 or len(betas) < NUM_SHAPES or betas.dtype.kind != "f":
         return Skipped(name, "betas are fewer than 10 numbers")
     poses = _body_pose(poses[_kept_frames(len(poses), content, fps)])
-    betas = betas[:SHAPE_SIZE].astype(np.float32)
+    betas = betas[:NUM_SHAPES].astype(np.float32)
     if not np.isfinite(poses).all() or not np.isfinite(betas).all():
         return Skipped(name, "poses or betas are not finite")
     if len(poses) == 0:

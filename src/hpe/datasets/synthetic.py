@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hpe.body.data import BodyModelData
+from hpe.body.data import NUM_SHAPES, BodyModelData
 from hpe.body.limits import random_pose
 from hpe.configuration import option
 from hpe.datasets import backgrounds
@@ -26,7 +26,6 @@ from hpe.visualization.overlays import composite
 from hpe.visualization.rasterizer import Light, render_mask, weak_perspective_camera
 
 PERSON_HEIGHT = 150  # Pixels; the convention of LSP and HMR for samples without a scale.
-_NUM_SHAPES = 10
 _LARGEST_SHAPE = 2.5
 _LEAST_VISIBLE = 8  # Joints; a person placed so that fewer are inside the image is moved to its middle.
 _SHADOW_DETAIL = 2  # The shadow is rendered at a fraction of the image's size.
@@ -141,7 +140,7 @@ class _Stand:
 
 def _stand(rng, body, poses, *, heading) -> _Stand:
     """Draws a pose, a shape, a heading and the tilt of the camera."""
-    shape = np.clip(rng.standard_normal(_NUM_SHAPES), -_LARGEST_SHAPE, _LARGEST_SHAPE).astype(np.float32)
+    shape = np.clip(rng.standard_normal(NUM_SHAPES), -_LARGEST_SHAPE, _LARGEST_SHAPE).astype(np.float32)
     shape[body.data.shape_dirs.shape[2] :] = 0
     pose = random_pose(rng) if poses is None else np.array(poses[rng.integers(len(poses))], np.float32)
     elevation = np.radians(rng.uniform(-5, 25))

@@ -116,6 +116,9 @@ def pck(hits):
 def keypoint_errors(predicted, target):
     """Sums of absolute keypoint errors and numbers of visible coordinates, sample by sample.
 
+    The keypoint loss is the mean over all visible coordinates together, not first per sample (TensorFlow 1's
+    SUM_BY_NONZERO_WEIGHTS), so over a dataset both are added up before one is divided by the other.
+
     Args:
         predicted: (N, J, 2) normalised crop coordinates.
         target: (N, J, 3) normalised crop coordinates and visibility.
@@ -128,23 +131,6 @@ def keypoint_errors(predicted, target):
     visible = target[..., 2] > 0
     distance = np.abs(predicted - places).sum(axis=-1)
     return np.where(visible, distance, 0.0).sum(axis=-1), 2.0 * visible.sum(axis=-1)
-
-
-def keypoint_loss_60(predicted, target):
-    """The keypoint loss in the scale of the originals: 60 times the mean absolute visible coordinate error.
-
-    The mean is taken over all visible coordinates together, not first per sample (TensorFlow 1's
-    SUM_BY_NONZERO_WEIGHTS). Over a dataset, give it all samples, or add up `keypoint_errors`.
-
-    Args:
-        predicted: (N, J, 2) normalised crop coordinates of the last stage.
-        target: (N, J, 3) normalised crop coordinates and visibility.
-
-    Returns:
-        float; 0 if nothing is visible.
-    """
-    sums, counts = keypoint_errors(predicted, target)
-    return float(KEYPOINT_LOSS_SCALE * sums.sum() / max(counts.sum(), 1.0))
 
 
 def _body_joints(predicted, target, weights):

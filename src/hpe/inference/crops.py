@@ -10,9 +10,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-# Share of the crop's side that the person's box fills: LSP's people are about 150 px tall in crops of 224 px, and
-# a box leaves a little room around its person.
-BOX_SHARE = 0.8
+from hpe.geometry.cameras import normalized_to_pixels
+from hpe.pipeline.config import BOX_SHARE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Crop:
 
     def to_frame(self, joints2d: np.ndarray) -> np.ndarray:
         """Converts crop coordinates (..., 2) in [-1, 1] to frame pixels."""
-        pixels = (np.asarray(joints2d) + 1.0) * (self.size / 2)
+        pixels = normalized_to_pixels(np.asarray(joints2d), self.size)
         return (pixels - np.asarray(self.offset)) / self.scale
 
     def frame_camera(self, camera: np.ndarray) -> tuple[float, float, float]:

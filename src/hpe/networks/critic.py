@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.networks.regressor import SHAPE_SIZE
+from hpe.body.data import NUM_SHAPES
 
 NUM_BODY_ROTATIONS = 23
 
@@ -105,7 +105,7 @@ class ShapeCritic(_Branch):
         super().__init__(**kwargs)
         self._layers_in_order = [self._dense(units, activation="relu") for units in _SHAPE_UNITS]
         self._layers_in_order.append(self._dense(1, name="score"))
-        self._build_chain(self._layers_in_order, SHAPE_SIZE)
+        self._build_chain(self._layers_in_order, NUM_SHAPES)
 
     def call(self, shapes):
         """Returns scores (N, 1) of shapes (N, 10)."""

@@ -8,12 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.networks.randomness import seeded_uniform
 
 CAMERA_SIZE = 3
-POSE_SIZE = 72
-SHAPE_SIZE = 10
-THETA_SIZE = CAMERA_SIZE + POSE_SIZE + SHAPE_SIZE
+THETA_SIZE = CAMERA_SIZE + POSE_SIZE + NUM_SHAPES
 
 # Variance scaling of the last layer, as in HMR: the first correction is close to zero, so that training
 # starts at the mean body.

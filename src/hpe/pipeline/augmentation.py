@@ -17,13 +17,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.pipeline.config import PipelineConfig
+from hpe.geometry.cameras import pixels_to_normalized
+from hpe.pipeline.config import BOX_SHARE, PipelineConfig
 
 # HMR and LSP scale people to about 150 pixels and crop 224 pixels around them.
 REFERENCE_SIZE = 224
-
-# Part of the crop that the side of a person box takes, where a sample has one.
-BOX_FRACTION = 0.8
 
 # Reductions that JPEG decoding does for free; beyond two-fold minification, plain bilinear sampling aliases.
 REDUCTIONS = (1, 2, 4, 8)
@@ -97,7 +95,7 @@ def place(center: tf.Tensor, scale: tf.Tensor, jitter: Jitter, *, size: int) -> 
     Returns:
         A Placement.
     """
-    unit = tf.where(scale > 0, scale / (BOX_FRACTION * REFERENCE_SIZE), 1.0)
+    unit = tf.where(scale > 0, scale / (BOX_SHARE * REFERENCE_SIZE), 1.0)
     extent = REFERENCE_SIZE * unit / jitter.zoom
     reduction = tf.ones_like(extent)
     for candidate in REDUCTIONS[1:]:
@@ -144,7 +142,7 @@ def keypoints_to_crop(
     Returns:
         (..., 19, 3) float32 x, y in [-1, 1] inside the crop and visibility 1; (0, 0, 0) where not visible.
     """
-    normalised = 2 * points_to_crop(joints2d, placement, size=size) / size - 1
+    normalised = pixels_to_normalized(points_to_crop(joints2d, placement, size=size), size)
     visible = (visibility > 0)[..., None]
     keypoints = tf.concat([normalised, tf.ones_like(normalised[..., :1])], axis=-1)
     keypoints = tf.where(visible, keypoints, 0.0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from hpe.configuration import option
 
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
+# Share of the crop's side that a person's box fills: LSP's people are about 150 px tall in crops of 224 px, and a
+# box leaves a little room around its person.
+BOX_SHARE = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,17 +19,17 @@ class PipelineConfig:
     give the same picture content at every crop size.
     """
 
-    img_size: int = _option(224, "Side of the square crop that the network sees, in pixels.")
-    trans_max: int = _option(
+    img_size: int = option(224, "Side of the square crop that the network sees, in pixels.")
+    trans_max: int = option(
         20, "The crop is shifted by up to this many pixels of a 224 crop, per axis, in training."
     )
-    scale_max: float = _option(1.23, "Largest random scale of the person in training.")
-    scale_min: float = _option(0.8, "Smallest random scale of the person in training.")
-    flip: bool = _option(True, "Mirror every second training image, on average.")
-    shuffle_buffer: int = _option(
+    scale_max: float = option(1.23, "Largest random scale of the person in training.")
+    scale_min: float = option(0.8, "Smallest random scale of the person in training.")
+    flip: bool = option(True, "Mirror every second training image, on average.")
+    shuffle_buffer: int = option(
         10000, "Encoded training records held in memory to draw from; lower it when memory is short."
     )
-    num_parallel_calls: int = _option(0, "Threads that decode images; 0 lets TensorFlow choose.")
+    num_parallel_calls: int = option(0, "Threads that decode images; 0 lets TensorFlow choose.")
 
     def __post_init__(self):
         for name in ("img_size", "shuffle_buffer"):

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.errors import UserError
 from hpe.pipeline import ordering
 from hpe.records import framing
-
-POSE_SIZE = 72
-SHAPE_SIZE = 10
 
 # Frames of one sequence follow each other in a file; the buffer has to be wider than a sequence to mix them.
 _SHUFFLE_BUFFER = 10000
 
 _FEATURES = {
     "pose": tf.io.FixedLenFeature((POSE_SIZE,), tf.float32),
-    "shape": tf.io.FixedLenFeature((SHAPE_SIZE,), tf.float32),
+    "shape": tf.io.FixedLenFeature((NUM_SHAPES,), tf.float32),
 }
 
 

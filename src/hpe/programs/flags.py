@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import sys
 import types
 import typing
@@ -73,15 +72,6 @@ def read(config: type):
         return config(**values)
     except ValueError as error:
         raise UserError(str(error)) from error
-
-
-def to_json(*configs) -> str:
-    """Returns the fields of several configurations as one JSON object, for `params.json`."""
-    merged = {}
-    for config in configs:
-        for name, value in dataclasses.asdict(config).items():
-            merged[name] = value.value if isinstance(value, enum.Enum) else value
-    return json.dumps(merged, indent=2, sort_keys=True) + "\n"
 
 
 def run(main: typing.Callable[[], None]) -> None:

@@ -135,11 +135,6 @@ def find_frames(
     return [_find(pathlib.Path(data_dir) / FOLDER, name, verify) for name in names]
 
 
-def find_mocap(data_dir: str | os.PathLike, names: Iterable[str], *, verify: bool = False) -> list[str]:
-    """Returns the paths of all files of the named sets; arguments and errors as `find_frames`."""
-    return [file for shards in find_frames(data_dir, names, verify=verify) for file in shards.files]
-
-
 def _find(folder: pathlib.Path, name: str, verify: bool) -> DatasetShards:
     files = sorted(folder.glob(_pattern(name)))
     path = folder / f"{PREFIX}{name}{SUFFIX}"

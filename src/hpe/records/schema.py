@@ -26,17 +26,13 @@ import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
+from hpe.body.data import NUM_SHAPES, POSE_SIZE, SMPL_NAME
 from hpe.datasets.sample import Sample
 
 # LSP14 joints come first in cocoplus19, the points of the face follow.
 BODY_JOINTS = len(skeletons.LSP14)
 KEYPOINTS = len(skeletons.COCOPLUS19)
 FACE_POINTS = KEYPOINTS - BODY_JOINTS
-POSE_SIZE = 72
-SHAPE_SIZE = 10
-
-# Body parameters of HMR were fitted with the neutral SMPL model.
-SMPL = "smpl"
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -90,7 +86,7 @@ def encode_sample(sample: Sample) -> bytes:
         raise ValueError(f"{sample.name}: pose and shape come together or not at all.")
     if sample.pose is not None:
         feature["body/pose"] = _floats(_array(sample.name, "pose", sample.pose, (POSE_SIZE,)))
-        feature["body/shape"] = _floats(_array(sample.name, "shape", sample.shape, (SHAPE_SIZE,)))
+        feature["body/shape"] = _floats(_array(sample.name, "shape", sample.shape, (NUM_SHAPES,)))
         feature["body/model"] = _bytes((sample.body_model or "").encode())
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)
@@ -168,11 +164,11 @@ _FEATURES = {
     "joints3d/xyz": _optional(3 * KEYPOINTS),
     "joints3d/confidence": tf.io.FixedLenFeature((KEYPOINTS,), tf.float32, [0.0] * KEYPOINTS),
     "body/pose": _optional(POSE_SIZE),
-    "body/shape": _optional(SHAPE_SIZE),
+    "body/shape": _optional(NUM_SHAPES),
     "body/model": tf.io.FixedLenFeature((), tf.string, ""),
     "mosh/gt3d": _optional(3 * BODY_JOINTS),
     "mosh/pose": _optional(POSE_SIZE),
-    "mosh/shape": _optional(SHAPE_SIZE),
+    "mosh/shape": _optional(NUM_SHAPES),
     "meta/has_3d": tf.io.FixedLenFeature((), tf.int64, 0),
 }
 
@@ -205,7 +201,8 @@ def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor
 
     pose = pick(record["body/pose"], record["mosh/pose"])
     shape = pick(record["body/shape"], record["mosh/shape"])
-    body_model = tf.where(has_own, record["body/model"], tf.where(has_hmr, SMPL, ""))
+    # Body parameters of HMR were fitted with the neutral SMPL model.
+    body_model = tf.where(has_own, record["body/model"], tf.where(has_hmr, SMPL_NAME, ""))
     return pose, shape, tf.cast(has_own | has_hmr, tf.float32), body_model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpe import skeletons
+from hpe.geometry.cameras import normalized_to_pixels
 from hpe.prediction import Prediction
 from hpe.visualization.rasterizer import Camera, render, weak_perspective_camera
 from hpe.visualization.resampling import average_pixels, enlarge_points, enlarge_to, repeat_pixels
@@ -89,7 +90,7 @@ def prediction_panel(
     own_size = image.shape[0]
     image, factor = enlarge_to(np.asarray(image, np.uint8), min_size)
     size = image.shape[0]
-    pixels = enlarge_points((np.asarray(prediction.joints2d[index]) + 1) * own_size / 2, factor)
+    pixels = enlarge_points(normalized_to_pixels(np.asarray(prediction.joints2d[index]), own_size), factor)
     columns = [image, draw_skeleton(image, pixels, skeletons.get(prediction.skeleton))]
     if prediction.vertices is not None:
         vertices = np.asarray(prediction.vertices[index])

@@ -16,7 +16,6 @@ import numpy as np
 from hpe.visualization import _kernels
 
 LIGHT_BLUE = (166, 189, 219)  # (.65, .74, .86), the body colour of HMR's renderer
-LIGHT_PINK = (230, 179, 179)  # (.9, .7, .7)
 NEAR_PLANE = 0.01  # metres; what lies closer to a perspective camera is cut off
 
 
