@@ -14,8 +14,13 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import tensorflow as tf
 from absl import app, flags
+
+from hpe.inference.predictor import load_predictor
+from hpe.pipeline.images import evaluation_batches
+from hpe.records.reading import find_shards
 
 IMAGES = 8
 FLAGS = flags.FLAGS
@@ -28,7 +33,7 @@ flags.DEFINE_string("output", "runs/overfit", "Where records, runs and the table
 flags.DEFINE_string("encoder", "small", "Encoder of all settings.")
 flags.DEFINE_integer("img_size", 128, "Crop size of all settings.")
 flags.DEFINE_integer("steps", 2000, "Steps of every setting.")
-flags.DEFINE_list("only", None, "Run these settings alone.")
+flags.DEFINE_list("only", None, "Run these settings alone; `none` prints the table of earlier runs.")
 
 # No augmentation and no dropout: the question is whether the evidence can be fitted.
 COMMON = [
@@ -78,7 +83,7 @@ def main(_) -> None:
     for name, switches in SETTINGS.items():
         if not FLAGS.only or name in FLAGS.only:
             measure(output, data, name, switches)
-    table = make_table(output)
+    table = make_table(output, data)
     (output / "table.md").write_text(table)
     print(table)
 
@@ -105,7 +110,20 @@ def measure(output: pathlib.Path, data: pathlib.Path, name: str, switches: list[
     )
 
 
-def make_table(output: pathlib.Path) -> str:
+def feasibility(run: pathlib.Path, data: pathlib.Path) -> tuple[float, float]:
+    """Returns the mean absolute shape coefficient, and the mean over people of the largest joint angle in degrees.
+
+    Shape coefficients are unit-normal by construction, so that 0.8 is usual; no joint turns by 180 degrees.
+    """
+    predictor, config, _ = load_predictor(run)
+    batch = next(iter(evaluation_batches(find_shards(data, ["lsp8"]), config.pipeline, batch_size=IMAGES)))
+    prediction = predictor(batch["image"])
+    traces = np.trace(prediction.pose[:, 1:], axis1=2, axis2=3)
+    angles = np.degrees(np.arccos(np.clip((traces - 1) / 2, -1, 1)))
+    return float(np.abs(prediction.shape).mean()), float(angles.max(axis=1).mean())
+
+
+def make_table(output: pathlib.Path, data: pathlib.Path) -> str:
     """Returns a Markdown table of all settings that were measured, in this call or an earlier one."""
     columns = {
         "keypoint_loss": ("keypoint loss", ".2f"),
@@ -113,7 +131,13 @@ def make_table(output: pathlib.Path) -> str:
         "silhouette_iou": ("silhouette IoU", ".3f"),
         "pck_0.2_torso": ("PCK@0.2", ".3f"),
     }
-    titles = ["evidence", *(title for title, _ in columns.values()), "minutes"]
+    titles = [
+        "evidence",
+        *(title for title, _ in columns.values()),
+        "mean abs. shape",
+        "largest angle",
+        "minutes",
+    ]
     lines = [titles, ["---"] * len(titles)]
     for name in SETTINGS:
         run = run_directory(output, name)
@@ -121,6 +145,8 @@ def make_table(output: pathlib.Path) -> str:
         if report.exists():
             metrics = json.loads(report.read_text())["metrics"]
             values = [format(metrics[key]["value"], style) for key, (_, style) in columns.items()]
+            shape, angle = feasibility(run, data)
+            values += [f"{shape:.2f}", f"{angle:.0f}"]
             minutes = run / "minutes.txt"
             lines.append([name, *values, minutes.read_text().strip() if minutes.exists() else ""])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
