@@ -72,9 +72,10 @@ def test_the_mesh_lies_on_the_person(person):
 
 def test_the_mesh_is_aligned_to_the_sub_pixel_with_the_joints(person):
     _, frame, _, prediction = person
+    errors = []
     for joint in range(19):
         center = prediction.joints3d[0, joint]
-        vertices, faces = markers(center[None], 0.04)
+        vertices, faces = markers(center[None], 0.08)
         marker = dataclasses.replace(
             prediction,
             vertices=vertices[None].astype(np.float32),
@@ -89,7 +90,10 @@ def test_the_mesh_is_aligned_to_the_sub_pixel_with_the_joints(person):
         rows, columns = np.mgrid[: covered.shape[0], : covered.shape[1]]
         found = np.array([(columns * covered).sum(), (rows * covered).sum()]) / covered.sum()
         expected = CROP.to_frame(prediction.joints2d[0, joint])
-        np.testing.assert_allclose(found, expected, atol=0.1)
+        errors.append(found - expected)
+    # Two by two samples in a pixel round each centroid a little, in no direction in particular.
+    assert np.abs(errors).max() < 0.15
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.05
 
 
 def test_the_skeleton_is_drawn_at_the_joints(person):
