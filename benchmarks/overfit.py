@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from hpe.inference.predictor import load_predictor
 from hpe.pipeline.images import evaluation_batches
 from hpe.records.reading import find_shards
+from hpe.training.restoring import load_predictor
 
 IMAGES = 8
 FLAGS = flags.FLAGS

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from absl import flags
 
-from hpe.inference.predictor import load_predictor
 from hpe.networks.backbones import SYNTHETIC_WEIGHTS
 from hpe.programs import flags as program_flags
+from hpe.training.restoring import load_predictor
 
 flags.DEFINE_string("checkpoint", None, "Run directory, or one checkpoint in it.", required=True)
 flags.DEFINE_string("output", str(SYNTHETIC_WEIGHTS), "File to write (.npz).")

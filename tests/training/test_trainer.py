@@ -12,9 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.evaluation.report import Metric
-from hpe.inference.predictor import load_predictor
 from hpe.training import trainer
 from hpe.training.checkpoints import latest_checkpoint
+from hpe.training.restoring import load_predictor
 from hpe.training.runs import RunDirectory
 from hpe.training.trainer import train
 from tests.people import run_config

@@ -7,7 +7,6 @@ import dataclasses
 import pathlib
 import time
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -15,10 +14,12 @@ from hpe.configuration import option
 from hpe.errors import UserError
 from hpe.inference.crops import Crop, box_crop, frame_crop
 from hpe.inference.display import ESCAPE, Window, display_available
-from hpe.inference.predictor import Predictor, load_predictor
+from hpe.inference.predictor import Predictor
+from hpe.inference.recording import VideoFile
 from hpe.inference.sources import VideoSource, find_images
 from hpe.inference.views import View, draw_view
 from hpe.programs import flags as program_flags
+from hpe.training.restoring import load_predictor
 from hpe.visualization.grids import read_image, write_image
 from hpe.visualization.overlays import prediction_panel
 
@@ -30,6 +31,7 @@ class PreviewConfig:
     """What to show, with which checkpoint, and where."""
 
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     input: str = option("0", "Image, folder of images, video file, or number of a camera.")
     output: str | None = option(None, "Folder for pictures; for videos it replaces the window.")
     view: View | None = option(
@@ -72,7 +74,7 @@ def main() -> None:
     if not images and not config.input.isdigit() and not source.exists():
         raise UserError(f"--input={config.input}: no such file, folder or camera.")
     pictures = _picture_paths(images, config) if images else []
-    predictor, _, step = load_predictor(config.checkpoint)
+    predictor, _, step = load_predictor(config.checkpoint, body_model=config.body_model)
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
     if images:
         _preview_images(images, pictures, predictor, config)
@@ -186,30 +188,18 @@ def _record(source: VideoSource, predictor: Predictor, config: PreviewConfig, vi
     path = output / f"{name}.mp4"
     if not source.is_camera and path.resolve() == pathlib.Path(config.input).resolve():
         raise UserError(f"--output={output}: would replace the input {path}; name another folder.")
+    video = VideoFile(path, frames_per_second=source.frames_per_second)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written ({error.strerror}); set --output.") from error
-    writer, shown = None, 0
-    try:
-        for frame in tqdm(source, unit="frame", total=config.max_frames):
-            picture = _drawn(_turn(frame, config.rotate), predictor, config, view)
-            if writer is None:
-                size = picture.shape[1], picture.shape[0]
-                codec = cv2.VideoWriter_fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(path), codec, source.frames_per_second, size)
-                if not writer.isOpened():
-                    raise UserError(f"{path}: cannot be written as a video; set --output.")
-            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-            shown += 1
-            if shown == config.max_frames:
-                break
+        with video:
+            for frame in tqdm(source, unit="frame", total=config.max_frames):
+                video.add(_drawn(_turn(frame, config.rotate), predictor, config, view))
+                if video.frames == config.max_frames:
+                    break
     finally:
-        if writer is not None:
-            writer.release()
-    if not shown:
+        if video.is_complete:
+            print(f"wrote {video.frames} frames to {path}")
+    if not video.is_complete:
         raise UserError(f"--input={config.input}: the video holds no frame that OpenCV can read.")
-    print(f"wrote {shown} frames to {path}")
 
 
 def define_flags() -> None:

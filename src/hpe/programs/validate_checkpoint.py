@@ -10,10 +10,11 @@ from absl import flags
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult, crops_by_index, evaluate_dataset
 from hpe.evaluation.report import to_text, write_json
-from hpe.inference.predictor import Predictor, load_predictor, run_directory
+from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
 from hpe.records.reading import DatasetShards, find_shards
+from hpe.training.restoring import load_predictor, run_directory
 from hpe.visualization.grids import grid, write_image
 from hpe.visualization.overlays import prediction_panel
 
@@ -23,6 +24,7 @@ class ValidationConfig:
     """Which checkpoint, on what, and where the report goes."""
 
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     data_dir: str | None = option(None, "Folder of the records; by default that of the run.")
     val_datasets: tuple[str, ...] | None = option(
         None, "Datasets by name, or shard files; by default those of the run."
@@ -44,7 +46,7 @@ class ValidationConfig:
 def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
-    predictor, run, step = load_predictor(config.checkpoint)
+    predictor, run, step = load_predictor(config.checkpoint, body_model=config.body_model)
     shards = find_shards(
         config.data_dir or run.training.data_dir,
         config.val_datasets or run.training.val_datasets,

@@ -1,0 +1,55 @@
+"""From a run directory back to a predictor."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from hpe.errors import UserError
+from hpe.inference.predictor import Predictor
+from hpe.training.checkpoints import CheckpointStore
+from hpe.training.runs import RunConfig, RunDirectory
+
+
+def run_directory(checkpoint: str | os.PathLike) -> RunDirectory:
+    """Returns the run that a path belongs to: the run directory, its `checkpoints`, or one checkpoint in there."""
+    path = pathlib.Path(checkpoint)
+    if not path.is_dir():
+        return RunDirectory(path.parent.parent)
+    return RunDirectory(path.parent if path.name == "checkpoints" else path)
+
+
+def load_predictor(
+    checkpoint: str | os.PathLike, *, body_model: str | None = None
+) -> tuple[Predictor, RunConfig, int]:
+    """Builds the system of a run from its own settings and restores a checkpoint.
+
+    Args:
+        checkpoint: a run directory (its newest checkpoint is taken), or the path of one checkpoint in it, such as
+            `runs/NAME/checkpoints/ckpt-500`.
+        body_model: where the body model of the run lies now, if its file has moved since the training.
+
+    Returns:
+        The predictor, the settings of the run, and the step of the checkpoint.
+
+    Raises:
+        UserError: if there is no run or checkpoint, or the checkpoint does not fit the settings.
+    """
+    path = os.fspath(checkpoint).rstrip("/").removesuffix(".index")
+    exact = None
+    if os.path.isdir(path):
+        run = run_directory(path)
+    elif os.path.exists(path + ".index"):
+        run, exact = run_directory(path), path
+    else:
+        raise UserError(
+            f"{path}: no such run directory or checkpoint; give the folder that training created."
+        )
+    config = run.read_params()
+    if body_model is not None:
+        model = dataclasses.replace(config.model, smpl_model_path=body_model)
+        config = dataclasses.replace(config, model=model)
+    system = config.build_system(build_critic=False, pretrained=False)
+    step = CheckpointStore(run.checkpoints, system).restore(exact)
+    return Predictor(system, image_size=config.pipeline.img_size), config, step
