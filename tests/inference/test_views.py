@@ -92,7 +92,7 @@ def test_the_mesh_is_aligned_to_the_sub_pixel_with_the_joints(person):
         expected = CROP.to_frame(prediction.joints2d[0, joint])
         errors.append(found - expected)
     # Two by two samples in a pixel round each centroid a little, in no direction in particular.
-    assert np.abs(errors).max() < 0.15
+    assert np.abs(errors).max() < 0.3
     assert np.abs(np.mean(errors, axis=0)).max() < 0.05
 
 
