@@ -1,0 +1,101 @@
+"""Writes frames to a video file that is whole, or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+from hpe.errors import UserError, first_line
+
+
+class VideoFile:
+    """An mp4 file that gets its name when it is complete: written under a temporary name, read back, moved.
+
+    As a context manager it is finished at the end of the block. Ctrl-C finishes it with the frames so far; any
+    other exception leaves what was under its name before, or nothing.
+
+    Args:
+        path: file that ends in .mp4; its folder is made.
+        frames_per_second: of the video.
+
+    Attributes:
+        frames: how many frames were added.
+        is_complete: whether the file has its name.
+
+    Raises:
+        UserError: the folder or the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, frames_per_second: float):
+        self.path = pathlib.Path(path)
+        self.frames = 0
+        self.is_complete = False
+        self._frames_per_second = frames_per_second
+        # OpenCV takes the format from the ending.
+        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp.mp4")
+        self._writer: cv2.VideoWriter | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.path.parent}: cannot be written ({error.strerror}); set --output."
+            ) from error
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        try:
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._finish()
+        finally:
+            if self._writer is not None:
+                self._writer.release()
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+
+    def add(self, frame: np.ndarray) -> None:
+        """Adds a frame (H, W, 3), uint8 RGB; all frames of a file have one size."""
+        if self._writer is None:
+            size = frame.shape[1], frame.shape[0]
+            codec = cv2.VideoWriter_fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self._temporary), codec, self._frames_per_second, size)
+            if not self._writer.isOpened():
+                raise UserError(f"{self.path}: cannot be written as a video; set --output.")
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self.frames += 1
+
+    def _finish(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.release()
+        try:
+            # OpenCV reports no failure of a write: a full disk shows only in what can be read back.
+            found = _readable_frames(self._temporary)
+            if found < self.frames:
+                raise UserError(
+                    f"{self.path}: cannot be written, only {found} of {self.frames} frames arrived; "
+                    "is the disk full? Free space, or set --output."
+                )
+            with open(self._temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(self._temporary, self.path)
+            self.is_complete = True
+        except OSError as error:
+            reason = error.strerror or first_line(error)
+            raise UserError(f"{self.path}: cannot be written ({reason}); set --output.") from error
+
+
+def _readable_frames(path: pathlib.Path) -> int:
+    """Returns how many frames the index of a video lists, which an mp4 has at its end; 0 if none decodes."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened() or not capture.read()[0]:
+            return 0
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    finally:
+        capture.release()
