@@ -246,19 +246,23 @@ def test_background_shows_and_is_left_alone():
     assert (got.labels == -1).all()
 
 
+# What shared machines of continuous integration may take over the machine that the target was set on.
+CI_ALLOWANCE = 2
+
+
 def test_27000_triangles_in_milliseconds():
-    """The target is 5 ms on one core; a noisy machine is allowed four times that."""
+    """The target is 5 ms on one core; the fastest of many runs is the one that nothing else disturbed."""
     vertices, faces = ellipsoid(117, 116, radii=(0.5, 0.95, 0.3))
     faces = np.random.default_rng(0).permutation(faces)
     assert len(faces) > 26_900
     camera = weak_perspective_camera((0.8, 0, 0), 224)
     render(vertices, faces, camera, (224, 224))
     times = []
-    for _ in range(15):
+    for _ in range(60):
         start = time.perf_counter()
         render(vertices, faces, camera, (224, 224))
         times.append(time.perf_counter() - start)
-    assert np.median(times) < 0.020
+    assert min(times) < 0.005 * CI_ALLOWANCE
 
 
 def ellipsoid(rings, segments, *, radii):
