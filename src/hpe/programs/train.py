@@ -48,6 +48,8 @@ def define_flags() -> None:
         program_flags.define(entry.config)
     flags.DEFINE_alias("epoch", "num_epochs")
     flags.DEFINE_alias("train_from_checkpoint", "resume")
+    # The other programs' name for it.
+    flags.DEFINE_alias("body_model", "smpl_model_path")
 
 
 def read_config() -> RunConfig:
