@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import scipy.io
 
 from hpe import skeletons
 from hpe.datasets import mpii
@@ -89,8 +90,8 @@ def test_person_size_of_a_person_who_is_150_pixels_tall():
     joints, visibility = np.zeros((16, 2)), np.zeros(16)
     for joint, place in (
         ("head_top", (50, 10)),
-        ("right_hip", (50, 85)),
-        ("right_shoulder", (50, 29)),
+        ("right_hip", (50, 82)),
+        ("right_shoulder", (50, 36)),
         ("right_ankle", (50, 160)),
     ):
         joints[index(joint)] = place
@@ -98,10 +99,26 @@ def test_person_size_of_a_person_who_is_150_pixels_tall():
     assert mpii.person_size(joints, visibility) == pytest.approx(150)
     visibility[index("right_ankle")] = 0
     assert mpii.person_size(joints, visibility) == pytest.approx(150)
-    visibility[index("head_top")] = 0
+    joints[index("head_top")] = 50, -40  # the shoulders come first: heads are bent
     assert mpii.person_size(joints, visibility) == pytest.approx(150)
+    joints[index("head_top")] = 50, 10
     visibility[index("right_shoulder")] = 0
+    assert mpii.person_size(joints, visibility) == pytest.approx(150)
+    visibility[index("head_top")] = 0
     assert mpii.person_size(joints, visibility) is None
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("hidden", [(), ("right_shoulder", "left_shoulder")])
+def test_person_size_without_ankles_is_that_with_ankles_on_average(data_dir, hidden):
+    joints = scipy.io.loadmat(data_dir / "lsp_dataset" / "joints.mat")["joints"][:2].transpose(2, 1, 0)
+    conversion = skeletons.convert(skeletons.LSP14, skeletons.MPII16)
+    joints, whole = conversion.coordinates(joints), conversion.weights
+    cut = whole.copy()
+    for joint in ("right_ankle", "left_ankle", *hidden):
+        cut[skeletons.MPII16.index(joint)] = 0
+    ratios = [mpii.person_size(person, cut) / mpii.person_size(person, whole) for person in joints]
+    assert np.median(ratios) == pytest.approx(1, abs=0.03)
 
 
 def test_person_box_is_larger_than_the_person(folder):

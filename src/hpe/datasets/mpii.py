@@ -21,10 +21,11 @@ from hpe.datasets.people import Person, load_person
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 
-# Distances in pixels on a person of the 150 px that LSP's people are tall (HMR's converter of MPII).
+# Median distances on LSP's people in pixels, where the box of all joints has a diagonal of 150 px. HMR's converter
+# of MPII means 75 px for shoulder to hip but measures from the head top, and takes 56 px where that is missing.
 PERSON_SIZE = 150
-HEAD_TO_HIP_SIZE = 75
-SHOULDER_TO_HIP_SIZE = 56
+SHOULDER_TO_HIP_SIZE = 46
+HEAD_TO_HIP_SIZE = 72
 # A person box leaves this much room around the joints: scalp, hands and feet reach beyond them.
 BOX_MARGIN = 1.2
 
@@ -103,8 +104,9 @@ def read_poses(path: str | os.PathLike) -> np.ndarray:
 def person_size(joints: np.ndarray, visibility: np.ndarray) -> float | None:
     """Estimates how tall a person would stand in the image, from the joints that are visible.
 
-    Diagonal of the box of all joints where an ankle is visible, else from the distance of head top or
-    shoulders to the hip of their side (HMR's converter of MPII).
+    Diagonal of the box of all joints where an ankle is visible, else from the distance of the shoulders to the
+    hip of their side, else from that of the head top to the hips (the rules of HMR's converter of MPII, with
+    lengths that make all three say the same of LSP's people).
 
     Args:
         joints: (16, 2) pixels, `mpii16`.
@@ -123,10 +125,10 @@ def person_size(joints: np.ndarray, visibility: np.ndarray) -> float | None:
     if visibility[index("left_ankle")] or visibility[index("right_ankle")]:
         visible = joints[visibility > 0]
         size = float(np.linalg.norm(visible.max(axis=0) - visible.min(axis=0)))
-    elif (torso := mean_distance(("head_top", "right_hip"), ("head_top", "left_hip"))) is not None:
-        size = torso * PERSON_SIZE / HEAD_TO_HIP_SIZE
     elif (torso := mean_distance(("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"))) is not None:
         size = torso * PERSON_SIZE / SHOULDER_TO_HIP_SIZE
+    elif (torso := mean_distance(("head_top", "right_hip"), ("head_top", "left_hip"))) is not None:
+        size = torso * PERSON_SIZE / HEAD_TO_HIP_SIZE
     else:
         return None
     return size if size > 0 else None
