@@ -1,6 +1,8 @@
 """Picture files are read and written whole, and grids put pictures where they belong."""
 
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -92,3 +94,13 @@ def test_grid_refuses_what_it_cannot_lay_out():
         grid([], 3)
     with pytest.raises(ValueError, match="as many as pictures"):
         grid([picture(3, 3)], 1, captions=["a", "b"])
+
+
+def test_an_image_that_claims_a_size_beyond_all_limits_is_named(tmp_path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    path = tmp_path / "huge.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    )
+    with pytest.raises(UserError, match=r"huge\.png: not a picture that can be decoded"):
+        read_image(path)

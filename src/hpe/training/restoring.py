@@ -36,7 +36,7 @@ def load_predictor(
     Raises:
         UserError: if there is no run or checkpoint, or the checkpoint does not fit the settings.
     """
-    path = os.fspath(checkpoint).rstrip("/").removesuffix(".index")
+    path = str(pathlib.Path(checkpoint)).removesuffix(".index")
     exact = None
     if os.path.isdir(path):
         run = run_directory(path)

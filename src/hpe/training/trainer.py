@@ -102,7 +102,6 @@ def train(
         store.restore(checkpoint)
     elif resume:
         print(f"{run.path}: was killed before its first checkpoint; starts over at step 0 with the same seed")
-    run.write_params(config)
     first_step = int(step)
 
     # ---- input -------------------------------------------------------------------------------------------
@@ -127,6 +126,9 @@ def train(
             )
         )
     batches = iter(batches)
+
+    # Only now that all data is found: a mistake in a flag leaves no run behind.
+    run.write_params(config)
 
     # ---- loop --------------------------------------------------------------------------------------------
     log = TrainingLog(run.tensorboard)

@@ -110,7 +110,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot read the picture: {error.strerror}.") from None
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = None
+    if data:
+        with contextlib.suppress(cv2.error):  # what OpenCV raises for a size beyond its limit
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{path}: not a picture that can be decoded (JPEG, PNG, ...).")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

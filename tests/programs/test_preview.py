@@ -1,0 +1,203 @@
+"""`python -m preview`: images and videos become pictures, the right way round, and nothing is overwritten."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hpe.errors import UserError
+from hpe.inference.views import View
+from hpe.programs import preview
+from hpe.programs.preview import PreviewConfig
+from hpe.visualization.grids import read_image, write_image
+from tests.inference.test_sources import write_video
+from tests.programs.running import run
+
+
+@pytest.fixture
+def start(trained):
+    """Runs preview with the trained run."""
+    return lambda *flags: run(preview, f"--checkpoint={trained.run}", *flags)
+
+
+def colored(path, *, color=(230, 20, 20), size=(90, 60)):
+    write_image(path, np.full((*size, 3), color, np.uint8))
+    return path
+
+
+def test_an_image_becomes_a_panel(start, tmp_path, capsys):
+    image = colored(tmp_path / "red.png")
+    start(f"--input={image}", f"--output={tmp_path / 'out'}")
+    panel = read_image(tmp_path / "out" / "red.png")
+    side = panel.shape[0]
+    assert panel.shape == (side, 4 * side, 3)
+    assert side >= 224
+    # Red has stayed red: no channel was exchanged on the way.
+    assert (panel[:10, :10] == (230, 20, 20)).all()
+    assert f"wrote {tmp_path / 'out' / 'red.png'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("view", [view.value for view in View])
+def test_a_view_over_the_whole_frame(start, tmp_path, view):
+    image = colored(tmp_path / "red.png")
+    start(f"--input={image}", f"--output={tmp_path / 'out'}", f"--view={view}", "--box=10,10,40,70")
+    picture = read_image(tmp_path / "out" / "red.png")
+    assert picture.shape == (90, 120 if view == "both" else 60, 3)
+    if view != "rotated":
+        assert (picture[0, 0] == (230, 20, 20)).all()
+    assert (picture != picture[0, 0]).any()
+
+
+def test_a_turned_image(start, tmp_path):
+    picture = np.zeros((90, 60, 3), np.uint8)
+    picture[:10] = 255  # the top becomes the right
+    write_image(tmp_path / "a.png", picture)
+    flags = [f"--input={tmp_path / 'a.png'}", f"--output={tmp_path / 'out'}", "--view=skeleton"]
+    start(*flags, "--rotate=90", "--box=80,0,10,10")
+    turned = read_image(tmp_path / "out" / "a.png")
+    assert turned.shape == (60, 90, 3)
+    assert (turned[-5:, -5:] == 255).all()
+    assert (turned[-5:, :5] == 0).all()
+
+
+def test_a_folder_with_a_broken_image_and_equal_names(start, tmp_path, capsys):
+    folder = tmp_path / "in"
+    colored(folder / "a.png", color=(200, 0, 0))
+    colored(folder / "a.jpg", color=(0, 0, 200))
+    colored(folder / "b.png", size=(1, 1))
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    start(f"--input={folder}", f"--output={tmp_path / 'out'}")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png.png", "a.jpg.png", "b.png"}
+    assert (read_image(tmp_path / "out" / "a.png.png")[0, 0] == (200, 0, 0)).all()
+    output = capsys.readouterr().out
+    assert f"skipped: {folder / 'broken.jpg'}: not a picture that can be decoded" in output
+    assert f"wrote 3 pictures to {tmp_path / 'out'}" in output
+
+
+def test_the_input_is_never_overwritten(start, tmp_path):
+    image = colored(tmp_path / "a.png")
+    before = image.read_bytes()
+    for given in (image, tmp_path):
+        with pytest.raises(UserError, match=r"would replace the input .*a\.png; name another"):
+            start(f"--input={given}", f"--output={tmp_path}")
+    assert image.read_bytes() == before
+    video = write_video(tmp_path / "v.mp4", [(9, 9, 9)] * 3)
+    before = video.read_bytes()
+    with pytest.raises(UserError, match=r"would replace the input .*v\.mp4; name another folder"):
+        start(f"--input={video}", f"--output={tmp_path}")
+    assert video.read_bytes() == before
+
+
+def test_a_video_without_a_display_goes_to_a_file(start, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preview, "display_available", lambda: False)
+    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 4, fps=10, size=(96, 64))
+    start(f"--input={video}", "--view=skeleton")
+    assert "no display: the frames are written to files instead (choose where with --output)" in (
+        capsys.readouterr().out
+    )
+    capture = cv2.VideoCapture(str(tmp_path / "runs" / "preview" / "v.mp4"))
+    frames = []
+    while True:
+        found, frame = capture.read()
+        if not found:
+            break
+        frames.append(frame[..., ::-1])
+    assert (len(frames), round(capture.get(cv2.CAP_PROP_FPS))) == (4, 10)
+    np.testing.assert_allclose(frames[0][:6, :6].mean(axis=(0, 1)), (220, 30, 30), atol=15)
+
+
+class FakeWindow:
+    """A screen that presses keys, one per frame."""
+
+    keys: tuple = ()
+
+    def __init__(self, title, *, fullscreen):
+        type(self).fullscreen, type(self).shown, type(self).closed = fullscreen, [], False
+
+    def show(self, image, *, seconds=0.0):
+        self.shown.append(image)
+        return self.keys[len(self.shown) - 1]
+
+    def is_open(self):
+        return len(self.shown) < len(self.keys)
+
+    def close(self):
+        type(self).closed = True
+
+
+def play(start, monkeypatch, tmp_path, keys, *flags):
+    FakeWindow.keys = keys
+    monkeypatch.setattr(preview, "Window", FakeWindow)
+    monkeypatch.setattr(preview, "display_available", lambda: True)
+    drawn = []
+    draw = preview.draw_view
+
+    def watched(view, *rest):
+        drawn.append(view)
+        return draw(view, *rest)
+
+    monkeypatch.setattr(preview, "draw_view", watched)
+    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 12, fps=200)
+    start(f"--input={video}", *flags)
+    return drawn
+
+
+def test_the_keys_of_the_live_window(start, monkeypatch, tmp_path):
+    keys = [ord("s"), -1, ord("b"), ord("x"), ord("r"), ord("m"), 27, -1, -1]
+    views = [View.MESH, View.SKELETON, View.SKELETON, View.BOTH, View.BOTH, View.ROTATED, View.MESH]
+    assert play(start, monkeypatch, tmp_path, keys) == views  # ESC ends it
+    assert FakeWindow.closed
+    assert FakeWindow.fullscreen
+    assert FakeWindow.shown[0].shape == (48, 64, 3)
+    np.testing.assert_allclose(FakeWindow.shown[0][:4, :4].mean(axis=(0, 1)), (220, 30, 30), atol=15)
+
+
+def test_closing_the_window_ends_it(start, monkeypatch, tmp_path):
+    views = play(start, monkeypatch, tmp_path, [-1] * 3, "--fullscreen=False", "--view=rotated")
+    assert views == [View.ROTATED] * 3
+    assert not FakeWindow.fullscreen
+
+
+def test_a_number_of_frames_ends_it(start, monkeypatch, tmp_path):
+    assert len(play(start, monkeypatch, tmp_path, [-1] * 9, "--max_frames=2")) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input=/no/such"], "--input=/no/such: no such file, folder or camera"),
+        (["--input={folder}/empty"], "empty: holds no image"),
+        (["--input={folder}/text.txt"], r"text\.txt: is neither an image, a folder nor a video"),
+        (["--input={folder}/broken.jpg"], r"broken\.jpg: not a picture that can be decoded"),
+        (
+            ["--input={folder}/a.png", "--box=200,0,10,10"],
+            r"--box=200,0,10,10: lies outside the frame of 60 x 90",
+        ),
+        (["--input={folder}/a.png", "--checkpoint=/no/run"], "/no/run: no such run directory"),
+    ],
+)
+def test_mistakes_are_one_line(start, tmp_path, flags, message):
+    colored(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").write_text("no video")
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=message) as error:
+        start(*(flag.format(folder=tmp_path) for flag in flags), f"--output={tmp_path / 'out'}")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"checkpoint": None}, "--checkpoint is needed"),
+        ({"rotate": 45}, "--rotate must be 0, 90, 180 or 270"),
+        ({"box": "1,2,3"}, "--box must be x,y,width,height"),
+        ({"box": "1,2,0,4"}, "--box must have a positive width and height"),
+        ({"box": "1,2,nan,4"}, "--box must have a positive width and height"),
+        ({"max_frames": 0}, "--max_frames must be at least 1"),
+    ],
+)
+def test_wrong_settings_are_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        PreviewConfig(**{"checkpoint": "runs/x", **values})

@@ -1,0 +1,106 @@
+"""`python -m validate_checkpoint`: a table, a JSON file, panels of best and worst, and one line for mistakes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hpe.errors import UserError
+from hpe.programs import validate_checkpoint
+from hpe.visualization.grids import read_image
+from tests.programs.running import run
+
+
+def validate(trained, *flags, checkpoint=None):
+    run(validate_checkpoint, f"--checkpoint={checkpoint or trained.run}", *flags)
+
+
+@pytest.fixture(scope="module")
+def report(trained, tmp_path_factory):
+    output = tmp_path_factory.mktemp("report")
+    validate(trained, f"--output={output}", "--num_panels=3", "--batch_size=5")
+    return output
+
+
+def test_the_report(trained, report):
+    content = json.loads((report / "metrics.json").read_text())
+    assert (content["step"], content["datasets"]) == (2, ["people"])
+    metrics = {name: metric["value"] for name, metric in content["metrics"].items()}
+    assert metrics["images"] == 12
+    expected = json.loads((trained.run / "validation.json").read_text())["metrics"]
+    # Another batch size, and the critic left out, change nothing.
+    assert metrics == pytest.approx({name: metric["value"] for name, metric in expected.items()}, rel=1e-4)
+    losses = [sample["keypoint_loss"] for sample in content["samples"]]
+    assert [sample["name"] for sample in content["samples"]] == [f"person{n:03d}.jpg" for n in range(12)]
+    assert np.mean(losses) == pytest.approx(metrics["keypoint_loss"], rel=1e-5)
+
+
+def test_the_panels(report):
+    best, worst = (read_image(report / f"{name}.png") for name in ("best", "worst"))
+    assert best.shape == worst.shape
+    assert best.shape[1] > 2 * 4 * 224
+    assert best.std() > 20
+    assert (best != worst).any()
+
+
+def test_the_report_goes_into_the_run_by_default(trained, tmp_path, capsys):
+    copy = shutil.copytree(trained.run, tmp_path / "moved")
+    validate(trained, "--num_panels=0", "--verify", checkpoint=copy / "checkpoints" / "ckpt-1")
+    assert [path.name for path in (copy / "validation").iterdir()] == ["metrics.json"]
+    output = capsys.readouterr().out
+    assert "at step 1" in output
+    assert "keypoint_loss" in output
+    assert "silhouette_f1" in output
+
+
+def test_more_panels_than_people(trained, tmp_path):
+    validate(trained, f"--output={tmp_path}", "--num_panels=100")
+    assert {"metrics.json", "best.png", "worst.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--val_datasets=nobody"], "there is no dataset nobody; found: people"),
+        (["--data_dir=/no/such"], "--data_dir: no such folder: /no/such"),
+        (["--batch_size=0"], "--batch_size must be at least 1"),
+        (["--num_panels=-1"], "--num_panels must not be negative"),
+        (["--checkpoint=/no/run"], "/no/run: no such run directory or checkpoint"),
+        (["--checkpoint=/"], r"/: not a run directory .no readable params\.json"),
+    ],
+)
+def test_mistakes_are_one_line(trained, tmp_path, flags, message):
+    with pytest.raises(UserError, match=message) as error:
+        validate(trained, f"--output={tmp_path / 'report'}", *flags)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_checkpoint_is_needed():
+    with pytest.raises(UserError, match="--checkpoint is needed: the run directory that training created"):
+        run(validate_checkpoint)
+
+
+def test_a_run_without_checkpoints(trained, tmp_path):
+    shutil.copy(trained.run / "params.json", tmp_path)
+    with pytest.raises(UserError, match="checkpoints: holds no checkpoint"):
+        validate(trained, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_of_another_architecture(trained, tmp_path):
+    copy = shutil.copytree(trained.run, tmp_path / "run")
+    params = json.loads((copy / "params.json").read_text())
+    params["model"]["encoder"] = "MobileNetV2"
+    (copy / "params.json").write_text(json.dumps(params))
+    with pytest.raises(
+        UserError, match=r"ckpt-2: its encoder is of another architecture \(\d+ variables"
+    ) as error:
+        validate(trained, checkpoint=copy)
+    assert "\n" not in str(error.value)
+
+
+def test_an_output_that_cannot_be_written(trained, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file.metrics\.json: cannot be written"):
+        validate(trained, f"--output={tmp_path / 'file'}", "--num_panels=0")
