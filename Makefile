@@ -25,10 +25,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 DEMO := runs/demo
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
-	$(BIN)/python -m create_datasets --synthetic=4000 --synthetic_val=100 --synthetic_mocap=4000 --data_dir=$(DEMO)/data
+	$(BIN)/python -m create_datasets --synthetic=3000 --synthetic_val=100 --synthetic_mocap=1500 --synthetic_heading=70 --data_dir=$(DEMO)/data
 	$(BIN)/python -m train --flagfile=configs/demo.cfg --data_dir=$(DEMO)/data --model_dir=$(DEMO)/training
 	$(BIN)/python -m validate_checkpoint --checkpoint=$(DEMO)/training --output=$(DEMO) --num_panels=10
-	@echo "look at the pictures: $(DEMO)/samples.png (every tenth person), $(DEMO)/best.png, $(DEMO)/worst.png"
+	@echo "look at the pictures: $(DEMO)/samples.png (every tenth person of those not trained on), $(DEMO)/best.png, $(DEMO)/worst.png"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
