@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import keras
 from keras import ops
+
+from hpe.backends import choose
 
 
 def input_gradient(function, inputs):
@@ -22,12 +23,7 @@ def input_gradient(function, inputs):
     Raises:
         NotImplementedError: the Keras backend is neither TensorFlow, JAX nor PyTorch.
     """
-    backend = keras.backend.backend()
-    if backend not in _IMPLEMENTATIONS:
-        raise NotImplementedError(
-            f"input_gradient knows the backends {', '.join(_IMPLEMENTATIONS)}. Received: backend={backend}"
-        )
-    return _IMPLEMENTATIONS[backend](function, ops.convert_to_tensor(inputs))
+    return choose("input_gradient", _IMPLEMENTATIONS)(function, ops.convert_to_tensor(inputs))
 
 
 def _with_tensorflow(function, inputs):

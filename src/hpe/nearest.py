@@ -9,10 +9,11 @@ from __future__ import annotations
 import concurrent.futures
 import os
 
-import keras
 import numpy as np
 from keras import ops
 from scipy.spatial import cKDTree
+
+from hpe.backends import choose
 
 
 def nearest_between_points_and_masks(points, masks):
@@ -32,14 +33,9 @@ def nearest_between_points_and_masks(points, masks):
     Raises:
         NotImplementedError: the Keras backend is neither TensorFlow, JAX nor PyTorch.
     """
-    backend = keras.backend.backend()
-    if backend not in _IMPLEMENTATIONS:
-        raise NotImplementedError(
-            f"the nearest-neighbour search knows the backends {', '.join(_IMPLEMENTATIONS)}. "
-            f"Received: backend={backend}"
-        )
+    implementation = choose("the nearest-neighbour search", _IMPLEMENTATIONS)
     points, masks = ops.convert_to_tensor(points), ops.convert_to_tensor(masks)
-    return _IMPLEMENTATIONS[backend](ops.stop_gradient(points), masks)
+    return implementation(ops.stop_gradient(points), masks)
 
 
 def search(points, masks):

@@ -77,14 +77,20 @@ def _arm(side, *, raised, forward, twist=0.0, elbow=0.2, forearm=0.0, shrug=0.0)
     }
 
 
+def _arm_within(generator, side, **ranges):
+    """Returns an arm whose angles, named as in `_arm`, are drawn from ranges (lowest, highest)."""
+    return _arm(side, **{angle: _uniform(generator, *limits) for angle, limits in ranges.items()})
+
+
 def _arm_down(generator, side):
-    return _arm(
+    return _arm_within(
+        generator,
         side,
-        raised=_uniform(generator, -1.4, -1.2),
-        forward=_uniform(generator, -0.2, 0.4),
-        twist=_uniform(generator, -0.3, 0.3),
-        elbow=_uniform(generator, 0.05, 0.5),
-        forearm=_uniform(generator, -0.5, 0.2),
+        raised=(-1.4, -1.2),
+        forward=(-0.2, 0.4),
+        twist=(-0.3, 0.3),
+        elbow=(0.05, 0.5),
+        forearm=(-0.5, 0.2),
     )
 
 
@@ -118,22 +124,24 @@ def _gesturing(generator, side, other):
         hips = {"raised": -0.95, "forward": -0.35, "twist": 0.9, "elbow": 1.6}
         return _arm("left", **hips) | _arm("right", **hips)
     if choice == 1:  # a hand near the head
-        return _arm(
+        return _arm_within(
+            generator,
             side,
-            raised=_uniform(generator, -0.2, 0.3),
-            forward=_uniform(generator, 0.3, 0.9),
-            twist=_uniform(generator, -1.2, -0.7),
-            elbow=_uniform(generator, 1.7, 2.2),
+            raised=(-0.2, 0.3),
+            forward=(0.3, 0.9),
+            twist=(-1.2, -0.7),
+            elbow=(1.7, 2.2),
         )
     angles = {}
     for arm in (side,) if choice == 2 else (side, other):
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             arm,
-            raised=_uniform(generator, -1.25, -0.7),
-            forward=_uniform(generator, 0.1, 0.8),
-            twist=_uniform(generator, -0.6, 0.2),
-            elbow=_uniform(generator, 0.8, 1.8),
-            forearm=_uniform(generator, -0.6, 0.6),
+            raised=(-1.25, -0.7),
+            forward=(0.1, 0.8),
+            twist=(-0.6, 0.2),
+            elbow=(0.8, 1.8),
+            forearm=(-0.6, 0.6),
         )
     return angles
 
@@ -180,13 +188,14 @@ def _reaching(generator, side, other):
     """One or both arms to the side, to the front or overhead; legs together or apart."""
     angles = {}
     for arm in (side, other) if generator.random() < 0.6 else (side,):
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             arm,
-            raised=_uniform(generator, -0.6, 1.2),
-            forward=_uniform(generator, -0.1, 1.4),
-            twist=_uniform(generator, -0.7, 0.3),
-            elbow=_uniform(generator, 0.0, 1.0),
-            forearm=_uniform(generator, -0.5, 0.5),
+            raised=(-0.6, 1.2),
+            forward=(-0.1, 1.4),
+            twist=(-0.7, 0.3),
+            elbow=(0.0, 1.0),
+            forearm=(-0.5, 0.5),
         )
     if generator.random() < 0.4:
         for leg in (side, other):
@@ -199,11 +208,12 @@ def _bending(generator, side, other):
     lift, knee = _uniform(generator, 0.4, 1.0), _uniform(generator, 0.1, 0.8)
     for limb in (side, other):
         angles |= _leg(generator, limb, lift=lift, knee=knee, spread=_uniform(generator, 0.05, 0.25))
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             limb,
-            raised=_uniform(generator, -0.9, -0.4),
-            forward=_uniform(generator, 1.0, 1.5),
-            elbow=_uniform(generator, 0.1, 0.8),
+            raised=(-0.9, -0.4),
+            forward=(1.0, 1.5),
+            elbow=(0.1, 0.8),
         )
     return angles
 
@@ -220,11 +230,12 @@ def _sitting(generator, side, other):
             spread=_uniform(generator, 0.0, 0.35),
             ankle=_uniform(generator, -0.1, 0.3),
         )
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             limb,
-            raised=_uniform(generator, -1.1, -0.7),
-            forward=_uniform(generator, 0.5, 1.0),
-            elbow=_uniform(generator, 0.3, 1.2),
+            raised=(-1.1, -0.7),
+            forward=(0.5, 1.0),
+            elbow=(0.3, 1.2),
         )
     return angles
 
@@ -242,11 +253,12 @@ def _crouching(generator, side, other):
             turn=_uniform(generator, 0.0, 0.5),
             ankle=_uniform(generator, -0.45, 0.1),
         )
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             limb,
-            raised=_uniform(generator, -0.8, -0.2),
-            forward=_uniform(generator, 0.9, 1.5),
-            elbow=_uniform(generator, 0.2, 1.4),
+            raised=(-0.8, -0.2),
+            forward=(0.9, 1.5),
+            elbow=(0.2, 1.4),
         )
     return angles
 
@@ -263,11 +275,12 @@ def _kicking(generator, side, other):
     )
     angles |= _leg(generator, other, lift=_uniform(generator, -0.2, 0.2), knee=_uniform(generator, 0.0, 0.5))
     for arm in (side, other):
-        angles |= _arm(
+        angles |= _arm_within(
+            generator,
             arm,
-            raised=_uniform(generator, -0.9, 0.4),
-            forward=_uniform(generator, -0.4, 0.9),
-            elbow=_uniform(generator, 0.2, 1.3),
+            raised=(-0.9, 0.4),
+            forward=(-0.4, 0.9),
+            elbow=(0.2, 1.3),
         )
     return angles
 
@@ -285,18 +298,20 @@ def _throwing(generator, side, other):
     angles |= _leg(
         generator, side, lift=_uniform(generator, -0.35, 0.1), knee=_uniform(generator, 0.1, 0.9), spread=0.15
     )
-    angles |= _arm(
+    angles |= _arm_within(
+        generator,
         side,
-        raised=_uniform(generator, 0.1, 1.0),
-        forward=_uniform(generator, -0.5, 0.5),
-        twist=_uniform(generator, -1.3, -0.4),
-        elbow=_uniform(generator, 0.4, 1.7),
+        raised=(0.1, 1.0),
+        forward=(-0.5, 0.5),
+        twist=(-1.3, -0.4),
+        elbow=(0.4, 1.7),
     )
-    return angles | _arm(
+    return angles | _arm_within(
+        generator,
         other,
-        raised=_uniform(generator, -0.7, 0.3),
-        forward=_uniform(generator, 0.5, 1.5),
-        elbow=_uniform(generator, 0.1, 1.2),
+        raised=(-0.7, 0.3),
+        forward=(0.5, 1.5),
+        elbow=(0.1, 1.2),
     )
 
 
