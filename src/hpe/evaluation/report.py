@@ -80,13 +80,17 @@ def to_json(metrics: Sequence[Metric], *, details: Mapping | None = None) -> str
 
 
 def write_json(path: str | os.PathLike, metrics: Sequence[Metric], *, details: Mapping | None = None) -> None:
-    """Writes `to_json` to a file in one move: readers see the old file or the new one, never a part.
+    """Writes `to_json` to a file, as `write_text` does."""
+    write_text(path, to_json(metrics, details=details))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a file in one move: readers see the old file or the new one, never a part.
 
     Raises:
         UserError: if the file cannot be written; an older file stays as it was.
     """
     path = pathlib.Path(path)
-    text = to_json(metrics, details=details)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from absl import flags
 
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult, crops_by_index, evaluate_dataset
-from hpe.evaluation.report import to_text, write_json
+from hpe.evaluation.report import to_text, write_json, write_text
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
@@ -63,8 +63,9 @@ def main() -> None:
         "samples": [dataclasses.asdict(sample) for sample in evaluation.samples],
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
+    write_text(output / "metrics.txt", to_text(evaluation.metrics))
     written = _write_panels(evaluation, predictor, shards, run.pipeline, config.num_panels, output)
-    print(f"wrote {', '.join(['metrics.json', *written])} to {output}")
+    print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 
 def _write_panels(
