@@ -1,0 +1,76 @@
+"""Everything that a system computes, as one function for two backends; run as a program, it does so on JAX.
+
+python -m tests.systems.on_jax INPUTS.npz OUTPUTS.npz
+"""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+
+from hpe.autodiff import input_gradient
+from tests.systems.conftest import build
+
+OPTIONS = {"use_mesh_repro_loss": True, "use_gradient_penalty": True, "mocap_shapes": "files"}
+SEED = np.array([1, 2], np.int32)
+
+
+def build_system():
+    """Builds the system that both backends fill with the same weights."""
+    from hpe.systems.hybrid_hmr import MocapShapes
+
+    return build(**{**OPTIONS, "mocap_shapes": MocapShapes.FILES})
+
+
+def networks(system):
+    """Returns all networks in a fixed order."""
+    return [*system.networks.values(), *system.adversary.networks.values()]
+
+
+def compute(system, given) -> dict:
+    """Returns predictions, all losses, and the gradient of the generator's total by the last theta."""
+    outputs = system.forward(given["images"], training=False)
+    batch = {name: given[name] for name in BATCH}
+    real = {"pose": given["real_pose"], "shape": given["real_shape"]}
+    adversary = system.adversary
+
+    def total(theta):
+        stages = [*outputs["stages"][:-1], theta]
+        posed = {"stages": stages, **system._pose_body(theta, vertices=True)}
+        return system.losses(posed, batch).total + adversary.generator_losses(posed).total
+
+    critic = adversary.critic_losses(outputs, real, seed=SEED)
+    return {
+        **{name: outputs[name] for name in ("joints2d", "joints3d", "vertices", "camera", "rotmats")},
+        **system.losses(outputs, batch).parts,
+        **adversary.generator_losses(outputs).parts,
+        **critic.parts,
+        **adversary.measurements(outputs, real, seed=SEED),
+        "gradient": input_gradient(total, outputs["stages"][-1]),
+    }
+
+
+BATCH = (
+    *("joints2d", "silhouette", "has_silhouette", "pose", "shape", "has_body"),
+    *("joints3d", "joints3d_weight"),
+)
+
+
+def main() -> None:
+    """Reads weights and inputs, computes in one compiled function, writes what came out."""
+    import jax
+
+    assert keras.backend.backend() == "jax"
+    given = dict(np.load(sys.argv[1]))
+    system = build_system()
+    for index, network in enumerate(networks(system)):
+        network.set_weights([given[f"weights_{index}_{n:04d}"] for n in range(len(network.weights))])
+    inputs = {name: value for name, value in given.items() if not name.startswith("weights_")}
+    computed = jax.jit(lambda values: compute(system, values))(inputs)
+    np.savez(sys.argv[2], **{name: np.asarray(value) for name, value in computed.items()})
+
+
+if __name__ == "__main__":
+    main()
