@@ -75,6 +75,13 @@ def test_what_a_run_computes_cannot_change_when_it_is_resumed(trained):
         assert "start a new run, or resume without this flag" in str(error.value)
 
 
+def test_the_length_of_a_run_with_falling_rates_cannot_change(trained, tmp_path):
+    given = flags(trained, model_dir=tmp_path / "run", max_steps=1, encoder_only=True, use_validation=False)
+    run(train, *given, "--lr_schedule=cosine")
+    with pytest.raises(UserError, match="--max_steps=2 differs from the run"):
+        run(train, "--resume", f"--model_dir={tmp_path / 'run'}", "--max_steps=2")
+
+
 def test_a_run_is_not_overwritten(trained):
     before = (trained.run / "params.json").read_bytes()
     with pytest.raises(UserError, match="holds a run already; add --resume, or choose another --model_dir"):

@@ -16,7 +16,7 @@ from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices
 from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
-from hpe.training.config import TrainingConfig
+from hpe.training.config import LearningRateSchedule, TrainingConfig
 from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
 from hpe.training.trainer import train
 
@@ -34,6 +34,7 @@ _RESUMABLE = {
     *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
     *("data_dir", "num_parallel_calls"),
 }
+_LENGTH = {"num_epochs", "max_steps"}
 
 
 def define_flags() -> None:
@@ -74,7 +75,9 @@ def _resumed_config(run: RunDirectory) -> RunConfig:
             given = flags.FLAGS[field.name].present
             if not given or getattr(old, field.name) == getattr(new, field.name):
                 continue
-            if field.name not in _RESUMABLE:
+            # Under a schedule the length of the run is part of what every step computes.
+            fixed = stored.training.lr_schedule is not LearningRateSchedule.CONSTANT and field.name in _LENGTH
+            if field.name not in _RESUMABLE or fixed:
                 raise UserError(
                     f"--{field.name}={getattr(new, field.name)} differs from the run in {run.path} "
                     f"({getattr(old, field.name)}); start a new run, or resume without this flag."
