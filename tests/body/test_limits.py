@@ -21,6 +21,7 @@ def test_euler_angles_agree_with_scipy(order):
     expected = Rotation.from_euler(order.upper(), in_order)
     np.testing.assert_allclose(Rotation.from_rotvec(ours).as_matrix(), expected.as_matrix(), atol=1e-12)
     np.testing.assert_allclose(limits.axis_angle_to_euler(order, ours), angles, atol=1e-9)
+    np.testing.assert_allclose(limits.rotmat_to_euler(order, expected.as_matrix()), angles, atol=1e-9)
 
 
 def test_every_joint_but_the_pelvis_has_limits_that_hold_the_rest_pose():

@@ -116,6 +116,40 @@ def test_absent_set_and_foreign_records(tmp_path, dataset):
         mocap.find_frames(tmp_path, ["people"])
 
 
+@pytest.mark.parametrize(
+    ("limit", "places"), [(None, range(25)), (99, range(25)), (5, [2, 7, 12, 17, 22]), (1, [12])]
+)
+def test_all_frames_or_evenly_spaced_ones_are_read_across_files(tmp_path, limit, places):
+    mocap.write_frames(frames(), tmp_path, "CMU", shard_size=10)
+    (found,) = mocap.find_frames(tmp_path, ["CMU"])
+    poses, shapes = mocap.read_frames(found, limit=limit)
+    for pose, shape, place in zip(poses, shapes, places, strict=True):
+        np.testing.assert_array_equal(pose, frames()[place][0])
+        np.testing.assert_array_equal(shape, frames()[place][1])
+
+
+def test_files_without_a_manifest_are_read(original):
+    original.parent.rename(original.parent.parent / "mocap_neutrMosh")
+    (found,) = mocap.find_frames(original.parent.parent, ["jointLim"])
+    np.testing.assert_array_equal(mocap.read_frames(found)[0], [pose for pose, _ in frames(7)])
+
+
+def test_frames_that_are_damaged_or_not_finite_are_refused(tmp_path, original):
+    spoiled = frames(4)
+    spoiled[2][0][5] = np.nan
+    mocap.write_frames(spoiled, tmp_path, "CMU")
+    with pytest.raises(UserError, match=r"CMU_000\.tfrecord: frame 2 is not finite"):
+        mocap.read_frames(mocap.find_frames(tmp_path, ["CMU"])[0])
+    mocap.copy_records([original], tmp_path, "jointLim")
+    (found,) = mocap.find_frames(tmp_path, ["jointLim"])
+    path = tmp_path / "mocap_neutrMosh" / original.name
+    content = bytearray(path.read_bytes())
+    content[12] ^= 0xFF  # the first byte of the first record's data
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"018\.tfrecord: holds a record that is damaged"):
+        mocap.read_frames(found)
+
+
 @pytest.mark.data
 def test_real_files_of_hmr(data_dir, tmp_path):
     files = sorted((data_dir / "mocap" / "neutrMosh").glob("neutrSMPL_CMU_*.tfrecord"))

@@ -94,7 +94,12 @@ def axis_angle_to_euler(order: str, axis_angle):
 
     The middle angle lies in [-pi/2, pi/2].
     """
-    matrix = _rotmat(np.asarray(axis_angle, np.float64))
+    return rotmat_to_euler(order, _rotmat(np.asarray(axis_angle, np.float64)))
+
+
+def rotmat_to_euler(order: str, rotmat):
+    """Converts rotation matrices (..., 3, 3) to the Euler angles of `axis_angle_to_euler`."""
+    matrix = np.asarray(rotmat, np.float64)
     i, j, k = (_AXES[axis] for axis in order)
     sign = 1.0 if (i + 1) % 3 == j else -1.0
     angles = np.empty(matrix.shape[:-1])

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.errors import UserError
+from hpe.records import framing
 from hpe.records.manifest import SUFFIX, Manifest
 from hpe.records.reading import DatasetShards, check_files, require_keys
 from hpe.records.sharding import ShardWriter
@@ -133,6 +135,49 @@ def find_frames(
         UserError: naming the set that is absent or the file that is damaged.
     """
     return [_find(pathlib.Path(data_dir) / FOLDER, name, verify) for name in names]
+
+
+def read_frames(frames: DatasetShards, *, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Reads frames of a set, all or evenly spaced ones.
+
+    Args:
+        frames: a set of `find_frames`.
+        limit: the most frames to read; None for all. The choice depends on this and the number of frames alone.
+
+    Returns:
+        pose (N, 72) float32 axis-angle, root first, in the frame of the recording, and shape (N, 10) float32,
+        in the order of the files.
+
+    Raises:
+        UserError: naming the file of which a frame is damaged or not finite.
+    """
+    count = min(frames.count, frames.count if limit is None else limit)
+    wanted = (2 * np.arange(count) + 1) * frames.count // (2 * max(count, 1))  # the middles of equal spans
+    features = {
+        "pose": tf.io.FixedLenFeature((POSE_SIZE,), tf.float32),
+        "shape": tf.io.FixedLenFeature((NUM_SHAPES,), tf.float32),
+    }
+    poses, shapes = [np.zeros((0, POSE_SIZE), np.float32)], [np.zeros((0, NUM_SHAPES), np.float32)]
+    start = 0
+    for place, file in enumerate(frames.files):
+        size = frames.manifest.shards[place].records if frames.manifest else framing.scan(file).records
+        indices = wanted[(wanted >= start) & (wanted < start + size)] - start
+        start += size
+        if not len(indices):
+            continue
+        try:
+            parsed = tf.io.parse_example(framing.read_records(file, indices.tolist()), features)
+        # TensorFlow quotes the damaged bytes in its message, which need not be text.
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError, IndexError) as error:
+            raise UserError(f"{file}: holds a record that is damaged or is no mocap frame.") from error
+        pose, shape = parsed["pose"].numpy(), parsed["shape"].numpy()
+        finite = np.isfinite(pose).all(axis=1) & np.isfinite(shape).all(axis=1)
+        if not finite.all():
+            frame = indices[np.argmin(finite)]
+            raise UserError(f"{file}: frame {frame} is not finite; take the set from its source again.")
+        poses.append(pose)
+        shapes.append(shape)
+    return np.concatenate(poses), np.concatenate(shapes)
 
 
 def _find(folder: pathlib.Path, name: str, verify: bool) -> DatasetShards:
