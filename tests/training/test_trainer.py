@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hpe.evaluation.report import Metric
 from hpe.systems.base import Losses
 from hpe.training import trainer
 from hpe.training.checkpoints import latest_checkpoint
+from hpe.training.history import read_history
 from hpe.training.restoring import load_predictor
 from hpe.training.runs import RunDirectory
 from hpe.training.trainer import train
@@ -86,12 +88,58 @@ def test_a_run_writes_settings_checkpoints_and_a_log(finished):
     assert panel.std() > 20
 
 
+def test_the_history_holds_what_the_log_holds(finished):
+    _, run, _ = finished
+    entries = read_history(run.history)
+    assert [(entry.step, entry.kind) for entry in entries] == [
+        (1, "train"),
+        (2, "train"),
+        (3, "train"),
+        (3, "validation"),
+    ]
+    assert [entry.epoch for entry in entries] == [1 / 3, 2 / 3, 1, 1]
+    assert entries[3].values == {"keypoint_loss": 4.5}
+    events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
+    logged = tf.make_ndarray(events.Tensors("generator/kpr_loss")[1].tensor_proto)
+    assert entries[1].values["generator/kpr_loss"] == logged
+
+
+def test_the_log_tells_input_from_compute(finished):
+    _, run, _ = finished
+    first, second, _, _ = (entry.values for entry in read_history(run.history))
+    assert not any(name.startswith("time/") for name in first)  # mostly compilation
+    assert 0 <= second["time/input_wait_ms"] < 60_000
+    assert 0 < second["time/step_ms"] < 60_000
+    both = second["time/input_wait_ms"] + second["time/step_ms"]
+    assert second["time/images_per_s"] == pytest.approx(4 / (both / 1000))
+    assert second["time/input_share"] == pytest.approx(second["time/input_wait_ms"] / both)
+
+
+def test_a_slow_input_binds(data, tmp_path, monkeypatch):
+    read = trainer.training_examples
+
+    def slow(*args, **kwargs):
+        for example in read(*args, **kwargs):
+            time.sleep(0.5)
+            yield example
+
+    monkeypatch.setattr(trainer, "training_examples", slow)
+    run = RunDirectory(tmp_path / "run")
+    go(run_config(data, model=NO_CRITIC, max_steps=2, log_every=1), run)
+    values = read_history(run.history)[-1].values
+    assert values["time/input_wait_ms"] >= 500
+    assert values["time/input_share"] == pytest.approx(
+        values["time/input_wait_ms"] / (values["time/input_wait_ms"] + values["time/step_ms"])
+    )
+
+
 def test_a_finished_run_is_validated_again(finished):
     config, run, _ = finished
     result = go(config, run, resume=True, evaluate=evaluation)
     assert result.was_finished
     assert (result.step, result.evaluation.values()) == (3, {"keypoint_loss": 4.5})
     assert go(config, run, resume=True).evaluation is None
+    assert len(read_history(run.history)) == 4  # nothing is written twice
 
 
 def test_a_predictor_is_loaded_by_run_by_folder_and_by_checkpoint(finished):
@@ -169,7 +217,10 @@ def test_a_signal_leaves_validation_and_loses_nothing(data, tmp_path):
     result = go(config, run, evaluate=interrupted)
     assert (result.step, result.interrupted) == (1, "SIGTERM")
     assert latest_checkpoint(run.checkpoints).endswith("ckpt-1")  # no step had asked for it
+    assert read_history(run.history) == []
     assert go(config, run, resume=True, evaluate=evaluation).step == 2
+    # The validation that the signal took is made up for.
+    assert [entry.step for entry in read_history(run.history) if entry.kind == "validation"] == [1, 2]
 
 
 def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 runs/<name>/params.json      every setting, enough to build the same system again
 runs/<name>/checkpoints/     ckpt-<step>
 runs/<name>/tensorboard/     scalars and panels
+runs/<name>/history.jsonl    scalars and metrics, one JSON object per line
 runs/<name>/validation.json  the final metrics
 """
 
@@ -83,6 +84,11 @@ class RunDirectory:
     def tensorboard(self) -> pathlib.Path:
         """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Everything logged and measured, as lines of JSON."""
+        return self.path / "history.jsonl"
 
     def write_params(self, config: RunConfig) -> None:
         """Writes `params.json`, replacing it in one move."""

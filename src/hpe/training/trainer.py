@@ -7,29 +7,21 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
-from hpe.pipeline.damage import translate_errors
-from hpe.pipeline.images import steps_per_epoch, training_batches
-from hpe.pipeline.mocap import mocap_batches
-from hpe.records.mocap import find_frames
-from hpe.records.reading import find_shards
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
+from hpe.training.inputs import TrainingData, find_training_data, training_examples
 from hpe.training.interrupts import Interrupts
-from hpe.training.logging import TrainingLog
+from hpe.training.reporting import RunReport
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.step import TrainingStep
-from hpe.visualization.grids import grid
-from hpe.visualization.overlays import prediction_panel
+from hpe.training.timing import StepTimer
 
-# Images whose predictions are drawn into the log.
-_PANEL_IMAGES = 4
+Evaluate = Callable[[Predictor], Evaluation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +46,7 @@ def train(
     run: RunDirectory,
     *,
     resume: bool = False,
-    evaluate: Callable[[Predictor], Evaluation] | None = None,
+    evaluate: Evaluate | None = None,
     show_progress: bool = True,
 ) -> TrainingResult:
     """Trains a system until its epochs or steps are done, or a signal asks it to stop.
@@ -73,23 +65,50 @@ def train(
     Raises:
         UserError: the data, the disk or the checkpoint is at fault, or the loss has stopped being finite.
     """
-    training, pipeline = config.training, config.pipeline
+    training = config.training
     keras.utils.set_random_seed(training.seed)
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
 
-    # ---- data --------------------------------------------------------------------------------------------
-    shards = find_shards(training.data_dir, training.datasets)
-    epoch_steps = steps_per_epoch(shards, training.batch_size)
-    total_steps = training.num_epochs * epoch_steps
-    if training.max_steps is not None:
-        total_steps = min(total_steps, training.max_steps)
+    data = find_training_data(training)
+    trained = _build(config, run, data, resume=resume)
+    examples = training_examples(config, data, trained.system, start_step=trained.done)
 
-    # ---- system, optimizers, checkpoint ------------------------------------------------------------------
+    # Only now that all data is found: a mistake in a flag leaves no run behind.
+    run.write_params(config)
+
+    report = RunReport(run, data, first_step=trained.done, show_progress=show_progress)
+    with report, Interrupts() as interrupts:
+        return _Loop(config, data, trained, examples, report, interrupts, evaluate).run()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    """What training changes, and where it is kept.
+
+    Attributes:
+        system: a `hpe.systems.base.System`.
+        update: the step.
+        store: the checkpoints of both.
+    """
+
+    system: object
+    update: TrainingStep
+    store: CheckpointStore
+
+    @property
+    def done(self) -> int:
+        """Number of finished steps."""
+        return int(self.update.step)
+
+
+def _build(config: RunConfig, run: RunDirectory, data: TrainingData, *, resume: bool) -> _Trained:
+    """Builds the system, its step and its checkpoints, and restores the newest one if the run is resumed."""
+    training = config.training
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     system = config.build_system(pretrained=checkpoint is None)
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    update = TrainingStep(system, training, step=step, total_steps=total_steps)
+    update = TrainingStep(system, training, step=step, total_steps=data.total_steps)
     store = CheckpointStore(
         run.checkpoints,
         system,
@@ -102,74 +121,111 @@ def train(
         store.restore(checkpoint)
     elif resume:
         print(f"{run.path}: was killed before its first checkpoint; starts over at step 0 with the same seed")
-    first_step = int(step)
+    return _Trained(system, update, store)
 
-    # ---- input -------------------------------------------------------------------------------------------
-    batches = training_batches(
-        shards,
-        pipeline,
-        batch_size=training.batch_size,
-        seed=training.seed,
-        start_step=first_step,
-        body_models=system.body_models,
-    )
-    mocap, mocap_files = None, ()
-    if system.adversary is not None:
-        found = find_frames(training.data_dir, training.mocap_datasets)
-        mocap_files = [file for frames in found for file in frames.files]
-        mocap = iter(
-            mocap_batches(
-                mocap_files,
-                batch_size=training.batch_size * system.adversary.real_examples_per_image(),
-                seed=training.seed,
-                start_step=first_step,
-            )
+
+class _Loop:
+    """The loop over the steps, and what is due after each of them."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: TrainingData,
+        trained: _Trained,
+        examples: Iterator,
+        report: RunReport,
+        interrupts: Interrupts,
+        evaluate: Evaluate | None,
+    ):
+        self._training = config.training
+        self._data = data
+        self._update, self._store = trained.update, trained.store
+        self._examples = examples
+        self._report = report
+        self._interrupts = interrupts
+        self._evaluate = evaluate
+        self._predictor = Predictor(trained.system, image_size=config.pipeline.img_size)
+        self._timer = StepTimer(config.training.batch_size)
+        self._first = self._done = self._saved = trained.done
+        self._evaluation: Evaluation | None = None
+
+    def run(self) -> TrainingResult:
+        """Goes on until there is no step left, or a signal comes."""
+        self._catch_up()
+        was_finished = self._done >= self._data.total_steps
+        while self._done < self._data.total_steps and self._interrupts.received is None:
+            self._advance()
+        if was_finished and self._evaluate is not None and self._evaluation is None:
+            self._evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
+        if self._done > self._saved:
+            self._save()
+        received = self._interrupts.received
+        return TrainingResult(
+            self._done, received.name if received is not None else None, self._evaluation, was_finished
         )
-    batches = iter(batches)
 
-    # Only now that all data is found: a mistake in a flag leaves no run behind.
-    run.write_params(config)
+    def _catch_up(self) -> None:
+        """Does the validation of the step that the run goes on from, if a kill or a signal took it."""
+        validated = any(entry.step == self._done for entry in self._report.history.validations)
+        if self._done and not validated and self._validation_due():
+            self._validate()
 
-    # ---- loop --------------------------------------------------------------------------------------------
-    log = TrainingLog(run.tensorboard)
-    predictor = Predictor(system, image_size=pipeline.img_size)
-    log.text("settings", f"```\n{run.params.read_text()}```")
-    evaluation = None
-    progress = tqdm(
-        total=total_steps, initial=first_step, unit="step", disable=not show_progress, dynamic_ncols=True
-    )
-    with Interrupts() as interrupts, contextlib.closing(log), progress:
-        done = saved = first_step
-        while done < total_steps and interrupts.received is None:
-            with translate_errors(shards, mocap_files=mocap_files):
-                batch = next(batches)
-                real = next(mocap) if mocap is not None else None
-            with _explained_memory(training):
-                scalars = update(batch, real)
-            done += 1
-            progress.update()
-            _stop_if_not_finite(int(scalars["run/bad_steps"]), training.max_bad_steps, done, store)
+    def _advance(self) -> None:
+        """Takes one step and does what is due after it."""
+        training = self._training
+        with self._timer.waiting():
+            batch, real = next(self._examples)
+        with self._timer.computing(), _explained_memory(training):
+            scalars = self._update(batch, real)
+            # Reading a number waits for the device, so the timer sees the whole step.
+            bad_steps = int(scalars["run/bad_steps"])
+        self._done += 1
+        if self._done == self._first + 1:
+            self._timer.reset()  # the first step is mostly compilation
+        self._report.advance()
+        self._stop_if_not_finite(bad_steps)
 
-            last = done == total_steps
-            epoch_ended = done % epoch_steps == 0
-            if done % training.log_every == 0 or last or epoch_ended:
-                _log_scalars(scalars, done, log, progress, epoch=(done - 1) // epoch_steps + 1)
-            if done % training.log_img_step == 0:
-                log.image("vis_images", panels(predictor, batch["image"].numpy()), done)
-            if epoch_ended or last or done % training.checkpoint_steps == 0:
-                store.save()
-                saved = done
-            if evaluate is not None and (last or _validation_due(done, epoch_steps, training)):
-                evaluation = interrupts.attempt(lambda: evaluate(predictor))
-                _log_metrics(evaluation, done, log, progress)
+        last = self._done == self._data.total_steps
+        epoch_ended = self._done % self._data.epoch_steps == 0
+        if last or epoch_ended or self._done % training.log_every == 0:
+            values = {name: float(value) for name, value in scalars.items()}
+            self._report.scalars(values | self._timer.lap(), self._done)
+        if self._done % training.log_img_step == 0:
+            self._report.panels(self._predictor, batch["image"].numpy(), self._done)
+        # Before validation, which may take long and may be left.
+        if last or epoch_ended or self._done % training.checkpoint_steps == 0:
+            self._save()
+        if self._validation_due():
+            self._validate()
 
-        was_finished = first_step >= total_steps
-        if was_finished and evaluate is not None:
-            evaluation = interrupts.attempt(lambda: evaluate(predictor))
-        if interrupts.received is not None and done > saved:
-            store.save()
-    name = interrupts.received.name if interrupts.received is not None else None
-    return TrainingResult(done, name, evaluation, was_finished)
+    def _save(self) -> None:
+        self._store.save()
+        self._saved = self._done
+
+    def _validation_due(self) -> bool:
+        epochs, rest = divmod(self._done, self._data.epoch_steps)
+        every = self._training.validation_step_size
+        return self._evaluate is not None and (
+            self._done >= self._data.total_steps
+            or (rest == 0 and epochs % self._training.validation_epochs == 0)
+            or (every > 0 and self._done % every == 0)
+        )
+
+    def _validate(self) -> None:
+        """Measures the networks as they are now; a signal that comes meanwhile leaves no trace of it."""
+        evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
+        if evaluation is None:
+            return
+        self._evaluation = evaluation
+        self._report.validation(evaluation, self._done)
+
+    def _stop_if_not_finite(self, bad_steps: int) -> None:
+        if bad_steps >= self._training.max_bad_steps:
+            last_good = latest_checkpoint(self._store.directory) or "none was saved"
+            raise UserError(
+                f"step {self._done}: the loss or a gradient was not finite for {bad_steps} steps in a row, so "
+                f"training stops; last good checkpoint: {last_good}. Lower --generator_lr or look at the data."
+            )
 
 
 @contextlib.contextmanager
@@ -180,50 +236,3 @@ def _explained_memory(training: TrainingConfig) -> Iterator[None]:
         raise UserError(
             f"--batch_size={training.batch_size}: a step does not fit into memory; lower it or --img_size."
         ) from error
-
-
-def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
-    """Draws the predictions of the first images of a batch below each other, (H, W, 3) uint8 RGB."""
-    images = images[:_PANEL_IMAGES]
-    prediction = predictor(images)
-    rows = [prediction_panel(image, prediction, index) for index, image in enumerate(images)]
-    return grid(rows, columns=1)
-
-
-def _validation_due(done: int, epoch_steps: int, training: TrainingConfig) -> bool:
-    epochs, rest = divmod(done, epoch_steps)
-    every = training.validation_step_size
-    return (rest == 0 and epochs % training.validation_epochs == 0) or (every > 0 and done % every == 0)
-
-
-def _log_scalars(scalars: dict, step: int, log: TrainingLog, progress: tqdm, *, epoch: int) -> None:
-    values = {name: float(value) for name, value in scalars.items()}
-    log.scalars(values, step)
-    shown = {"epoch": epoch, "loss": f"{values['generator/total']:.3f}"}
-    for name, label in (
-        ("generator/kpr_loss", "kpr"),
-        ("generator/mr_loss", "mr"),
-        ("critic/total", "critic"),
-    ):
-        if name in values:
-            shown[label] = f"{values[name]:.3f}"
-    progress.set_postfix(shown)
-
-
-def _log_metrics(evaluation: Evaluation | None, step: int, log: TrainingLog, progress: tqdm) -> None:
-    if evaluation is None:  # a signal came
-        return
-    metrics = evaluation.values()
-    log.scalars(metrics, step, prefix="validation/")
-    log.flush()
-    text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-    progress.write(f"step {step}: {text}")
-
-
-def _stop_if_not_finite(bad_steps: int, limit: int, step: int, store: CheckpointStore) -> None:
-    if bad_steps >= limit:
-        last_good = latest_checkpoint(store.directory) or "none was saved"
-        raise UserError(
-            f"step {step}: the loss or a gradient was not finite for {bad_steps} steps in a row, so training "
-            f"stops; last good checkpoint: {last_good}. Lower --generator_lr or look at the data."
-        )

@@ -1,0 +1,99 @@
+"""What a run reads: how much of it there is, and the examples of every step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from hpe.pipeline.damage import translate_errors
+from hpe.pipeline.images import steps_per_epoch, training_batches
+from hpe.pipeline.mocap import mocap_batches
+from hpe.records.mocap import find_frames
+from hpe.records.reading import DatasetShards, find_shards
+from hpe.training.config import TrainingConfig
+from hpe.training.runs import RunConfig
+
+Tensors = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """The training datasets of a run, and how many steps they make.
+
+    Attributes:
+        shards: the datasets.
+        epoch_steps: steps of one pass.
+        total_steps: steps of the whole run.
+    """
+
+    shards: Sequence[DatasetShards]
+    epoch_steps: int
+    total_steps: int
+
+    def epoch(self, step: int) -> float:
+        """Returns how many passes over the data `step` finished steps are."""
+        return step / self.epoch_steps
+
+
+def find_training_data(training: TrainingConfig) -> TrainingData:
+    """Finds the datasets of a run; raises UserError if one is missing or smaller than a batch."""
+    shards = find_shards(training.data_dir, training.datasets)
+    epoch_steps = steps_per_epoch(shards, training.batch_size)
+    total_steps = training.num_epochs * epoch_steps
+    if training.max_steps is not None:
+        total_steps = min(total_steps, training.max_steps)
+    return TrainingData(shards, epoch_steps, total_steps)
+
+
+def training_examples(
+    config: RunConfig, data: TrainingData, system, *, start_step: int
+) -> Iterator[tuple[Tensors, Tensors | None]]:
+    """Returns an endless iterator over the examples of the steps from `start_step` on.
+
+    Args:
+        config: the run's settings.
+        data: of `find_training_data`.
+        system: a `hpe.systems.base.System`; its critic, if it has one, is fed mocap frames.
+        start_step: number of steps that were done before.
+
+    Returns:
+        Pairs of a batch of `hpe.pipeline.images` and mocap frames of `hpe.pipeline.mocap`, the latter None
+        without a critic.
+
+    Raises:
+        UserError: mocap sets are missing; while iterating, if a record is damaged.
+    """
+    training = config.training
+    batches = iter(
+        training_batches(
+            data.shards,
+            config.pipeline,
+            batch_size=training.batch_size,
+            seed=training.seed,
+            start_step=start_step,
+            body_models=system.body_models,
+        )
+    )
+    mocap, mocap_files = None, []
+    if system.adversary is not None:
+        found = find_frames(training.data_dir, training.mocap_datasets)
+        mocap_files = [file for frames in found for file in frames.files]
+        mocap = iter(
+            mocap_batches(
+                mocap_files,
+                batch_size=training.batch_size * system.adversary.real_examples_per_image(),
+                seed=training.seed,
+                start_step=start_step,
+            )
+        )
+
+    # A generator of its own: what is missing is to be said now, not with the first batch.
+    def examples():
+        while True:
+            with translate_errors(data.shards, mocap_files=mocap_files):
+                example = next(batches), next(mocap) if mocap is not None else None
+            yield example
+
+    return examples()

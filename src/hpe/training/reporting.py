@@ -1,0 +1,107 @@
+"""What a run tells while it goes: TensorBoard, `history.jsonl` and the progress bar, in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm import tqdm
+
+from hpe.evaluation.evaluator import Evaluation
+from hpe.inference.predictor import Predictor
+from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
+from hpe.training.inputs import TrainingData
+from hpe.training.logging import TrainingLog
+from hpe.training.runs import RunDirectory
+from hpe.training.timing import binding
+from hpe.visualization.grids import grid
+from hpe.visualization.overlays import prediction_panel
+
+# Images whose predictions are drawn into the log.
+_PANEL_IMAGES = 4
+
+# What the bar shows of the scalars, if they are there.
+_SHOWN = (
+    ("generator/total", "loss"),
+    ("generator/kpr_loss", "kpr"),
+    ("generator/mr_loss", "mr"),
+    ("critic/total", "critic"),
+)
+
+
+class RunReport:
+    """Writes scalars, metrics and pictures of a run; a context that closes what it has opened.
+
+    Args:
+        run: where event files and history are written.
+        data: the length of the run.
+        first_step: the step that the run starts or goes on from.
+        show_progress: draw a progress bar on stderr.
+
+    Attributes:
+        history: the run's `History`.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+
+    def __init__(self, run: RunDirectory, data: TrainingData, *, first_step: int, show_progress: bool):
+        self._data = data
+        self.history = History(run.history, step=first_step)
+        self._log = TrainingLog(run.tensorboard)
+        self._log.text("settings", f"```\n{run.params.read_text()}```")
+        self._progress = tqdm(
+            total=data.total_steps,
+            initial=first_step,
+            unit="step",
+            disable=not show_progress,
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> RunReport:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._progress.close()
+        self._log.close()
+
+    def advance(self) -> None:
+        """Moves the bar by one step."""
+        self._progress.update()
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """Writes what the step and the timer measured."""
+        self._log.scalars(values, step)
+        self.history.append(Entry(step, self._data.epoch(step), TRAIN, finite(values)))
+        shown = {"epoch": (step - 1) // self._data.epoch_steps + 1}
+        shown |= {label: f"{values[name]:.3f}" for name, label in _SHOWN if name in values}
+        binds = binding(values)
+        if binds is not None:
+            shown["wait/step"] = f"{values['time/input_wait_ms']:.0f}/{values['time/step_ms']:.0f} ms"
+            shown["images/s"] = f"{values['time/images_per_s']:.0f}"
+            shown["binds"] = binds
+        self._progress.set_postfix(shown)
+
+    def validation(self, evaluation: Evaluation, step: int) -> None:
+        """Writes the metrics of a validation."""
+        measured = evaluation.values()
+        self._log.scalars(measured, step, prefix="validation/")
+        self._log.flush()
+        values = finite({metric.name: metric.value for metric in evaluation.metrics})
+        self.history.append(Entry(step, self._data.epoch(step), VALIDATION, values))
+        text = "  ".join(f"{name} {value:.4g}" for name, value in measured.items())
+        self.note(f"step {step}: {text}")
+
+    def panels(self, predictor: Predictor, images: np.ndarray, step: int) -> None:
+        """Draws the predictions of the first images of a batch, uint8 RGB crops."""
+        self._log.image("vis_images", panels(predictor, images), step)
+
+    def note(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._progress.write(text)
+
+
+def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    """Draws the predictions of the first images of a batch below each other, (H, W, 3) uint8 RGB."""
+    images = images[:_PANEL_IMAGES]
+    prediction = predictor(images)
+    rows = [prediction_panel(image, prediction, index) for index, image in enumerate(images)]
+    return grid(rows, columns=1)

@@ -1,0 +1,49 @@
+"""The timer, with a clock that the test turns."""
+
+import pytest
+
+from hpe.training.timing import StepTimer, binding
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def take_steps(timer, clock, *, wait, step, count):
+    for _ in range(count):
+        with timer.waiting():
+            clock.now += wait
+        with timer.computing():
+            clock.now += step
+        clock.now += 7.0  # a validation
+
+
+def test_waiting_and_computing_are_told_apart_and_nothing_else_counts():
+    clock = Clock()
+    timer = StepTimer(8, clock=clock)
+    take_steps(timer, clock, wait=0.03, step=0.05, count=3)
+    scalars = timer.lap()
+    assert scalars == {
+        "time/input_wait_ms": pytest.approx(30),
+        "time/step_ms": pytest.approx(50),
+        "time/images_per_s": pytest.approx(100),
+        "time/input_share": pytest.approx(0.375),
+    }
+    assert binding(scalars) == "input"
+    take_steps(timer, clock, wait=0.001, step=0.199, count=2)
+    later = timer.lap()
+    assert later["time/step_ms"] == pytest.approx(199)  # the steps before are forgotten
+    assert binding(later) == "compute"
+
+
+def test_without_a_step_there_are_no_times():
+    clock = Clock()
+    timer = StepTimer(8, clock=clock)
+    assert timer.lap() == {}
+    assert binding({"generator/total": 1.0}) is None
+    take_steps(timer, clock, wait=1, step=1, count=1)
+    timer.reset()
+    assert timer.lap() == {}
