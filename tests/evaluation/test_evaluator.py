@@ -8,6 +8,7 @@ from hpe.body.data import load_body_model
 from hpe.datasets.synthetic import SyntheticConfig, generate
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import crops_by_index, evaluate_dataset
+from hpe.evaluation.feasibility import FeasibilityReference
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import evaluation_batches
@@ -82,10 +83,10 @@ def boxes(tmp_path_factory):
     return find_shards(folder, ["people"])
 
 
-def evaluate(system, shards, answers, *, batch_size=2, size=224):
+def evaluate(system, shards, answers, *, batch_size=2, size=224, **options):
     predictor = KnowingPredictor(system, size, answers)
     config = PipelineConfig(img_size=size)
-    return evaluate_dataset(predictor, shards, config, batch_size=batch_size, show_progress=False)
+    return evaluate_dataset(predictor, shards, config, batch_size=batch_size, show_progress=False, **options)
 
 
 def test_who_knows_the_truth_makes_no_error(system, synthetic, truth):
@@ -173,7 +174,9 @@ def test_batches_change_nothing(system, synthetic, truth):
 def test_systems_without_a_mesh_have_no_metrics_of_one(system, synthetic, truth):
     bare = {"joints2d": truth["joints2d"], "joints3d": truth["joints3d"]}
     values = evaluate(system, synthetic, bare).values()
-    assert values.keys() == {"images", "keypoint_loss", "pck_0.2_torso", "mpjpe", "pa_mpjpe"}
+    assert values.keys() == {
+        *("images", "keypoint_loss", "pck_0.2_torso", "mpjpe", "pa_mpjpe", "limb_asymmetry")
+    }
 
 
 def test_bodies_of_another_model_are_no_truth(synthetic, truth):
@@ -182,12 +185,34 @@ def test_bodies_of_another_model_are_no_truth(synthetic, truth):
     assert values["mpjpe"] == pytest.approx(0, abs=0.01)
 
 
-@pytest.mark.parametrize("field", ["joints2d", "joints3d", "camera", "vertices"])
+def test_bodies_are_judged_whatever_the_batches(system, synthetic, truth):
+    (batch,) = evaluation_batches(synthetic, CONFIG, batch_size=COUNT).as_numpy_iterator()
+    rotmats = np.array(axis_angle_to_rotmat(batch["pose"].reshape(-1, 24, 3)))
+    answers = {**truth, "pose": rotmats, "shape": batch["shape"] + np.float32([3.5] + 9 * [0])}
+    reference = FeasibilityReference([batch["pose"][: COUNT - 1]])
+    for batch_size in (2, COUNT):
+        result = evaluate(system, synthetic, answers, batch_size=batch_size, feasibility=reference)
+        values = result.values()
+        (distance,) = reference.nearest(rotmats[-1:])
+        assert distance > 1
+        assert values["nearest_mocap_pose"] == pytest.approx(distance / COUNT, abs=1e-4)
+        outside, judged = reference.angles_outside(rotmats)
+        assert values["angles_outside_limits"] == pytest.approx(100 * outside.sum() / judged.sum())
+        assert values["mean_abs_shape"] == pytest.approx(np.abs(answers["shape"]).mean())
+        assert values["shape_beyond_3"] == pytest.approx(100 * (np.abs(answers["shape"]) > 3).mean())
+        assert values["limb_asymmetry"] < 5
+    unmeasured = [m for m in evaluate(system, synthetic, answers).metrics if not m.is_measured]
+    assert {metric.reason for metric in unmeasured} == {"no motion capture was given to compare with"}
+    assert len(unmeasured) == 2
+
+
+@pytest.mark.parametrize("field", ["joints2d", "joints3d", "camera", "vertices", "pose", "shape"])
 def test_predictions_that_are_not_finite_are_refused(system, synthetic, truth, field):
-    spoiled = truth[field].copy()
+    rest = {"pose": np.tile(np.eye(3, dtype=np.float32), (COUNT, 24, 1, 1)), "shape": np.zeros((COUNT, 10))}
+    spoiled = {**truth, **rest}[field].copy()
     spoiled[3] = np.nan
     with pytest.raises(UserError, match=r"synthetic_1_0000003\.jpg: its prediction is not finite"):
-        evaluate(system, synthetic, {**truth, field: spoiled})
+        evaluate(system, synthetic, {**truth, **rest, field: spoiled})
 
 
 def test_nothing_to_validate_on(system, truth):

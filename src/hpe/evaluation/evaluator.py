@@ -10,7 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe.errors import UserError
+from hpe.evaluation import feasibility as feasibility_measures
 from hpe.evaluation import metrics
+from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.report import Metric
 from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
@@ -67,19 +69,22 @@ def evaluate_dataset(
     pipeline: PipelineConfig,
     *,
     batch_size: int,
+    feasibility: FeasibilityReference | str = NO_REFERENCE,
     show_progress: bool = True,
 ) -> Evaluation:
-    """Predicts every record of the datasets once and compares with all truth that it has.
+    """Predicts every record of the datasets once, compares with all truth that it has, and judges the bodies.
 
     Args:
         predictor: the system to measure.
         shards: datasets of `hpe.records.reading.find_shards`.
         pipeline: crop size; augmentation is not used.
         batch_size: images per step; changes speed, not results.
+        feasibility: motion capture that poses are compared with, or the reason why there is none.
         show_progress: draw a progress bar on stderr.
 
     Returns:
-        An Evaluation. Metrics whose truth no record has are left out.
+        An Evaluation. Metrics whose truth no record has are left out; those that need motion capture say why
+        they could not be measured.
 
     Raises:
         UserError: there is no dataset, a record is damaged, or a prediction is not finite.
@@ -87,7 +92,7 @@ def evaluate_dataset(
     if not shards:
         raise UserError("--val_datasets: names no dataset to validate on.")
     count = sum(dataset.count for dataset in shards)
-    collected = _Collector(predictor)
+    collected = _Collector(predictor, feasibility)
     batches = evaluation_batches(
         shards, pipeline, batch_size=batch_size, body_models=predictor.system.body_models
     )
@@ -120,9 +125,12 @@ def crops_by_index(
 class _Collector:
     """Measures batch by batch; NaN stands for what a sample has no truth for."""
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, predictor: Predictor, feasibility: FeasibilityReference | str):
+        self._feasibility = feasibility
+        self._bodies: list[dict[str, np.ndarray]] = []
         self._system = predictor.system
         self._size = predictor.image_size
+        self._skeleton = ""
         self._pixels = SilhouetteAccumulator()
         self._columns: dict[str, list[np.ndarray]] = {}
         self._hits: list[np.ndarray] = []
@@ -143,6 +151,9 @@ class _Collector:
             columns["pve"] = self._vertices(batch, prediction.vertices[:count])
         for name, values in columns.items():
             self._columns.setdefault(name, []).append(values)
+        bodies = {"joints3d": prediction.joints3d, "rotmats": prediction.pose, "shape": prediction.shape}
+        self._bodies.append({name: value[:count] for name, value in bodies.items() if value is not None})
+        self._skeleton = prediction.skeleton
         for row in range(count):
             measured = {
                 name: float(columns[name][row])
@@ -219,12 +230,20 @@ class _Collector:
         for name in ("mpjpe", "pa_mpjpe", "pve"):
             if len(columns.get(name, ())):
                 summary.append(Metric(name, float(columns[name].mean()), "mm", len(columns[name])))
-        return summary
+        return summary + self._judge_bodies()
+
+    def _judge_bodies(self) -> list[Metric]:
+        """Returns the metrics of feasibility; all bodies at once, since the search is quicker in large blocks."""
+        bodies = {name: np.concatenate([part[name] for part in self._bodies]) for name in self._bodies[0]}
+        columns = feasibility_measures.measure(skeleton=self._skeleton, reference=self._feasibility, **bodies)
+        return feasibility_measures.summarize(columns, self._feasibility)
 
 
 def _require_finite(prediction: Prediction, names) -> None:
     """Raises UserError naming the first person whose prediction is not finite: left out, it would flatter."""
-    arrays = (prediction.joints2d, prediction.joints3d, prediction.vertices, prediction.camera)
+    arrays = [
+        getattr(prediction, name) for name in ("joints2d", "joints3d", "vertices", "camera", "pose", "shape")
+    ]
     for row, name in enumerate(names):
         if not all(np.isfinite(array[row]).all() for array in arrays if array is not None):
             raise UserError(

@@ -10,6 +10,7 @@ from absl import flags
 
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import evaluate_dataset
+from hpe.evaluation.feasibility import reference_or_reason
 from hpe.evaluation.report import to_text, write_json
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
@@ -112,10 +113,16 @@ def _train(config: RunConfig, run: RunDirectory) -> None:
     evaluate = None
     if training.use_validation and training.val_datasets:
         shards = find_shards(training.data_dir, training.val_datasets)
+        feasibility = reference_or_reason(training.data_dir, training.mocap_datasets)
 
         def evaluate(predictor):
             return evaluate_dataset(
-                predictor, shards, config.pipeline, batch_size=training.batch_size, show_progress=False
+                predictor,
+                shards,
+                config.pipeline,
+                batch_size=training.batch_size,
+                feasibility=feasibility,
+                show_progress=False,
             )
 
     result = train(config, run, resume=flags.FLAGS.resume, evaluate=evaluate)

@@ -9,6 +9,7 @@ from absl import flags
 
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult, crops_by_index, evaluate_dataset
+from hpe.evaluation.feasibility import load_reference, reference_or_reason
 from hpe.evaluation.report import to_text, write_json, write_text
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
@@ -28,6 +29,10 @@ class ValidationConfig:
     data_dir: str | None = option(None, "Folder of the records; by default that of the run.")
     val_datasets: tuple[str, ...] | None = option(
         None, "Datasets by name, or shard files; by default those of the run."
+    )
+    mocap_datasets: tuple[str, ...] | None = option(
+        None,
+        "Mocap sets that say whether a pose is feasible; by default those of the run, if they are there.",
     )
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
@@ -52,9 +57,16 @@ def main() -> None:
         config.val_datasets or run.training.val_datasets,
         verify=config.verify,
     )
+    data_dir = config.data_dir or run.training.data_dir
+    if config.mocap_datasets is None:
+        feasibility = reference_or_reason(data_dir, run.training.mocap_datasets)
+    else:
+        feasibility = load_reference(data_dir, config.mocap_datasets)
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
     print(f"{config.checkpoint}: {run.system} at step {step}")
-    evaluation = evaluate_dataset(predictor, shards, run.pipeline, batch_size=config.batch_size)
+    evaluation = evaluate_dataset(
+        predictor, shards, run.pipeline, batch_size=config.batch_size, feasibility=feasibility
+    )
     print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
