@@ -42,7 +42,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench
 
 experiments: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.overfit
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	$(BIN)/python -m benchmarks.ablation --size=overfit --resume
+	$(BIN)/python -m benchmarks.ablation --size=full --resume
 
 body: $(VENV)/.installed
 	$(BIN)/python tools/build_default_body.py

@@ -1,0 +1,1 @@
+"""The settings of the original's report on the same data, seeds and steps: `python -m benchmarks.ablation`."""
