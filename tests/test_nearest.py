@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
+from hpe import nearest, nearest_kernels
 from hpe.nearest import nearest_between_points_and_masks, search
 
 WIDTH, HEIGHT = 13, 9
@@ -44,6 +45,68 @@ def test_equals_brute_force(seed, density, spread, on_half_pixels):
     _check_image(points, mask, point_of_pixel[0], pixel_of_point[0])
 
 
+def _one_pixel(size):
+    mask = np.zeros((size, size), bool)
+    mask[5, size - 2] = True
+    return mask
+
+
+_RNG = np.random.default_rng(0)
+_CLOUD = _RNG.normal(size=(300, 2)) * 6 + 16
+_ROWS, _COLUMNS = np.mgrid[:32, :32]
+_DISC = (_ROWS - 14) ** 2 + (_COLUMNS - 18) ** 2 < 80
+_RING = np.abs(np.hypot(_ROWS - 16, _COLUMNS - 16) - 12) < 1
+_NOISE = _RNG.random((32, 32)) < 0.5
+_ONE_SPOT = np.full((300, 2), 40.25)
+
+AWKWARD = {
+    "shifted by a quarter": (np.add(_CLOUD, (8, 0)), _DISC),
+    "far to the right": (np.add(_CLOUD, (150, 0)), _DISC),
+    "beyond the reach of the cells": (np.add(_CLOUD, (3000, -2000)), _DISC),
+    "some beyond the reach": (np.concatenate([_CLOUD, 1e4 * _CLOUD]), _DISC),
+    "a stray point": (np.concatenate([_CLOUD, [[1e30, -1e30]]]), _DISC),
+    "scale exploded": (_CLOUD * 1e3, _DISC),
+    "scale collapsed": (_CLOUD * 1e-9 + 20, _DISC),
+    "one spot": (_ONE_SPOT, _DISC),
+    "one spot and a stray point": (np.concatenate([_ONE_SPOT, [[-60.0, 1.0]]]), _DISC),
+    "a horizontal line": (_CLOUD * (1, 0) + (0, 40), _DISC),
+    "a vertical line": (_CLOUD * (0, 1) - (40, 0), _NOISE),
+    "a diagonal": (_CLOUD[:, :1] + np.zeros(2), _NOISE),
+    "in the middle of a ring": (_RNG.normal(size=(300, 2)) * 1e-3 + 16, _RING),
+    "around the mask": (16 + 40 * np.stack([np.cos(np.arange(300)), np.sin(np.arange(300))], 1), _DISC),
+    "one pixel": (_CLOUD, _one_pixel(32)),
+    "one point": (_CLOUD[:1], _NOISE),
+    "a full mask": (_CLOUD, np.ones((32, 32), bool)),
+}
+
+
+@pytest.mark.parametrize("give_up", [False, True], ids=["by kernels", "by trees"])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_scenes(name, give_up, monkeypatch):
+    """Each also with the tree doing what the kernels leave when their budget is spent at once."""
+    points, mask = AWKWARD[name]
+    if give_up:
+        kernel = nearest_kernels.search_image
+
+        def spent(points, mask, point_of_pixel, pixel_of_point):
+            _, _, border = kernel(points, mask, point_of_pixel, pixel_of_point)
+            rest = np.flatnonzero(np.isin(pixel_of_point, border))
+            point_of_pixel[:], pixel_of_point[rest] = 0, 0
+            return np.flatnonzero(mask), rest, border
+
+        monkeypatch.setattr(nearest_kernels, "search_image", spent)
+    point_of_pixel, pixel_of_point = search(points[None], mask[None])
+    _check_image(points, mask, point_of_pixel[0], pixel_of_point[0])
+
+
+def test_a_large_mask_and_few_points():
+    rows, columns = np.mgrid[:2000, :2000]
+    points = np.array([[10.25, 1500.5], [1900.0, 20.0], [-300.0, -5.0]])
+    found, _ = search(points[None], np.ones((1, 2000, 2000), bool))
+    squared = [(columns - x) ** 2 + (rows - y) ** 2 for x, y in points]
+    np.testing.assert_array_equal(np.choose(found[0].reshape(2000, 2000), squared), np.min(squared, axis=0))
+
+
 @pytest.fixture
 def batch():
     rng = np.random.default_rng(3)
@@ -72,6 +135,36 @@ def test_far_points_do_not_overflow(batch):
     points[0, 0] = 1e30, -1e30
     point_of_pixel, pixel_of_point = search(points, masks)
     _check_image(points[0].astype(float), masks[0] > 0, point_of_pixel[0], pixel_of_point[0])
+
+
+def test_independent_of_threads_and_of_the_rest_of_the_batch(batch, monkeypatch):
+    expected = search(*batch)
+    monkeypatch.setattr(nearest, "_PER_THREAD", 1)
+    monkeypatch.setattr(nearest.os, "cpu_count", lambda: 3)
+    for found, image_by_image, same in zip(
+        search(*batch),
+        zip(*(search(p[None], m[None]) for p, m in zip(*batch, strict=True)), strict=True),
+        expected,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, same)
+        np.testing.assert_array_equal(np.concatenate(image_by_image), same)
+
+
+def test_other_types_and_layouts_are_the_same_and_compile_nothing(batch):
+    points, masks = batch
+    expected = search(points, masks)
+    compiled = len(nearest_kernels.search_image.signatures)
+    fixed = points.copy()
+    fixed.flags.writeable = False
+    for p, m in (
+        (fixed, masks > 0),
+        (np.asfortranarray(points), masks.astype("int8")),
+        (points[:, ::-1][:, ::-1], np.asfortranarray(masks) * 255.0),
+    ):
+        for found, same in zip(search(p, m), expected, strict=True):
+            np.testing.assert_array_equal(found, same)
+    assert len(nearest_kernels.search_image.signatures) == compiled
 
 
 def test_tensors_eager(batch):

@@ -1,7 +1,8 @@
 """Nearest neighbours between points and mask pixels, searched on the host: one wrapper per Keras backend.
 
 The search yields integer indices and has no gradient; a loss gathers what they name and differentiates that.
-Nothing here ever holds a pixel-by-point matrix.
+Nothing here ever holds a pixel-by-point matrix. Compiled loops over a grid of cells do it; where sites crowd
+in so few cells that these would be slow, a k-d tree finishes the image.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import numpy as np
 from keras import ops
 from scipy.spatial import cKDTree
 
+from hpe import nearest_kernels
 from hpe.backends import choose
+
+# Points and pixels that keep a thread busy for several times as long as it takes to start it.
+_PER_THREAD = 60_000
 
 
 def nearest_between_points_and_masks(points, masks):
@@ -39,57 +44,56 @@ def nearest_between_points_and_masks(points, masks):
 
 
 def search(points, masks):
-    """Does what `nearest_between_points_and_masks` does, on NumPy arrays."""
-    points, masks = np.asarray(points, dtype=np.float64), np.asarray(masks) != 0
+    """Does what `nearest_between_points_and_masks` does, on NumPy arrays.
+
+    Distances are compared in float64, whatever the points are. Memory is linear in points and pixels.
+    """
+    points, masks = np.asarray(points), np.asarray(masks)
+    if points.dtype != np.float32:
+        points = points.astype(np.float64)
+    masks = masks.view(np.uint8) if masks.dtype.itemsize == 1 else (masks != 0).view(np.uint8)
+    points, masks = _read_only(points), _read_only(masks)
     batch, height, width = masks.shape
     point_of_pixel = np.zeros((batch, height * width), dtype=np.int32)
     pixel_of_point = np.zeros(points.shape[:2], dtype=np.int32)
 
     def search_image(i):
-        finite = np.flatnonzero(np.isfinite(points[i]).all(axis=-1))
-        pixels = np.flatnonzero(masks[i])
-        if len(finite) and len(pixels):
-            near = points[i, finite]
-            point_of_pixel[i, pixels] = finite[_nearest_points(near, _coordinates(pixels, width))]
-            pixel_of_point[i, finite] = _nearest_pixels(near, masks[i])
+        pixels, rest, border = nearest_kernels.search_image(
+            points[i], masks[i], point_of_pixel[i], pixel_of_point[i]
+        )
+        if len(pixels):
+            # Of points in one spot, which no tree can part, each query would visit all.
+            distinct, identity = np.unique(points[i], axis=0, return_index=True)
+            finite = np.isfinite(distinct).all(axis=-1)
+            found = _nearest_by_tree(distinct[finite], _coordinates(pixels, width))
+            point_of_pixel[i, pixels] = identity[finite][found]
+        if len(rest):
+            found = _nearest_by_tree(_coordinates(border, width), points[i, rest])
+            pixel_of_point[i, rest] = border[found]
 
-    # The trees work without the interpreter lock, so images are searched side by side.
-    with concurrent.futures.ThreadPoolExecutor(min(max(batch, 1), os.cpu_count() or 1)) as threads:
-        list(threads.map(search_image, range(batch)))
+    # The kernels and the trees work without the interpreter lock, so images are searched side by side.
+    useful = (points[..., 0].size + masks.size) // _PER_THREAD
+    number = min(batch, os.cpu_count() or 1, useful)
+    if number > 1:
+        with concurrent.futures.ThreadPoolExecutor(number) as threads:
+            list(threads.map(search_image, range(batch)))
+    else:
+        for i in range(batch):
+            search_image(i)
     return point_of_pixel, pixel_of_point
 
 
-def _nearest_points(points, queries):
-    """Returns for each query (Q, 2) the index of its nearest point."""
+def _read_only(array):
+    """Returns a view of consecutive memory that is always read-only, so that kernels are compiled for one kind."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _nearest_by_tree(sites, queries):
+    """Returns for each query (Q, 2) the index of its nearest site (N, 2)."""
     # The unbalanced tree is built in half the time and answers as quickly.
-    tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
-    return tree.query(queries)[1]
-
-
-def _nearest_pixels(points, mask):
-    """Returns for each point the flat index of its nearest mask pixel.
-
-    The nearest of all pixel centres is the rounded point. Where that one is in the mask nothing is left to
-    search. Elsewhere the nearest mask pixel has, in the direction of the point, a neighbour that is closer
-    still and therefore outside the mask: it lies on the mask's border, and the border is all the tree needs.
-    """
-    height, width = mask.shape
-    columns, rows = np.clip(np.rint(points), 0, (width - 1, height - 1)).astype(np.int64).T
-    # A point outside the image is clipped to a pixel that need not be its nearest of the mask.
-    inside = (np.rint(points) == np.stack([columns, rows], axis=-1)).all(axis=-1)
-    nearest = rows * width + columns
-    rest = np.flatnonzero(~(inside & mask[rows, columns]))
-    if len(rest):
-        border = np.flatnonzero(_border(mask))
-        nearest[rest] = border[_nearest_points(_coordinates(border, width), points[rest])]
-    return nearest
-
-
-def _border(mask):
-    """Returns the mask pixels that have a side neighbour outside the mask or outside the image."""
-    padded = np.pad(mask, 1)
-    interior = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~interior
+    return cKDTree(sites, balanced_tree=False, compact_nodes=False).query(queries)[1]
 
 
 def _coordinates(pixels, width):

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-
-def _compiled(function):
-    """Compiles on first call and keeps the machine code on disk, where a folder for it can be written."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # Numba found neither a writable package folder nor a user cache folder.
-        return numba.njit(nogil=True, error_model="numpy")(function)
+from hpe.compilation import compiled as _compiled
 
 
 @_compiled
