@@ -217,7 +217,7 @@ def test_sets_are_read_evenly_up_to_a_number_of_frames(tmp_path):
     write(tmp_path, "CMU", poses(1, 120))
     write(tmp_path, "jointLim", poses(2, 10))
     assert feasibility.load_reference(tmp_path, ["CMU", "jointLim"]).frames == 130
-    few = feasibility.load_reference(tmp_path, ["CMU", "jointLim"], max_frames=50)
+    few = FeasibilityReference(feasibility.read_poses(tmp_path, ["CMU", "jointLim"], max_frames=50))
     assert few.frames == 50  # all 10 of one, 40 of the other
     distances = few.nearest(rotmats(np.concatenate([poses(2, 10), poses(1, 120)])))
     assert distances[:10].max() < 1e-4

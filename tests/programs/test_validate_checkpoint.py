@@ -36,6 +36,25 @@ def test_the_report(trained, report):
     assert np.mean(losses) == pytest.approx(metrics["keypoint_loss"], rel=1e-5)
 
 
+def test_the_bodies_are_compared_with_the_mocap_of_the_run(report):
+    metrics = json.loads((report / "metrics.json").read_text())["metrics"]
+    for name in ("angles_outside_limits", "nearest_mocap_pose", "limb_asymmetry", "shape_beyond_3"):
+        assert 0 <= metrics[name]["value"] < 100, name
+        assert metrics[name]["count"] == 12
+    assert metrics["nearest_mocap_pose"]["value"] > 1
+
+
+def test_without_mocap_the_report_says_why(trained, tmp_path):
+    data = shutil.copytree(trained.data, tmp_path / "data", ignore=shutil.ignore_patterns("mocap*"))
+    validate(trained, f"--output={tmp_path}", f"--data_dir={data}", "--num_panels=0")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    for name in ("angles_outside_limits", "nearest_mocap_pose"):
+        assert metrics[name]["value"] is None
+        assert "there are no files neutrSMPL_random_*.tfrecord" in metrics[name]["reason"]
+        assert metrics[name]["reason"] in (tmp_path / "metrics.txt").read_text()
+    assert metrics["limb_asymmetry"]["value"] >= 0
+
+
 def test_the_panels(report):
     best, worst = (read_image(report / f"{name}.png") for name in ("best", "worst"))
     assert best.shape == worst.shape
@@ -66,6 +85,7 @@ def test_more_panels_than_people(trained, tmp_path):
     [
         (["--val_datasets=nobody"], "there is no dataset nobody; found: people"),
         (["--data_dir=/no/such"], "--data_dir: no such folder: /no/such"),
+        (["--mocap_datasets=nobody"], r"neutrSMPL_nobody_\*\.tfrecord; found sets: random"),
         (["--batch_size=0"], "--batch_size must be at least 1"),
         (["--num_panels=-1"], "--num_panels must not be negative"),
         (["--checkpoint=/no/run"], "/no/run: no such run directory or checkpoint"),

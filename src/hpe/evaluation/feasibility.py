@@ -143,13 +143,16 @@ def mirror(rotmats) -> np.ndarray:
     return np.asarray(rotmats)[:, _FLIP] * np.outer(_MIRROR, _MIRROR)
 
 
-def load_reference(
+def read_poses(
     data_dir: str | os.PathLike, names: Iterable[str], *, max_frames: int = MAX_FRAMES
-) -> FeasibilityReference:
+) -> list[np.ndarray]:
     """Reads sets of motion capture of `hpe.records.mocap`.
 
     Of more frames than `max_frames` evenly spaced ones are taken. Every set gets an equal share, and what small
     sets do not need goes to the others.
+
+    Returns:
+        For every set (M, 72) axis-angle poses in the order of their recordings.
 
     Raises:
         UserError: naming the set that is absent or the file that is damaged.
@@ -158,9 +161,12 @@ def load_reference(
     if not sum(frames.count for frames in found):
         raise UserError("--mocap_datasets: names no frames to compare poses with.")
     limits = _shares([frames.count for frames in found], max_frames)
-    return FeasibilityReference(
-        [read_frames(frames, limit=limit)[0] for frames, limit in zip(found, limits, strict=True)]
-    )
+    return [read_frames(frames, limit=limit)[0] for frames, limit in zip(found, limits, strict=True)]
+
+
+def load_reference(data_dir: str | os.PathLike, names: Iterable[str]) -> FeasibilityReference:
+    """Returns the poses that `read_poses` reads as a reference; raises UserError as it does."""
+    return FeasibilityReference(read_poses(data_dir, names))
 
 
 def reference_or_reason(data_dir: str | os.PathLike, names: Iterable[str]) -> FeasibilityReference | str:
