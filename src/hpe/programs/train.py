@@ -34,6 +34,7 @@ _RESUMABLE = {
     ),
     *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
     *("data_dir", "num_parallel_calls"),
+    *("early_stopping_metric", "early_stopping_patience", "early_stopping_min_delta", "keep_best_metric"),
 }
 _LENGTH = {"num_epochs", "max_steps"}
 
@@ -78,6 +79,9 @@ def _resumed_config(run: RunDirectory) -> RunConfig:
                 continue
             # Under a schedule the length of the run is part of what every step computes.
             fixed = stored.training.lr_schedule is not LearningRateSchedule.CONSTANT and field.name in _LENGTH
+            # Values on other people cannot be compared with those that the run was judged by so far.
+            judged = stored.training.early_stopping_metric or stored.training.keep_best_metric
+            fixed = fixed or (judged is not None and field.name == "val_datasets")
             if field.name not in _RESUMABLE or fixed:
                 raise UserError(
                     f"--{field.name}={getattr(new, field.name)} differs from the run in {run.path} "
@@ -133,6 +137,11 @@ def _train(config: RunConfig, run: RunDirectory) -> None:
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
     done = "had no step left: it was finished" if result.was_finished else "finished"
     print(f"{done} at step {result.step}; checkpoints in {run.checkpoints}")
+    if result.stopped_early is not None:
+        print(f"stopped early: {result.stopped_early}; to go on, --resume with more --early_stopping_patience")
+    if result.best is not None:
+        value, step = result.best
+        print(f"best {training.keep_best_metric}: {value:.4g} at step {step}, in {run.best}")
     if result.evaluation is not None:
         print(to_text(result.evaluation.metrics))
         write_json(run.path / "validation.json", result.evaluation.metrics, details={"step": result.step})

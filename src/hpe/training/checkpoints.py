@@ -13,19 +13,22 @@ import contextlib
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from hpe.errors import UserError, first_line
 
 # TensorFlow's reader of checkpoints turns some of its errors into Python's own.
-_READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError, KeyError)
+READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError, KeyError)
+
+_OPTIMIZER = "optimizer_"
 
 
 def latest_checkpoint(directory: str | os.PathLike) -> str | None:
     """Returns the path of the newest checkpoint in a folder, or None."""
     directory = pathlib.Path(directory)
-    with contextlib.suppress(*_READ_ERRORS):
+    with contextlib.suppress(*READ_ERRORS):
         named = tf.train.latest_checkpoint(str(directory))
         if named is not None:
             return named
@@ -44,6 +47,7 @@ class CheckpointStore:
         optimizers: optimizers by name, already built; empty for prediction.
         step: int64 variable, the number of finished steps.
         bad_steps: int64 variable, how many of the last steps in a row were skipped; None for prediction.
+        extra: more variables to keep, by name.
         keep: how many checkpoints to keep.
     """
 
@@ -55,6 +59,7 @@ class CheckpointStore:
         optimizers=None,
         step=None,
         bad_steps=None,
+        extra: Mapping[str, tf.Variable] | None = None,
         keep: int = 3,
     ):
         self.directory = pathlib.Path(directory)
@@ -65,9 +70,10 @@ class CheckpointStore:
         self._complete = bool(optimizers)
         trackables = {_key(name): _Variables(network.variables) for name, network in self._networks.items()}
         for name, optimizer in (optimizers or {}).items():
-            trackables[f"optimizer_{name}"] = _Variables(optimizer.variables)
+            trackables[f"{_OPTIMIZER}{name}"] = _Variables(optimizer.variables)
         if bad_steps is not None:
             trackables["bad_steps"] = bad_steps
+        trackables.update(extra or {})
         self._checkpoint = tf.train.Checkpoint(step=self.step, **trackables)
         self._keep = keep
         self._manager = None
@@ -117,7 +123,7 @@ class CheckpointStore:
             raise UserError(
                 f"{path}: does not fit this system ({first_line(error)}); use the settings of its params.json."
             ) from error
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise UserError(
                 f"{path}: is damaged or incomplete ({first_line(error)}); delete it to take the one before."
             ) from error
@@ -127,8 +133,13 @@ class CheckpointStore:
         """Compares shapes first: the names of what differs say more than TensorFlow's own message."""
         try:
             stored = dict(tf.train.list_variables(path))
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise UserError(f"{path}: is not a readable checkpoint ({first_line(error)}).") from error
+        if self._complete and not any(key.startswith(_OPTIMIZER) for key in stored):
+            raise UserError(
+                f"{path}: holds networks alone, no optimizers to go on with; start a new run from it with "
+                f"--init_from."
+            )
         for name, network in self._networks.items():
             prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
             found = {
@@ -154,7 +165,7 @@ def _remove_damaged_pointer(directory: pathlib.Path) -> None:
     """Removes the pointer file if it cannot be read, since TensorFlow would not replace it then."""
     try:
         tf.train.get_checkpoint_state(str(directory))
-    except _READ_ERRORS:
+    except READ_ERRORS:
         (directory / "checkpoint").unlink(missing_ok=True)
 
 

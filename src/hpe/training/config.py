@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 
 from hpe.configuration import option
+from hpe.training.selection import direction
 
 
 class LearningRateSchedule(enum.Enum):
@@ -44,6 +46,14 @@ class TrainingConfig:
     log_img_step: int = option(1000, "Write image panels every this many steps.")
     checkpoint_steps: int = option(500, "Save every this many steps, beside the end of every epoch.")
     keep_checkpoints: int = option(3, "How many of the latest checkpoints to keep.")
+    early_stopping_metric: str | None = option(
+        None, "Stop when this metric of the validation, such as silhouette_iou, stops improving."
+    )
+    early_stopping_patience: int = option(5, "Validations without improvement that are too many.")
+    early_stopping_min_delta: float = option(0.0, "How much better a value must be to be an improvement.")
+    keep_best_metric: str | None = option(
+        None, "Keep the networks with the best value of this metric in `best` in the run directory."
+    )
     max_bad_steps: int = option(10, "Stop after this many steps in a row with a loss that is not finite.")
     eager: bool = option(False, "Run step by step instead of compiled, for debugging.")
     deterministic: bool = option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
@@ -52,7 +62,7 @@ class TrainingConfig:
         for name in ("num_epochs", "batch_size", "log_every", "log_img_step", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
-        for name in ("validation_epochs", "keep_checkpoints", "max_bad_steps"):
+        for name in ("validation_epochs", "keep_checkpoints", "max_bad_steps", "early_stopping_patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
@@ -60,6 +70,17 @@ class TrainingConfig:
         for name in ("generator_lr", "critic_lr"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
+        for name in ("early_stopping_metric", "keep_best_metric"):
+            if getattr(self, name) is not None:
+                try:
+                    direction(getattr(self, name))
+                except ValueError as error:
+                    raise ValueError(f"--{name}: {error}") from None
+        if not 0 <= self.early_stopping_min_delta < math.inf:
+            raise ValueError(
+                "--early_stopping_min_delta must be finite and not negative. "
+                f"Received: early_stopping_min_delta={self.early_stopping_min_delta}"
+            )
         if self.validation_step_size < 0:
             raise ValueError(
                 f"--validation_step_size must not be negative. Received: {self.validation_step_size}"

@@ -2,6 +2,7 @@
 
 runs/<name>/params.json      every setting, enough to build the same system again
 runs/<name>/checkpoints/     ckpt-<step>
+runs/<name>/best/            the best networks so far, laid out like a run (hpe.training.best)
 runs/<name>/tensorboard/     scalars and panels
 runs/<name>/history.jsonl    scalars and metrics, one JSON object per line
 runs/<name>/validation.json  the final metrics
@@ -79,6 +80,11 @@ class RunDirectory:
     def checkpoints(self) -> pathlib.Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def best(self) -> pathlib.Path:
+        """The folder of the best networks so far."""
+        return self.path / "best"
 
     @property
     def tensorboard(self) -> pathlib.Path:

@@ -16,6 +16,7 @@ from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
 from hpe.training.inputs import TrainingData, find_training_data, training_examples
 from hpe.training.interrupts import Interrupts
+from hpe.training.judging import Judge, check_validated
 from hpe.training.reporting import RunReport
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.step import TrainingStep
@@ -33,12 +34,16 @@ class TrainingResult:
         interrupted: name of the signal that ended it early, or None.
         was_finished: whether it was resumed with no step left to do.
         evaluation: the last validation, or None if there was none.
+        stopped_early: why the run ended before its last step by early stopping, in words, or None.
+        best: the best value of `--keep_best_metric` and its step, or None.
     """
 
     step: int
     interrupted: str | None
     evaluation: Evaluation | None
     was_finished: bool = False
+    stopped_early: str | None = None
+    best: tuple[float, int] | None = None
 
 
 def train(
@@ -49,7 +54,7 @@ def train(
     evaluate: Evaluate | None = None,
     show_progress: bool = True,
 ) -> TrainingResult:
-    """Trains a system until its epochs or steps are done, or a signal asks it to stop.
+    """Trains a system until its epochs or steps are done, it stops improving, or a signal asks it to stop.
 
     Data order, augmentation, dropout and the critic's interpolation are functions of (seed, step), so a run
     that is killed and resumed ends where an undisturbed one ends.
@@ -66,6 +71,7 @@ def train(
         UserError: the data, the disk or the checkpoint is at fault, or the loss has stopped being finite.
     """
     training = config.training
+    check_validated(training, validated=evaluate is not None)
     keras.utils.set_random_seed(training.seed)
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -79,7 +85,8 @@ def train(
 
     report = RunReport(run, data, first_step=trained.done, show_progress=show_progress)
     with report, Interrupts() as interrupts:
-        return _Loop(config, data, trained, examples, report, interrupts, evaluate).run()
+        judge = Judge(config, run, trained.system, step=trained.update.step, history=report.history)
+        return _Loop(config, data, trained, examples, report, interrupts, evaluate, judge).run()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +143,7 @@ class _Loop:
         report: RunReport,
         interrupts: Interrupts,
         evaluate: Evaluate | None,
+        judge: Judge,
     ):
         self._training = config.training
         self._data = data
@@ -144,16 +152,17 @@ class _Loop:
         self._report = report
         self._interrupts = interrupts
         self._evaluate = evaluate
+        self._judge = judge
         self._predictor = Predictor(trained.system, image_size=config.pipeline.img_size)
         self._timer = StepTimer(config.training.batch_size)
         self._first = self._done = self._saved = trained.done
         self._evaluation: Evaluation | None = None
 
     def run(self) -> TrainingResult:
-        """Goes on until there is no step left, or a signal comes."""
+        """Goes on until there is no step left, training has stopped helping, or a signal comes."""
         self._catch_up()
-        was_finished = self._done >= self._data.total_steps
-        while self._done < self._data.total_steps and self._interrupts.received is None:
+        was_finished = self._is_finished()
+        while not self._is_finished() and self._interrupts.received is None:
             self._advance()
         if was_finished and self._evaluate is not None and self._evaluation is None:
             self._evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
@@ -161,8 +170,16 @@ class _Loop:
             self._save()
         received = self._interrupts.received
         return TrainingResult(
-            self._done, received.name if received is not None else None, self._evaluation, was_finished
+            self._done,
+            received.name if received is not None else None,
+            self._evaluation,
+            was_finished,
+            self._judge.verdict if self._done < self._data.total_steps else None,
+            self._judge.best,
         )
+
+    def _is_finished(self) -> bool:
+        return self._done >= self._data.total_steps or self._judge.verdict is not None
 
     def _catch_up(self) -> None:
         """Does the validation of the step that the run goes on from, if a kill or a signal took it."""
@@ -217,6 +234,8 @@ class _Loop:
         if evaluation is None:
             return
         self._evaluation = evaluation
+        # The line in the history comes last: without it, a resumed run validates again and has the same to say.
+        self._judge.consider(evaluation)
         self._report.validation(evaluation, self._done)
 
     def _stop_if_not_finite(self, bad_steps: int) -> None:

@@ -1,0 +1,196 @@
+"""Early stopping and the best checkpoint in a run, and the same ones after a kill at any moment."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.report import Metric
+from hpe.training import best, trainer
+from hpe.training.checkpoints import latest_checkpoint
+from hpe.training.history import read_history
+from hpe.training.restoring import load_predictor
+from hpe.training.runs import RunDirectory
+from hpe.training.trainer import train
+from tests.people import run_config
+
+# By step: the best is that of step 3, and from step 5 on nothing gets better any more.
+VALUES = {1: 0.2, 2: 0.3, 3: 0.6, 4: 0.5, 5: 0.4, 6: 0.1}
+SETTINGS = {
+    "max_steps": 8,
+    "validation_step_size": 1,
+    "checkpoint_steps": 2,
+    "early_stopping_metric": "silhouette_iou",
+    "early_stopping_patience": 2,
+    "keep_best_metric": "silhouette_iou",
+}
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing of the run may act on it."""
+
+
+class Validation:
+    """Measures what `VALUES` says of the step that a run is at; `killed_at` names the steps that it dies in."""
+
+    def __init__(self, monkeypatch, *, killed_at=()):
+        self.step, self.killed_at = None, set(killed_at)
+        call = trainer.TrainingStep.__call__
+
+        def watched(step, *args, **kwargs):
+            self.step = step.step
+            return call(step, *args, **kwargs)
+
+        monkeypatch.setattr(trainer.TrainingStep, "__call__", watched)
+        restore = trainer.CheckpointStore.restore
+
+        def restored(store, *args):
+            self.step = store.step
+            return restore(store, *args)
+
+        monkeypatch.setattr(trainer.CheckpointStore, "restore", restored)
+
+    def __call__(self, predictor):
+        step = int(self.step)
+        if step in self.killed_at:
+            self.killed_at.remove(step)
+            raise Killed
+        return Evaluation([Metric("silhouette_iou", VALUES[step]), Metric("images", 12)], [])
+
+
+def go(config, run, evaluate, *, resume=False):
+    return train(config, run, resume=resume, evaluate=evaluate, show_progress=False)
+
+
+def config_of(data, **changes):
+    return run_config(data, model={"encoder_only": True}, **{**SETTINGS, **changes})
+
+
+def networks(directory):
+    reader = tf.train.load_checkpoint(latest_checkpoint(directory))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(("network_", "best_"))]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def validated(run):
+    return [(e.step, e.values["silhouette_iou"]) for e in read_history(run.history) if e.kind == "validation"]
+
+
+def best_of(run):
+    return json.loads((run.best / "best.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """A run that stops early at step 5 and keeps step 3."""
+    run = RunDirectory(tmp_path_factory.mktemp("undisturbed") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        return run, go(config_of(data), run, Validation(patch))
+
+
+def test_a_run_stops_early_and_keeps_its_best(undisturbed, data, monkeypatch):
+    run, result = undisturbed
+    assert (result.step, result.best) == (5, (0.6, 3))
+    assert result.stopped_early == "silhouette_iou has not improved on 0.6 of step 3 in 2 validations"
+    assert best_of(run) == {"metric": "silhouette_iou", "value": 0.6, "step": 3}
+    assert latest_checkpoint(run.checkpoints).endswith("ckpt-5")  # no step had asked for it
+    assert [path.name for path in (run.best / "checkpoints").glob("*.index")] == ["ckpt-3.index"]
+    predictor, config, step = load_predictor(run.best)
+    assert (step, config) == (3, run.read_params())
+    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    assert np.isfinite(predictor.predict_one(image).vertices).all()
+    # More patience lets it go on; the same does not.
+    resumed = go(config_of(data), run, Validation(monkeypatch), resume=True)
+    assert resumed.was_finished
+    assert (resumed.step, resumed.stopped_early) == (5, result.stopped_early)
+    assert [step for step, _ in validated(run)] == [1, 2, 3, 4, 5]
+
+
+def test_networks_alone_are_no_run_to_go_on_with(undisturbed, data, monkeypatch):
+    run, _ = undisturbed
+    with pytest.raises(
+        UserError, match=r"ckpt-3: holds networks alone, .*start a new run from it with --init"
+    ):
+        go(config_of(data), RunDirectory(run.best), Validation(monkeypatch), resume=True)
+
+
+@pytest.mark.parametrize("moment", ["validation", "best", "best.json"])
+def test_a_killed_run_ends_like_the_undisturbed_one(undisturbed, data, tmp_path, monkeypatch, moment):
+    expected, result = undisturbed
+    run, config = RunDirectory(tmp_path / "run"), config_of(data)
+    evaluate = Validation(monkeypatch, killed_at=[2] if moment == "validation" else [])
+
+    write, calls = best.BestCheckpoint._write, []
+
+    def dying(self):
+        """Writes `best.json`, but for the third time: the best of step 3 is there, the checkpoint that of 2."""
+        calls.append(self)
+        if len(calls) == 3 and moment == "best":
+            raise Killed
+        write(self)
+        if len(calls) == 3 and moment == "best.json":
+            raise Killed
+
+    monkeypatch.setattr(best.BestCheckpoint, "_write", dying)
+
+    with pytest.raises(Killed):
+        go(config, run, evaluate)
+    resumed = go(config, run, evaluate, resume=True)
+    assert (resumed.step, resumed.stopped_early, resumed.best) == (5, result.stopped_early, result.best)
+    assert validated(run) == validated(expected)
+    assert best_of(run) == best_of(expected)
+    for directory in ("checkpoints", "best/checkpoints"):
+        there = networks(expected.path / directory)
+        here = networks(run.path / directory)
+        assert here.keys() == there.keys()
+        for name, value in there.items():
+            np.testing.assert_allclose(here[name], value, rtol=0, atol=1e-3, err_msg=name)
+
+
+def test_a_signal_in_a_validation_changes_nothing(undisturbed, data, tmp_path, monkeypatch):
+    expected, result = undisturbed
+    run, config = RunDirectory(tmp_path / "run"), config_of(data)
+    evaluate = Validation(monkeypatch)
+
+    def interrupted(predictor):
+        if int(evaluate.step) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(predictor)
+
+    assert go(config, run, interrupted).interrupted == "SIGTERM"
+    resumed = go(config, run, evaluate, resume=True)
+    assert (resumed.step, resumed.stopped_early) == (5, result.stopped_early)
+    assert validated(run) == validated(expected)
+    assert best_of(run) == best_of(expected)
+
+
+def test_a_best_of_another_metric_is_replaced(data, tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    config = config_of(data, max_steps=1, early_stopping_metric=None)
+    go(config, run, Validation(monkeypatch))
+    evaluate = lambda predictor: Evaluation([Metric("mpjpe", 99.0)], [])  # noqa: E731
+    changed = config_of(data, max_steps=2, early_stopping_metric=None, keep_best_metric="mpjpe")
+    assert go(changed, run, evaluate, resume=True).best == (99.0, 2)
+    assert best_of(run) == {"metric": "mpjpe", "value": 99.0, "step": 2}
+    (run.best / "checkpoints" / "ckpt-2.index").write_bytes(b"garbage")
+    with pytest.raises(UserError, match=r"ckpt-2: is damaged or incomplete .*delete .*best to keep the best"):
+        go(changed, run, evaluate, resume=True)
+
+
+def test_metrics_that_are_not_there_are_named(data, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="--early_stopping_metric=silhouette_iou: nothing is validated"):
+        go(config_of(data), RunDirectory(tmp_path / "none"), None)
+    assert not (tmp_path / "none").exists()
+    run = RunDirectory(tmp_path / "run")
+    config = config_of(data, max_steps=1, keep_best_metric="pve")
+    message = "--keep_best_metric=pve: the validation does not yield it; it yields silhouette_iou. Resume"
+    with pytest.raises(UserError, match=message):
+        go(config, run, Validation(monkeypatch))
+    # Nothing is lost: the run goes on by another metric.
+    resumed = go(config_of(data, max_steps=1), run, Validation(monkeypatch), resume=True)
+    assert resumed.best == (0.2, 1)
