@@ -7,7 +7,7 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from benchmarks.ablation.plan import Run
+from benchmarks.ablation.plan import SETTINGS, Run
 from hpe.training.history import VALIDATION, read_history
 
 # The columns of the report's own table, plus the time; titles and formats.
@@ -123,10 +123,12 @@ def write_curves(path: pathlib.Path, runs: Sequence[Run], metrics: Mapping[str, 
         axes = figure.add_subplot(1, len(metrics), place)
         for run, points in curves:
             if points:
-                axes.plot(*zip(*points, strict=True), marker=".", label=run.setting.title)
+                # A setting has its colour, whichever others are there.
+                color = f"C{SETTINGS.index(run.setting)}"
+                axes.plot(*zip(*points, strict=True), marker=".", color=color, label=run.setting.title)
         axes.set(title=metrics[metric], xlabel="step")
         axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.axes[0].legend(fontsize="small")
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
