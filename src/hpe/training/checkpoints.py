@@ -13,8 +13,9 @@ import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from hpe.errors import UserError, first_line
@@ -23,6 +24,8 @@ from hpe.errors import UserError, first_line
 READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError, KeyError)
 
 _OPTIMIZER = "optimizer_"
+_NETWORK = "network_"
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def latest_checkpoint(directory: str | os.PathLike) -> str | None:
@@ -141,9 +144,9 @@ class CheckpointStore:
                 f"--init_from."
             )
         for name, network in self._networks.items():
-            prefix, suffix = f"{_key(name)}/{_Variables.FIELD}/", "/.ATTRIBUTES/VARIABLE_VALUE"
+            prefix = f"{_key(name)}/{_Variables.FIELD}/"
             found = {
-                key.removeprefix(prefix).removesuffix(suffix): tuple(shape)
+                key.removeprefix(prefix).removesuffix(_SUFFIX): tuple(shape)
                 for key, shape in stored.items()
                 if key.startswith(prefix)
             }
@@ -159,6 +162,45 @@ class CheckpointStore:
                     f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
                     f"{expected.get(key, 'absent')}); use the settings of its params.json."
                 )
+
+
+class StoredNetworks:
+    """The networks in a checkpoint, whatever system wrote it.
+
+    Args:
+        path: of the checkpoint.
+
+    Attributes:
+        names: of its networks.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+
+    def __init__(self, path: str):
+        self._path = path
+        with self._explained():
+            self._reader = tf.train.load_checkpoint(path)
+            self._shapes = self._reader.get_variable_to_shape_map()
+        networks = {key.split("/")[0] for key in self._shapes if f"/{_Variables.FIELD}/" in key}
+        self.names = sorted(key.removeprefix(_NETWORK) for key in networks if key.startswith(_NETWORK))
+
+    def shapes(self, network: str) -> list[tuple[int, ...]]:
+        """Returns the shapes of a network's variables in their order, none if there is no such network."""
+        keys = sorted(key for key in self._shapes if key.startswith(f"{_key(network)}/{_Variables.FIELD}/"))
+        return [tuple(self._shapes[key]) for key in keys]
+
+    def value(self, network: str, index: int) -> np.ndarray:
+        """Returns the variable at a place in that order."""
+        with self._explained():
+            return self._reader.get_tensor(f"{_key(network)}/{_Variables.FIELD}/{index:04d}{_SUFFIX}")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except READ_ERRORS as error:
+            raise UserError(f"{self._path}: is damaged or incomplete ({first_line(error)}).") from error
 
 
 def _remove_damaged_pointer(directory: pathlib.Path) -> None:
@@ -184,4 +226,4 @@ def _listed(variables) -> dict:
 
 
 def _key(network: str) -> str:
-    return f"network_{network}"
+    return f"{_NETWORK}{network}"

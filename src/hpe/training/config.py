@@ -54,6 +54,12 @@ class TrainingConfig:
     keep_best_metric: str | None = option(
         None, "Keep the networks with the best value of this metric in `best` in the run directory."
     )
+    init_from: str | None = option(
+        None, "Start from the networks of another run: its directory, or one checkpoint in it. What fits is taken."
+    )
+    init_networks: tuple[str, ...] = option(
+        (), "Networks that --init_from takes, such as encoder,critic; all if empty."
+    )
     max_bad_steps: int = option(10, "Stop after this many steps in a row with a loss that is not finite.")
     eager: bool = option(False, "Run step by step instead of compiled, for debugging.")
     deterministic: bool = option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
@@ -70,6 +76,10 @@ class TrainingConfig:
         for name in ("generator_lr", "critic_lr"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
+        if self.init_networks and self.init_from is None:
+            raise ValueError(
+                f"--init_networks needs --init_from. Received: init_networks={','.join(self.init_networks)}"
+            )
         for name in ("early_stopping_metric", "keep_best_metric"):
             if getattr(self, name) is not None:
                 try:

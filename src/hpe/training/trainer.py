@@ -14,6 +14,7 @@ from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
+from hpe.training.initialization import describe, initialize
 from hpe.training.inputs import TrainingData, find_training_data, training_examples
 from hpe.training.interrupts import Interrupts
 from hpe.training.judging import Judge, check_validated
@@ -114,6 +115,10 @@ def _build(config: RunConfig, run: RunDirectory, data: TrainingData, *, resume: 
     training = config.training
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
     system = config.build_system(pretrained=checkpoint is None)
+    if checkpoint is None and training.init_from is not None:
+        # Before the step is built: averages of weights start at the weights that there are then.
+        matches = initialize(system, training.init_from, networks=training.init_networks)
+        print(describe(matches, training.init_from))
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     update = TrainingStep(system, training, step=step, total_steps=data.total_steps)
     store = CheckpointStore(
