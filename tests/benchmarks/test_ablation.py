@@ -99,9 +99,9 @@ def test_passes_over_the_larger_data_set_can_be_given(tmp_path):
 
 
 def test_extra_flags_win(tmp_path):
-    run = runs_of(tmp_path, size=Size.FULL, extra=("lr_schedule=constant", "dropout=0.1"))[0]
-    training, model = config_of(run.flags, TrainingConfig, HybridHmrConfig)
-    assert (training.lr_schedule.value, model.dropout) == ("constant", 0.1)
+    run = runs_of(tmp_path, size=Size.FULL, extra=("img_size=72", "dropout=0.1"))[0]
+    pipeline, model = config_of(run.flags, PipelineConfig, HybridHmrConfig)
+    assert (pipeline.img_size, model.dropout) == (72, 0.1)
 
 
 @pytest.mark.parametrize(
