@@ -60,25 +60,26 @@ class Placement(NamedTuple):
     mirror: tf.Tensor
 
 
-def no_jitter() -> Jitter:
-    """Returns the jitter of evaluation: none."""
-    return Jitter(tf.zeros(2), tf.ones(()), tf.constant(False))
+def no_jitter(count: int | tf.Tensor) -> Jitter:
+    """Returns the jitter of `count` samples of an evaluation: none."""
+    return Jitter(tf.zeros([count, 2]), tf.ones([count]), tf.zeros([count], tf.bool))
 
 
-def draw_jitter(config: PipelineConfig, key: tf.Tensor) -> Jitter:
-    """Draws the jitter of one training sample, a pure function of `key`.
+def draw_jitter(config: PipelineConfig, key: tf.Tensor, count: int) -> Jitter:
+    """Draws the jitter of a batch of training samples, a pure function of `key`.
 
     Args:
         config: bounds; shifts are whole numbers in [-trans_max, trans_max), zooms are uniform.
         key: (2,) int64.
+        count: number of samples.
 
     Returns:
-        A Jitter without batch axes.
+        A Jitter with the batch axis (count,).
     """
-    uniform = tf.random.stateless_uniform((4,), seed=key, alg="philox")
-    shift = tf.floor(uniform[:2] * (2 * config.trans_max)) - config.trans_max
-    zoom = config.scale_min + uniform[2] * (config.scale_max - config.scale_min)
-    mirror = uniform[3] < (0.5 if config.flip else 0.0)
+    uniform = tf.random.stateless_uniform((count, 4), seed=key, alg="philox")
+    shift = tf.floor(uniform[:, :2] * (2 * config.trans_max)) - config.trans_max
+    zoom = config.scale_min + uniform[:, 2] * (config.scale_max - config.scale_min)
+    mirror = uniform[:, 3] < (0.5 if config.flip else 0.0)
     return Jitter(shift, zoom, mirror)
 
 

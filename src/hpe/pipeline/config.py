@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from hpe.configuration import option
 
@@ -29,6 +30,11 @@ class PipelineConfig:
     shuffle_buffer: int = option(
         10000, "Encoded training records held in memory to draw from; lower it when memory is short."
     )
+    dataset_ratios: tuple[str, ...] = option(
+        (),
+        "One number per name in --datasets, such as 0.3,0.7: the shares of the training images that are drawn from "
+        "them; none: all records are mixed.",
+    )
     num_parallel_calls: int = option(0, "Threads that decode images; 0 lets TensorFlow choose.")
 
     def __post_init__(self):
@@ -43,3 +49,17 @@ class PipelineConfig:
                 "--scale_min must be above 0 and not above --scale_max. "
                 f"Received: scale_min={self.scale_min}, scale_max={self.scale_max}"
             )
+        received = f"Received: dataset_ratios={','.join(map(str, self.dataset_ratios))}"
+        try:
+            ratios = self.ratios
+        except ValueError:
+            raise ValueError(f"--dataset_ratios must be numbers, separated by commas. {received}") from None
+        if not all(math.isfinite(ratio) and ratio >= 0 for ratio in ratios):
+            raise ValueError(f"--dataset_ratios must not be negative and be finite. {received}")
+        if ratios and not any(ratios):
+            raise ValueError(f"--dataset_ratios needs a number above 0. {received}")
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """The dataset ratios as numbers; they need not add up to 1."""
+        return tuple(float(ratio) for ratio in self.dataset_ratios)

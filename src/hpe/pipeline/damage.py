@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from hpe.errors import UserError, first_line
-from hpe.pipeline import augmentation
-from hpe.pipeline.images import prepare
+from hpe.pipeline.images import check_record as check_image_record
 from hpe.pipeline.mocap import check_record as check_mocap_record
 from hpe.records.manifest import RECREATE
 from hpe.records.reading import DatasetShards
@@ -47,10 +46,6 @@ def translate_errors(
 
 def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()) -> str | None:
     """Reads all records and returns what is wrong with the first that cannot be used, None if all can."""
-
-    def check_image_record(serialized: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_max(prepare(serialized, augmentation.no_jitter(), size=8)["image"])
-
     for file in (file for dataset in shards for file in dataset.files):
         found = _first_failure(file, check_image_record, _describe_image_record)
         if found:

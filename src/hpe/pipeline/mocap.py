@@ -21,30 +21,45 @@ _FEATURES = {
 
 
 def mocap_batches(
-    files: Sequence[str], *, batch_size: int, seed: int, start_step: int = 0
+    files: Sequence[str],
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    count: int | None = None,
+    shard_index: int = 0,
+    num_shards: int = 1,
 ) -> tf.data.Dataset:
     """Returns endless batches of mocap frames: batch k is a function of (seed, k) and the files alone.
 
     Args:
         files: TFRecord files with `pose` and `shape`, of HMR or of create_datasets.
-        batch_size: N, frames per batch.
+        batch_size: N, frames per batch; with shards, of all of them together.
         seed: of the order.
         start_step: number of batches to pass over.
+        count: number of records in all files, as `hpe.records.mocap.find_frames` knows it. Without it a start
+            in the middle has to walk over the headers of all records.
+        shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) N / num_shards.
+            The others are read but not parsed.
+        num_shards: number of shares.
 
     Returns:
-        A dataset of dicts: `pose` (N, 72) float32 axis-angle, root first, in the frame of its recording;
-        `shape` (N, 10) float32.
+        A dataset of dicts: `pose` (N / num_shards, 72) float32 axis-angle, root first, in the frame of its
+        recording; `shape` (N / num_shards, 10) float32.
 
     Raises:
-        UserError: if there are no files.
+        UserError: if there are no files, or the batch does not divide.
     """
     files = [str(file) for file in files]
     if not files:
         raise UserError("--mocap_datasets: no mocap files were given; the critic needs some.")
+    rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
     epoch, record = 0, start_step * batch_size
     if record:
         # Only a resumed run has to know how long an epoch is.
-        epoch, record = divmod(record, sum(framing.scan(file).records for file in files))
+        if count is None:
+            count = sum(framing.scan(file).records for file in files)
+        epoch, record = divmod(record, count)
     records = ordering.shuffled_records(
         files,
         key=ordering.stream_key(seed, ordering.Stream.MOCAP_ORDER),
@@ -53,7 +68,7 @@ def mocap_batches(
         start_record=record,
     )
     batches = records.batch(batch_size, drop_remainder=True).map(
-        lambda serialized: tf.io.parse_example(serialized, _FEATURES)
+        lambda serialized: tf.io.parse_example(serialized[rows], _FEATURES)
     )
     return ordering.deterministic(batches.prefetch(tf.data.AUTOTUNE))
 

@@ -8,10 +8,16 @@ sees exactly the records that it would have seen.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from hpe.errors import UserError
+
+# Choices of a dataset that are drawn together. It is part of the order, too.
+_CHOICES = 2**16
 
 # Files read in turns. It is part of the order, so it is fixed rather than tuned to the machine.
 _CYCLE_LENGTH = 8
@@ -25,11 +31,12 @@ class Stream(enum.IntEnum):
     IMAGE_ORDER = 0
     IMAGE_JITTER = 1
     MOCAP_ORDER = 2
+    DATASET_CHOICE = 3
 
 
-def stream_key(seed: int, stream: Stream) -> int:
-    """Returns a 63-bit key for one stream of a seed."""
-    state = np.random.SeedSequence([seed % 2**64, int(stream)]).generate_state(1, np.uint64)[0]
+def stream_key(seed: int, stream: Stream, *parts: int) -> int:
+    """Returns a 63-bit key for one stream of a seed, or for one of the numbered parts of a stream."""
+    state = np.random.SeedSequence([seed % 2**64, int(stream), *parts]).generate_state(1, np.uint64)[0]
     return int(state >> np.uint64(1))
 
 
@@ -76,6 +83,85 @@ def shuffled_records(
         return records.skip(tf.where(epoch == start_epoch, tf.constant(start_record, tf.int64), 0))
 
     return tf.data.Dataset.range(start_epoch, _FOREVER).flat_map(epoch_records)
+
+
+def mixed_records(
+    datasets: Sequence[Sequence[str]],
+    counts: Sequence[int],
+    ratios: Sequence[float],
+    *,
+    seed: int,
+    buffer: int,
+    start: int = 0,
+) -> tf.data.Dataset:
+    """Returns an endless dataset of serialized records, each drawn from one of several datasets by their ratios.
+
+    Which dataset a position takes is a function of (seed, position). Every dataset has its own epochs: none of
+    its records comes again before all of them came.
+
+    Args:
+        datasets: TFRecord files of every dataset.
+        counts: number of records of every dataset.
+        ratios: one number per dataset, at least 0 and not all 0; they need not add up to 1.
+        seed: of the choice and of the orders.
+        buffer: records held in memory to draw from, shared out by the ratios.
+        start: first position.
+
+    Returns:
+        A dataset of scalar strings.
+    """
+    # A dataset that is never drawn is never opened either.
+    drawn = [index for index, ratio in enumerate(ratios) if ratio > 0]
+    shares = np.array([ratios[index] for index in drawn]) / sum(ratios)
+    bounds = tf.constant(np.cumsum(shares)[:-1], tf.float64)
+    key = stream_key(seed, Stream.DATASET_CHOICE)
+
+    def choices(block: tf.Tensor) -> tf.Tensor:
+        uniform = tf.random.stateless_uniform(
+            (_CHOICES,), seed=tf.stack([key, block]), dtype=tf.float64, alg="philox"
+        )
+        return tf.searchsorted(bounds, uniform, side="right", out_type=tf.int64)
+
+    first_block, passed = divmod(start, _CHOICES)
+    taken = np.zeros(len(drawn), np.int64)
+    for block in range(first_block + (passed > 0)):
+        chosen = choices(tf.constant(block, tf.int64)).numpy()
+        taken += np.bincount(chosen[: passed if block == first_block else None], minlength=len(drawn))
+    streams = [
+        shuffled_records(
+            datasets[index],
+            key=stream_key(seed, Stream.IMAGE_ORDER, index),
+            buffer=math.ceil(buffer * share),
+            start_epoch=int(before) // counts[index],
+            start_record=int(before) % counts[index],
+        )
+        for index, share, before in zip(drawn, shares, taken, strict=True)
+    ]
+    order = tf.data.Dataset.range(first_block, _FOREVER).flat_map(
+        lambda block: tf.data.Dataset.from_tensor_slices(choices(block))
+    )
+    return tf.data.Dataset.choose_from_datasets(streams, order.skip(passed))
+
+
+def share_of_batch(batch_size: int, shard_index: int, num_shards: int) -> slice:
+    """Returns the rows of a global batch that are the share of one of several readers.
+
+    Raises:
+        ValueError: if there is no such reader.
+        UserError: if the batch does not divide.
+    """
+    if not 0 <= shard_index < num_shards:
+        raise ValueError(
+            "shard_index must be in [0, num_shards). "
+            f"Received: shard_index={shard_index}, num_shards={num_shards}"
+        )
+    if batch_size % num_shards:
+        raise UserError(
+            f"--batch_size={batch_size} is the global batch size and must be a multiple of the {num_shards} "
+            "readers that share it."
+        )
+    rows = batch_size // num_shards
+    return slice(shard_index * rows, (shard_index + 1) * rows)
 
 
 def deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -93,12 +93,14 @@ def encode_sample(sample: Sample) -> bytes:
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the contents of one image record, ours or an original's, as tensors of fixed shape.
+    """Returns the contents of image records, ours or the originals', as tensors of fixed shape.
 
-    It is graph code: `dataset.map(parse_example)`.
+    It is graph code: `dataset.map(parse_example)`. Records that are parsed together cost less than half of
+    what each costs alone.
 
     Args:
-        serialized: scalar string, one `tf.train.Example`.
+        serialized: scalar string, one `tf.train.Example`; or (N,) strings, and everything that is returned
+            has a leading axis N.
 
     Returns:
         A dict with
@@ -117,10 +119,11 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `camera`: (3,) float32 (s, tx, ty) of the whole image, zeros where it is unknown;
         `name`: scalar string.
     """
-    record = tf.io.parse_single_example(serialized, _FEATURES)
-    joints2d = tf.stack([record["image/x"], record["image/y"]], axis=1)
-    face = tf.reshape(record["image/face_pts"], (3, FACE_POINTS))
-    visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[2]], axis=0)
+    # It parses scalars and vectors of them alike.
+    record = tf.io.parse_example(serialized, _FEATURES)
+    joints2d = tf.stack([record["image/x"], record["image/y"]], axis=-1)
+    face = _split(record["image/face_pts"], (3, FACE_POINTS))
+    visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[..., 2, :]], axis=-1)
     joints3d, confidence3d = _joints3d(record)
     pose, shape, has_body, body_model = _body(record)
     return {
@@ -128,7 +131,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         "mask": record["image/seg_gt"],
         "height": tf.cast(record["image/height"], tf.int32),
         "width": tf.cast(record["image/width"], tf.int32),
-        "joints2d": tf.concat([joints2d, tf.transpose(face[:2])], axis=0),
+        "joints2d": tf.concat([joints2d, tf.linalg.matrix_transpose(face[..., :2, :])], axis=-2),
         "visibility": tf.cast(visibility > 0, tf.float32),
         "center": tf.cast(record["image/center"], tf.float32),
         "scale": record["image/scale"],
@@ -174,40 +177,44 @@ _FEATURES = {
 
 
 def _joints3d(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns joints (19, 3) and confidences (19,) from our keys, else from HMR's 14 joints, else zeros."""
-    own = tf.reshape(record["joints3d/xyz"], (KEYPOINTS, 3))
-    hmr = tf.reshape(record["mosh/gt3d"], (BODY_JOINTS, 3))
-    hmr = tf.concat([hmr, tf.zeros((FACE_POINTS, 3))], axis=0)
-    hmr_confidence = tf.concat([tf.ones(BODY_JOINTS), tf.zeros(FACE_POINTS)], axis=0)
+    """Returns joints (..., 19, 3), confidences (..., 19) from our keys, else from HMR's 14 joints, else zeros."""
+    own, hmr = record["joints3d/xyz"], record["mosh/gt3d"]
     has_own, has_hmr = _is_present(own), _is_present(hmr)
-    joints3d = tf.where(has_own, own, tf.where(has_hmr, hmr, tf.zeros_like(own)))
-    confidence = tf.where(
-        has_own, record["joints3d/confidence"], tf.where(has_hmr, hmr_confidence, tf.zeros(KEYPOINTS))
-    )
-    return joints3d, confidence
+    unlabelled = tf.zeros_like(own[..., 3 * BODY_JOINTS :])
+    joints3d = _first_of((has_own, own), (has_hmr, tf.concat([hmr, unlabelled], axis=-1)))
+    hmr_confidence = tf.constant([1.0] * BODY_JOINTS + [0.0] * FACE_POINTS)
+    confidence = _first_of((has_own, record["joints3d/confidence"]), (has_hmr, hmr_confidence))
+    return _split(joints3d, (KEYPOINTS, 3)), confidence
 
 
 def _body(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns pose (72,), shape (10,), has_body, name of the body model.
+    """Returns pose (..., 72), shape (..., 10), has_body (...) and the name of the body model (...).
 
     HMR writes -1 into all values where `meta/has_3d` is 0.
     """
     has_own = _is_present(record["body/pose"]) & _is_present(record["body/shape"])
     has_hmr = _is_present(record["mosh/pose"]) & _is_present(record["mosh/shape"])
     has_hmr &= record["meta/has_3d"] > 0
-
-    def pick(own: tf.Tensor, hmr: tf.Tensor) -> tf.Tensor:
-        return tf.where(has_own, own, tf.where(has_hmr, hmr, tf.zeros_like(own)))
-
-    pose = pick(record["body/pose"], record["mosh/pose"])
-    shape = pick(record["body/shape"], record["mosh/shape"])
+    pose = _first_of((has_own, record["body/pose"]), (has_hmr, record["mosh/pose"]))
+    shape = _first_of((has_own, record["body/shape"]), (has_hmr, record["mosh/shape"]))
     # Body parameters of HMR were fitted with the neutral SMPL model.
     body_model = tf.where(has_own, record["body/model"], tf.where(has_hmr, SMPL_NAME, ""))
     return pose, shape, tf.cast(has_own | has_hmr, tf.float32), body_model
 
 
+def _first_of(own: tuple[tf.Tensor, tf.Tensor], hmr: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """Returns of (whether there are such (...), values (..., n)) the first that there are, else zeros."""
+    (has_own, own_values), (has_hmr, hmr_values) = own, hmr
+    return tf.where(has_own[..., None], own_values, tf.where(has_hmr[..., None], hmr_values, 0.0))
+
+
 def _is_present(values: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(tf.math.is_finite(values))
+    return tf.reduce_all(tf.math.is_finite(values), axis=-1)
+
+
+def _split(values: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
+    """Returns values (a b,) as (a, b), and (N, a b) as (N, a, b)."""
+    return tf.reshape(values, shape if values.shape.rank == 1 else (-1, *shape))
 
 
 def _to_keypoints(name: str, skeleton_name: str, joints, weights, size: int) -> tuple[np.ndarray, np.ndarray]:
