@@ -12,6 +12,7 @@ from hpe.records.mocap import write_frames
 from hpe.records.writing import write_dataset
 from hpe.systems.hybrid_hmr import HybridHmrConfig
 from hpe.training.config import TrainingConfig
+from hpe.training.optimization import OptimizationConfig
 from hpe.training.runs import RunConfig
 
 SIZE = 200
@@ -58,11 +59,13 @@ def write_people(directory, *, count: int = 12, name: str = "people", frames: in
     write_frames(zip(poses, shapes, strict=True), directory, "random")
 
 
-def run_config(data_dir, *, model=None, pipeline=None, **training) -> RunConfig:
+def run_config(data_dir, *, model=None, pipeline=None, optimization=None, **training) -> RunConfig:
     """Settings of a small run over the people of `write_people`: eager and compact, so that nothing compiles."""
     return RunConfig(
         "hybrid_hmr",
-        HybridHmrConfig(**{"encoder": "small", "encoder_weights": "none", **(model or {})}),
+        HybridHmrConfig(
+            **{"encoder": "small", "encoder_weights": "none", "compile_body": False, **(model or {})}
+        ),
         PipelineConfig(**{"img_size": 48, "shuffle_buffer": 20, **(pipeline or {})}),
         TrainingConfig(
             **{
@@ -78,4 +81,5 @@ def run_config(data_dir, *, model=None, pipeline=None, **training) -> RunConfig:
                 **training,
             }
         ),
+        OptimizationConfig(**(optimization or {})),
     )

@@ -24,12 +24,12 @@ def _directions(points, mask):
 
 def _loss(points, mask, has):
     loss, per_image = mesh_reprojection(*(ops.convert_to_tensor(x) for x in (points, mask, has)))
-    return float(loss), ops.convert_to_numpy(per_image)
+    return float(loss.value), ops.convert_to_numpy(per_image)
 
 
 def _gradient(points, mask, has):
     tensors = [ops.convert_to_tensor(x) for x in (mask, has)]
-    return ops.convert_to_numpy(input_gradient(lambda p: mesh_reprojection(p, *tensors)[0], points))
+    return ops.convert_to_numpy(input_gradient(lambda p: mesh_reprojection(p, *tensors)[0].value, points))
 
 
 def _disc(x, y, radius, size=SIZE):
@@ -158,8 +158,8 @@ def test_compiled_equals_eager(batch):
     points, mask, has = (ops.convert_to_tensor(x) for x in batch)
     loss, gradient = compile_(
         lambda p: (
-            mesh_reprojection(p, mask, has)[0],
-            input_gradient(lambda q: mesh_reprojection(q, mask, has)[0], p),
+            mesh_reprojection(p, mask, has)[0].value,
+            input_gradient(lambda q: mesh_reprojection(q, mask, has)[0].value, p),
         )
     )(points)
     assert np.isclose(float(loss), _loss(*batch)[0], rtol=1e-6)
@@ -175,7 +175,7 @@ from hpe.losses.silhouette import mesh_reprojection
 
 def gradient(points, mask):
     has = ops.ones(len(points))
-    return ops.convert_to_numpy(input_gradient(lambda p: mesh_reprojection(p, mask, has)[0], points))
+    return ops.convert_to_numpy(input_gradient(lambda p: mesh_reprojection(p, mask, has)[0].value, points))
 
 def most_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

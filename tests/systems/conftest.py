@@ -17,7 +17,9 @@ def build(**options):
     """Builds a system with the small encoder and random weights."""
     size = options.pop("image_size", SIZE)
     keras.utils.set_random_seed(0)
-    config = HybridHmrConfig(**{"encoder": "small", "encoder_weights": "none", **options})
+    config = HybridHmrConfig(
+        **{"encoder": "small", "encoder_weights": "none", "compile_body": False, **options}
+    )
     return HybridHmr(config, load_body_model(), image_size=size)
 
 

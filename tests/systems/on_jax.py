@@ -44,10 +44,10 @@ def compute(system, given) -> dict:
     critic = adversary.critic_losses(outputs, real, seed=SEED)
     return {
         **{name: outputs[name] for name in ("joints2d", "joints3d", "vertices", "camera", "rotmats")},
-        **system.losses(outputs, batch).parts,
-        **adversary.generator_losses(outputs).parts,
-        **critic.parts,
-        **adversary.measurements(outputs, real, seed=SEED),
+        **system.losses(outputs, batch).values(),
+        **adversary.generator_losses(outputs).values(),
+        **critic.values(),
+        **{name: mean.value for name, mean in critic.measured.items()},
         "gradient": input_gradient(total, outputs["stages"][-1]),
     }
 

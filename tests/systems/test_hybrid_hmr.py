@@ -44,7 +44,7 @@ def truth(outputs, **changes):
 
 def parts(system, outputs, batch):
     losses = system.losses(outputs, batch)
-    return float(losses.total), {name: float(value) for name, value in losses.parts.items()}
+    return float(losses.total), {name: float(value) for name, value in losses.values().items()}
 
 
 def reconfigured(system, **changes):

@@ -11,10 +11,18 @@ from tests.people import run_config
 from tests.training.conftest import build_system, state
 
 
-def make_step(data, *, eager=True, model=None, **training):
-    config = run_config(data, model={"use_mesh_repro_loss": True, **(model or {})}, eager=eager, **training)
-    system = build_system(config)
-    return TrainingStep(system, config.training, step=tf.Variable(0, dtype=tf.int64, trainable=False))
+def make_step(data, *, eager=True, model=None, seed=0, epoch_steps=1, total_steps=1, **optimization):
+    model = {"use_mesh_repro_loss": True, **(model or {})}
+    config = run_config(data, model=model, optimization=optimization)
+    return TrainingStep(
+        build_system(config),
+        config.optimization,
+        seed=seed,
+        step=tf.Variable(0, dtype=tf.int64, trainable=False),
+        epoch_steps=epoch_steps,
+        total_steps=total_steps,
+        eager=eager,
+    )
 
 
 def everything(step):
@@ -47,9 +55,9 @@ def first_step(data, examples, *, eager):
     before = {name: [v.numpy() for v in group] for name, group in groups.items()}
     seeds, forward = [], system.forward
 
-    def watched(images, *, training, seed=None):
-        seeds.append(seed)
-        return forward(images, training=training, seed=seed)
+    def watched(images, *, seed, **options):
+        seeds.append(seed.pair)
+        return forward(images, seed=seed, **options)
 
     system.forward = watched
     step.step.assign(5)
@@ -83,6 +91,8 @@ def test_a_step_reports_every_loss(eager):
         *(f"generator/{name}" for name in ("kpr_loss", "mr_loss", "body_loss", "joints3d_loss", "total")),
         *(f"critic/{name}" for name in ("generator_critic_loss", "critic_network_loss", "penalty", "total")),
         *(f"bones/avg_total_bone_length_{side}" for side in ("pred", "gt")),
+        *(f"{name}/gradient_norm" for name in ("generator", "critic")),
+        *(f"run/learning_rate_{name}" for name in ("generator", "critic")),
         "run/bad_steps",
     }
     assert scalars["generator/total"] == pytest.approx(

@@ -5,24 +5,31 @@ from __future__ import annotations
 from keras import ops
 
 from hpe.autodiff import input_gradient
+from hpe.losses.means import Mean, mean_of
 
 
-def critic_loss(real_scores, fake_scores):
-    """Returns sum over sub-critics of mean(D(fake)) - mean(D(real)), scalar, without the penalty.
+def critic_loss(real_scores, fake_scores) -> Mean:
+    """Returns sum over sub-critics of mean(D(fake)) - mean(D(real)), without the penalty.
 
     Args:
         real_scores: (N, K) scores of real bodies by K sub-critics.
-        fake_scores: (M, K) scores of generated bodies.
+        fake_scores: (N, K) scores of as many generated bodies.
     """
-    return ops.sum(ops.mean(fake_scores, axis=0) - ops.mean(real_scores, axis=0))
+    real_scores, fake_scores = ops.convert_to_tensor(real_scores), ops.convert_to_tensor(fake_scores)
+    if tuple(real_scores.shape) != tuple(fake_scores.shape):
+        raise ValueError(
+            "the critic compares as many real bodies as generated ones. Received: "
+            f"{tuple(real_scores.shape)} and {tuple(fake_scores.shape)}"
+        )
+    return mean_of(ops.sum(fake_scores - real_scores, axis=1))
 
 
-def generator_loss(fake_scores):
-    """Returns - sum over sub-critics of mean(D(fake)), scalar, of scores (N, K)."""
-    return -ops.sum(ops.mean(fake_scores, axis=0))
+def generator_loss(fake_scores) -> Mean:
+    """Returns - sum over sub-critics of mean(D(fake)) of scores (N, K)."""
+    return mean_of(-ops.sum(ops.convert_to_tensor(fake_scores), axis=1))
 
 
-def gradient_penalty(branch, real, fake, epsilon):
+def gradient_penalty(branch, real, fake, epsilon) -> Mean:
     """Penalises a sub-critic where its gradient, between real and fake samples, has not unit length.
 
     mean_n (|| dD(x_n) / dx_n || - 1)^2 at x_n = epsilon_n real_n + (1 - epsilon_n) fake_n, with the norm over
@@ -34,14 +41,14 @@ def gradient_penalty(branch, real, fake, epsilon):
         epsilon: (N, 1) uniform in [0, 1), one number per sample; the same for every sub-critic.
 
     Returns:
-        Scalar.
+        Mean over the samples.
     """
     real, fake, epsilon = (ops.convert_to_tensor(x) for x in (real, fake, epsilon))
     per_sample = ops.reshape(epsilon, (-1,) + (1,) * (len(real.shape) - 1))
     between = per_sample * real + (1.0 - per_sample) * fake
     gradient = input_gradient(branch, between)
     squared = ops.sum(ops.square(gradient), axis=tuple(range(1, len(real.shape))))
-    return ops.mean(ops.square(_safe_sqrt(squared) - 1.0))
+    return mean_of(ops.square(_safe_sqrt(squared) - 1.0))
 
 
 def _safe_sqrt(x):

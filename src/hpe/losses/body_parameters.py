@@ -9,9 +9,10 @@ from __future__ import annotations
 from keras import ops
 
 from hpe import skeletons
+from hpe.losses.means import Mean
 
 
-def rotation_mse(predicted, target, has_body):
+def rotation_mse(predicted, target, has_body) -> Mean:
     """Mean squared difference of rotation matrices.
 
     Args:
@@ -19,18 +20,18 @@ def rotation_mse(predicted, target, has_body):
         has_body: (B,) weight of each sample, 0 where it has no body parameters.
 
     Returns:
-        Scalar.
+        Mean over the entries of the samples that count.
     """
     return _weighted_mse(predicted, target, has_body)
 
 
-def shape_mse(predicted, target, has_body):
-    """Mean squared difference of shapes (B, 10), with a weight has_body (B,) per sample; scalar."""
+def shape_mse(predicted, target, has_body) -> Mean:
+    """Mean squared difference of shapes (B, 10), with a weight has_body (B,) per sample."""
     return _weighted_mse(predicted, target, has_body)
 
 
-def body_parameter_mse(predicted_rotmats, predicted_shape, target_rotmats, target_shape, has_body):
-    """Mean squared difference over the 216 rotation and 10 shape numbers together, as HMR has it; scalar.
+def body_parameter_mse(predicted_rotmats, predicted_shape, target_rotmats, target_shape, has_body) -> Mean:
+    """Mean squared difference over the 216 rotation and 10 shape numbers together, as HMR has it.
 
     Args:
         predicted_rotmats, target_rotmats: (B, 24, 3, 3).
@@ -42,7 +43,7 @@ def body_parameter_mse(predicted_rotmats, predicted_shape, target_rotmats, targe
     )
 
 
-def joints3d_mse(predicted, target, weights, *, skeleton=skeletons.COCOPLUS19):
+def joints3d_mse(predicted, target, weights, *, skeleton=skeletons.COCOPLUS19) -> Mean:
     """Mean squared difference of 3D joints after both are centred on the middle of their hips.
 
     Args:
@@ -52,7 +53,7 @@ def joints3d_mse(predicted, target, weights, *, skeleton=skeletons.COCOPLUS19):
         skeleton: the Skeleton of the joints.
 
     Returns:
-        Scalar, square metres.
+        Mean, in square metres.
     """
     right, left = skeleton.index("right_hip"), skeleton.index("left_hip")
     predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
@@ -66,7 +67,7 @@ def _join(rotmats, shape):
     return ops.concatenate([ops.reshape(rotmats, (-1, 9 * rotmats.shape[1])), shape], axis=-1)
 
 
-def _weighted_mse(predicted, target, weights):
+def _weighted_mse(predicted, target, weights) -> Mean:
     """Sum of weighted squares over the number of entries whose broadcast weight is not zero."""
     predicted, target, weights = (ops.convert_to_tensor(x) for x in (predicted, target, weights))
     weights = ops.reshape(weights, tuple(weights.shape) + (1,) * (len(predicted.shape) - len(weights.shape)))
@@ -74,4 +75,4 @@ def _weighted_mse(predicted, target, weights):
     present = ops.not_equal(weights, 0)
     difference = ops.where(present, predicted - target, ops.zeros_like(predicted))
     count = ops.sum(ops.cast(present, predicted.dtype))
-    return ops.sum(weights * ops.square(difference)) / ops.maximum(count, 1.0)
+    return Mean(ops.sum(weights * ops.square(difference)), count)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from keras import ops
 
+from hpe.losses.means import Mean
 
-def keypoint_l1(predicted, target):
+
+def keypoint_l1(predicted, target) -> Mean:
     """Mean absolute difference of coordinates over the visible joints of the whole batch.
 
     sum_i v_i (|dx_i| + |dy_i|) / (2 sum_i v_i), as in HMR.
@@ -15,13 +17,13 @@ def keypoint_l1(predicted, target):
         target: (B, J, 3) normalised x, y and visibility v >= 0; x and y are ignored where v is 0.
 
     Returns:
-        Scalar in normalised units; 0 where no joint of the batch is visible.
+        Mean, in normalised units; its count is twice the sum of the visibilities.
     """
     predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
     visibility = target[..., 2:]
     seen = visibility > 0
     # The choice comes before the absolute value: garbage of an unlabelled joint must not reach the gradient.
     difference = ops.abs(ops.where(seen, predicted - target[..., :2], ops.zeros_like(predicted)))
-    total = ops.sum(visibility * difference)
-    count = 2.0 * ops.sum(ops.where(seen, visibility, ops.zeros_like(visibility)))
-    return total / ops.where(count > 0, count, ops.ones_like(count))
+    # Where nothing is seen the difference is 0, but the visibility may be anything that is not above 0.
+    visibility = ops.where(seen, visibility, ops.zeros_like(visibility))
+    return Mean(ops.sum(visibility * difference), 2.0 * ops.sum(visibility))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras import ops
 
+from hpe.losses.means import Mean
 from hpe.nearest import nearest_between_points_and_masks
 
 # Square pixels: keeps the gradient finite where a vertex lies on a pixel centre, and is far below any
@@ -11,7 +14,7 @@ from hpe.nearest import nearest_between_points_and_masks
 _EPSILON = 1e-12
 
 
-def mesh_reprojection(points, mask, has_mask):
+def mesh_reprojection(points, mask, has_mask, *, measure=None) -> tuple[Mean, Any]:
     """Mean over images of the distance from mask to mesh plus the distance from mesh to mask.
 
     Per image: mean over mask pixels of the distance to the nearest vertex, plus mean over vertices of the
@@ -22,9 +25,10 @@ def mesh_reprojection(points, mask, has_mask):
         points: (B, V, 2) projected vertices, pixel coordinates x, y with pixel centres at integers.
         mask: (B, H, W), non-zero pixels are the person.
         has_mask: (B,), > 0 where the sample has a mask.
+        measure: what computes the distances of the pairs; `distances_of_pairs`, or that function compiled.
 
     Returns:
-        loss: scalar in pixels, the mean over the images with a mask that is not empty; 0 if there is none.
+        loss: Mean in pixels, over the images with a mask that is not empty.
         per_image: (B,) the distance of each image, 0 where it does not count.
     """
     mask = ops.cast(mask, "bool")
@@ -32,18 +36,18 @@ def mesh_reprojection(points, mask, has_mask):
     # An image that does not count needs no search, and a NaN in it must not reach the others.
     mask = ops.logical_and(mask, counts[:, None, None])
     points = ops.where(counts[:, None, None], points, ops.zeros_like(points))
-    mask_to_mesh, mesh_to_mask = directed_distances(points, mask)
+    mask_to_mesh, mesh_to_mask = directed_distances(points, mask, measure=measure)
     per_image = mask_to_mesh + mesh_to_mask
-    number = ops.sum(ops.cast(counts, per_image.dtype))
-    return ops.sum(per_image) / ops.maximum(number, 1.0), per_image
+    return Mean(ops.sum(per_image), ops.sum(ops.cast(counts, per_image.dtype))), per_image
 
 
-def directed_distances(points, mask):
+def directed_distances(points, mask, *, measure=None):
     """Returns both directions of the distance between points and mask.
 
     Args:
         points: (B, V, 2) pixel coordinates x, y.
         mask: (B, H, W), non-zero pixels belong to it.
+        measure: as of `mesh_reprojection`.
 
     Returns:
         mask_to_points: (B,) mean over mask pixels of the distance to the nearest point, pixels.
@@ -51,7 +55,21 @@ def directed_distances(points, mask):
         Both are 0 where the mask is empty.
     """
     points, mask = ops.convert_to_tensor(points), ops.cast(mask, "bool")
-    point_of_pixel, pixel_of_point = nearest_between_points_and_masks(points, ops.cast(mask, "uint8"))
+    pairs = nearest_between_points_and_masks(points, ops.cast(mask, "uint8"))
+    return (measure or distances_of_pairs)(points, mask, *pairs)
+
+
+def distances_of_pairs(points, mask, point_of_pixel, pixel_of_point):
+    """Returns both directions of the distance for pairs of neighbours that are known; differentiable, no search.
+
+    Args:
+        points: (B, V, 2) pixel coordinates x, y.
+        mask: (B, H, W) bool.
+        point_of_pixel, pixel_of_point: (B, H * W) and (B, V) int32 of `hpe.nearest`.
+
+    Returns:
+        As `directed_distances`.
+    """
     batch, height, width = ops.shape(mask)
     inside = ops.reshape(mask, (batch, height * width))
     not_empty = ops.any(inside, axis=1)

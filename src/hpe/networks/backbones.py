@@ -36,7 +36,9 @@ _SMALL_GRID_WIDTH = 32
 _SMALL_BATCH_NORM_MOMENTUM = 0.9
 
 
-def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm_momentum=None):
+def build_encoder(
+    name="ResNet50", *, image_size, weights="imagenet", batch_norm_momentum=None, dtype="float32"
+):
     """Builds an encoder that does the preprocessing its backbone was trained with.
 
     Args:
@@ -47,6 +49,8 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
             that come with the package, or a path of a .weights.h5, .keras or
             Keras .h5 (without the classifier) file of this encoder or of its bare backbone.
         batch_norm_momentum: overrides the momentum of all batch normalisations when given.
+        dtype: Keras dtype policy of the layers behind the preprocessing, such as "mixed_bfloat16"; weights are
+            the same under every one.
 
     Returns:
         keras.Model from RGB images (B, S, S, 3) in [0, 255], uint8 or float, to features (B, F).
@@ -59,7 +63,25 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
             "image_size must be one integer, the side of the square images. "
             f"Received: image_size={image_size!r}"
         )
-    size = int(image_size)
+    with _dtype_policy(dtype):
+        encoder = _build(name, int(image_size), weights)
+    if batch_norm_momentum is not None:
+        _set_batch_norm_momentum(encoder, batch_norm_momentum)
+    return encoder
+
+
+@contextlib.contextmanager
+def _dtype_policy(policy):
+    """Sets the policy of layers built inside: the models of keras.applications take no dtype."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(name, size, weights):
     if name.lower() == SMALL_ENCODER:
         encoder = _build_small(size)
         if weights == "imagenet":
@@ -78,8 +100,6 @@ def build_encoder(name="ResNet50", *, image_size, weights="imagenet", batch_norm
         )
     else:
         encoder = _build_application(name, size, weights)
-    if batch_norm_momentum is not None:
-        _set_batch_norm_momentum(encoder, batch_norm_momentum)
     return encoder
 
 

@@ -2,11 +2,71 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import keras
 from keras import ops
 
 # A large odd number (2^32 over the golden ratio) spreads the first of the pair over all 32 bits.
 _TORCH_MIXER = 2654435769
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BatchSeed:
+    """The seed of draws that belong to the samples of a batch, of which this device may hold only some rows.
+
+    Every device draws for the whole batch and keeps its rows, so that what a sample gets does not depend on how
+    many devices share the batch.
+
+    Attributes:
+        pair: integer pair (2,), for instance (run seed, step).
+        first: index of the first sample here; an integer or a scalar tensor.
+        samples: samples of the whole batch; None where the batch is not shared.
+    """
+
+    pair: Any
+    first: Any = 0
+    samples: int | None = None
+
+    def stream(self, offset: int) -> BatchSeed:
+        """Returns the seed of another use of randomness in the same step; `offset` is its own number."""
+        pair = ops.convert_to_tensor(self.pair)
+        return dataclasses.replace(self, pair=pair + ops.array([offset, 0], dtype=pair.dtype))
+
+
+def batch_uniform(samples: int, shape, seed):
+    """Draws uniform numbers in [0, 1) for every sample of a batch.
+
+    Args:
+        samples: samples here, B.
+        shape: static shape of what each sample gets.
+        seed: a BatchSeed, or the pair of one whose batch is not shared.
+
+    Returns:
+        (B, *shape) float32.
+    """
+    return _batch_rows(seeded_uniform, samples, shape, seed)
+
+
+def batch_normal(samples: int, shape, seed):
+    """Draws from the unit normal distribution; arguments and result as in `batch_uniform`."""
+    return _batch_rows(seeded_normal, samples, shape, seed)
+
+
+def _batch_rows(draw, samples, shape, seed):
+    seed = as_batch_seed(seed)
+    drawn = draw((seed.samples or samples, *shape), seed.pair)
+    if seed.samples is None:
+        return drawn
+    first = ops.cast(seed.first, "int32")
+    starts = ops.stack([first, *(ops.zeros_like(first) for _ in shape)])
+    return ops.slice(drawn, starts, (samples, *shape))
+
+
+def as_batch_seed(seed) -> BatchSeed:
+    """Returns a BatchSeed as it is, and a pair as the seed of a batch that is not shared."""
+    return seed if isinstance(seed, BatchSeed) else BatchSeed(seed)
 
 
 class _GivenSeed(keras.random.SeedGenerator):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
-from hpe.networks.randomness import seeded_uniform
+from hpe.networks.randomness import batch_uniform
 
 CAMERA_SIZE = 3
 THETA_SIZE = CAMERA_SIZE + POSE_SIZE + NUM_SHAPES
@@ -82,8 +82,8 @@ class IterativeRegressor(keras.Model):
         Args:
             features: (B, F).
             training: whether dropout acts.
-            seed: integer pair (2,) from which the dropout masks of all stages derive; needed in training
-                unless the dropout rate is 0. Replicas that share a step must be given different seeds.
+            seed: integer pair (2,), or a `BatchSeed`, from which the dropout masks of all stages derive; needed
+                in training unless the dropout rate is 0.
 
         Returns:
             List of `num_stages` thetas (B, 85), float32.
@@ -106,11 +106,11 @@ class IterativeRegressor(keras.Model):
         """Returns per stage and hidden layer a mask (B, units) of 0 and 1 / (1 - rate), from one draw."""
         if seed is None:
             raise ValueError("Dropout in training takes its masks from a seed. Received: seed=None")
-        draw = seeded_uniform((self.num_stages, batch, sum(self.hidden_units)), seed)
+        draw = batch_uniform(batch, (self.num_stages, sum(self.hidden_units)), seed)
         keep = ops.cast(draw >= self.dropout, "float32") / (1.0 - self.dropout)
         edges = np.cumsum((0, *self.hidden_units))
         return [
-            [keep[stage, :, start:stop] for start, stop in itertools.pairwise(edges)]
+            [keep[:, stage, start:stop] for start, stop in itertools.pairwise(edges)]
             for stage in range(self.num_stages)
         ]
 

@@ -17,7 +17,8 @@ from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices
 from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
-from hpe.training.config import LearningRateSchedule, TrainingConfig
+from hpe.training.config import TrainingConfig
+from hpe.training.optimization import OptimizationConfig
 from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
 from hpe.training.trainer import train
 
@@ -46,6 +47,7 @@ def define_flags() -> None:
         "resume", False, "Go on with the run in --model_dir, or with the latest one in --logs."
     )
     program_flags.define(TrainingConfig)
+    program_flags.define(OptimizationConfig)
     program_flags.define(PipelineConfig)
     for entry in SYSTEMS.values():
         program_flags.define(entry.config)
@@ -63,6 +65,7 @@ def read_config() -> RunConfig:
         program_flags.read(SYSTEMS[system].config),
         program_flags.read(PipelineConfig),
         program_flags.read(TrainingConfig),
+        program_flags.read(OptimizationConfig),
     )
 
 
@@ -70,7 +73,7 @@ def _resumed_config(run: RunDirectory) -> RunConfig:
     """Takes the settings of the run and, over them, those flags that may change."""
     stored, asked = run.read_params(), read_config()
     sections = {}
-    for section in ("model", "pipeline", "training"):
+    for section in ("model", "pipeline", "training", "optimization"):
         changes = {}
         old, new = getattr(stored, section), getattr(asked, section)
         for field in dataclasses.fields(old):
@@ -78,7 +81,7 @@ def _resumed_config(run: RunDirectory) -> RunConfig:
             if not given or getattr(old, field.name) == getattr(new, field.name):
                 continue
             # Under a schedule the length of the run is part of what every step computes.
-            fixed = stored.training.lr_schedule is not LearningRateSchedule.CONSTANT and field.name in _LENGTH
+            fixed = stored.optimization.fixes_length and field.name in _LENGTH
             # Values on other people cannot be compared with those that the run was judged by so far.
             judged = stored.training.early_stopping_metric or stored.training.keep_best_metric
             fixed = fixed or (judged is not None and field.name == "val_datasets")

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hpe.losses.means import Mean
+from hpe.networks.randomness import BatchSeed
 from hpe.prediction import Prediction
 
 Tensor = Any
@@ -18,15 +20,34 @@ Batch = Mapping[str, Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Losses:
-    """A total to minimise and the named parts that a log shows.
+    """The named means of a batch and the weights with which they are minimised.
+
+    Parts stay apart, and each in the two halves of a `Mean`, for the trainer: it divides by the counts of the
+    whole batch where this device holds a share of it, and it may change a weight in the course of a run.
 
     Attributes:
-        total: scalar, the weighted sum.
-        parts: unweighted scalars by name, such as `keypoints`.
+        parts: means by name, such as `kpr_loss`.
+        weights: weight of each part that is minimised; parts that are only shown have none.
+        measured: further means that a log shows, under their full names.
     """
 
-    total: Tensor
-    parts: dict[str, Tensor]
+    parts: Mapping[str, Mean]
+    weights: Mapping[str, float]
+    measured: Mapping[str, Mean] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        unknown = sorted(self.weights.keys() - self.parts.keys())
+        if unknown:
+            raise ValueError(f"weights of parts that there are not: {', '.join(unknown)}")
+
+    def values(self) -> dict[str, Tensor]:
+        """Returns the value of every part over this batch alone."""
+        return {name: mean.value for name, mean in self.parts.items()}
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum over this batch alone, scalar."""
+        return sum(weight * self.parts[name].value for name, weight in self.weights.items())
 
 
 class Adversary(Protocol):
@@ -47,12 +68,14 @@ class Adversary(Protocol):
         """The term that the generator adds to its own losses."""
         ...
 
-    def critic_losses(self, outputs: Batch, real: Batch, *, seed: Tensor) -> Losses:
-        """What the critic minimises; the generator's outputs are taken as constants."""
-        ...
+    def critic_losses(self, outputs: Batch, real: Batch, *, seed: BatchSeed) -> Losses:
+        """What the critic minimises; the generator's outputs are taken as constants.
 
-    def measurements(self, outputs: Batch, real: Batch, *, seed: Tensor) -> dict[str, Tensor]:
-        """Scalars that are logged but not minimised."""
+        Args:
+            outputs: of the system's `forward`.
+            real: B times `real_examples_per_image` examples, those of one image next to each other.
+            seed: from which all randomness is drawn.
+        """
         ...
 
 
@@ -84,13 +107,21 @@ class System(Protocol):
         """State that a forward pass updates, such as batch normalisation statistics."""
         ...
 
-    def forward(self, images: Tensor, *, training: bool, seed: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        images: Tensor,
+        *,
+        training: bool,
+        seed: BatchSeed | None = None,
+        frozen: frozenset[str] = frozenset(),
+    ) -> dict[str, Tensor]:
         """Runs the networks.
 
         Args:
             images: (B, S, S, 3) uint8 RGB.
             training: whether dropout is active and batch statistics are used.
-            seed: integer pair (2,) from which all randomness of this pass is drawn; needed when training.
+            seed: from which all randomness of this pass is drawn; needed when training.
+            frozen: names of networks that run as in inference; they get no gradient and keep their state.
         """
         ...
 

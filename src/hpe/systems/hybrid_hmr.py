@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import math
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
+from hpe.backends import xla_compiled
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, BodyModelData
 from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
@@ -23,7 +25,8 @@ from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
 from hpe.losses.keypoints import keypoint_l1
-from hpe.losses.silhouette import mesh_reprojection
+from hpe.losses.means import Mean
+from hpe.losses.silhouette import distances_of_pairs, mesh_reprojection
 from hpe.networks.backbones import build_encoder
 from hpe.networks.regressor import IterativeRegressor
 from hpe.prediction import Prediction
@@ -88,6 +91,13 @@ class HybridHmrConfig:
         "Real shapes of the critic: from the mocap files, drawn from the unit normal distribution, or auto: "
         "files for SMPL, whose coefficients they hold, and normal for every other body.",
     )
+    compile_body: bool = option(
+        True, "Compile the body model and the distances of the silhouette loss with XLA."
+    )
+    mixed_precision: bool = option(
+        False, "Encoder in bfloat16 (its weights in float32); regressor, body and losses stay in float32."
+    )
+    do_bone_evaluation: bool = option(True, "Log the total bone length of predicted and mocap bodies.")
     body_loss_weight: float = option(30.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
 
@@ -154,6 +164,7 @@ class HybridHmr:
             image_size=image_size,
             weights=config.encoder_weights,
             batch_norm_momentum=config.encoder_bn_momentum,
+            dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         )
         self.regressor = IterativeRegressor(
             mean_theta(body_data, mean), num_stages=config.num_stage, dropout=config.dropout
@@ -169,7 +180,16 @@ class HybridHmr:
                 penalty_weight=config.gradient_penalty_weight if config.use_gradient_penalty else 0.0,
                 generator_weight=config.critic_loss_weight,
                 normal_shapes=_normal_shapes(config.mocap_shapes, body_data),
+                measure_bones=config.do_bone_evaluation,
+                compile_body=config.compile_body,
             )
+        # One function for each choice: what is compiled takes tensors alone.
+        compile_if = xla_compiled if config.compile_body else lambda function: function
+        self._distances = compile_if(distances_of_pairs)
+        self._posed = {
+            vertices: compile_if(functools.partial(self._pose_body, vertices=vertices))
+            for vertices in (False, True)
+        }
 
     @property
     def trainable_variables(self):
@@ -181,20 +201,21 @@ class HybridHmr:
         """Batch normalisation statistics of the encoder."""
         return [*self.encoder.non_trainable_variables, *self.regressor.non_trainable_variables]
 
-    def forward(self, images, *, training: bool, seed=None) -> dict:
-        """Runs encoder, regressor and body model.
+    def forward(self, images, *, training: bool, seed=None, frozen: frozenset[str] = frozenset()) -> dict:
+        """Runs encoder, regressor and body model; see `hpe.systems.base.System` for the arguments.
 
         Returns:
             Dict with `stages` (num_stage tensors of (B, 85)), and for the last stage `camera` (B, 3), `rotmats`
             (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1], `joints3d` (B, 19, 3) in metres,
             and `vertices` (B, V, 3) where the configuration needs them.
         """
-        features = self.encoder(images, training=training)
-        stages = self.regressor(features, training=training, seed=seed)
-        return {
-            "stages": stages,
-            **self._pose_body(stages[-1], vertices=not training or self.config.use_mesh_repro_loss),
-        }
+        features = self.encoder(images, training=training and "encoder" not in frozen)
+        features = ops.cast(features, "float32")
+        if "encoder" in frozen:
+            features = ops.stop_gradient(features)
+        stages = self.regressor(features, training=training and "regressor" not in frozen, seed=seed)
+        vertices = not training or self.config.use_mesh_repro_loss
+        return {"stages": stages, **self._posed[vertices](stages[-1])}
 
     def _pose_body(self, theta, *, vertices: bool) -> dict:
         camera, pose, shape = split_theta(theta)
@@ -215,15 +236,17 @@ class HybridHmr:
         """Keypoint, silhouette and, where the batch has the truth, 3D losses of the last stage."""
         config = self.config
         parts = {"kpr_loss": keypoint_l1(outputs["joints2d"], batch["joints2d"])}
-        total = config.kpr_loss_weight * parts["kpr_loss"] if config.use_kpr_loss else 0.0
+        weights = {"kpr_loss": config.kpr_loss_weight} if config.use_kpr_loss else {}
         if config.use_mesh_repro_loss:
             points = normalized_to_pixels(
                 weak_perspective_project(outputs["vertices"], outputs["camera"]), self.image_size
             )
-            distance, _ = mesh_reprojection(points, batch["silhouette"], batch["has_silhouette"])
+            distance, _ = mesh_reprojection(
+                points, batch["silhouette"], batch["has_silhouette"], measure=self._distances
+            )
             # In pixels of a 224-pixel crop, so that one weight serves all image sizes.
-            parts["mr_loss"] = distance * (224.0 / self.image_size)
-            total = total + config.mr_loss_weight * parts["mr_loss"]
+            parts["mr_loss"] = Mean(distance.total * (224.0 / self.image_size), distance.count)
+            weights["mr_loss"] = config.mr_loss_weight
         if config.body_loss_weight:
             parts["body_loss"] = body_parameter_mse(
                 outputs["rotmats"],
@@ -232,13 +255,13 @@ class HybridHmr:
                 batch["shape"],
                 batch["has_body"],
             )
-            total = total + config.body_loss_weight * parts["body_loss"]
+            weights["body_loss"] = config.body_loss_weight
         if config.joints3d_loss_weight:
             parts["joints3d_loss"] = joints3d_mse(
                 outputs["joints3d"], batch["joints3d"], batch["joints3d_weight"]
             )
-            total = total + config.joints3d_loss_weight * parts["joints3d_loss"]
-        return Losses(ops.convert_to_tensor(total, dtype="float32"), parts)
+            weights["joints3d_loss"] = config.joints3d_loss_weight
+        return Losses(parts, weights)
 
     def infer(self, images) -> dict:
         """Runs the networks without training and keeps the last stage; see `forward` for the tensors."""

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from keras import ops
 
 from hpe import skeletons
+from hpe.backends import xla_compiled
 from hpe.body.body_model import BodyModel
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses import adversarial
+from hpe.losses.means import Mean, mean_of
 from hpe.networks.critic import Critic
-from hpe.networks.randomness import seeded_normal, seeded_uniform
+from hpe.networks.randomness import as_batch_seed, batch_normal, batch_uniform
 from hpe.systems.base import Losses
 
 _LSP = skeletons.LSP14
@@ -38,6 +40,8 @@ class KinematicAdversary:
         generator_weight: weight of the critic's score in the generator's loss.
         normal_shapes: real shapes are drawn from the unit normal distribution instead of taken from the mocap
             files: the coefficients in the files belong to SMPL.
+        measure_bones: whether the critic's losses bring the bone lengths of both sides along.
+        compile_body: whether the joints of the bodies are computed by a function that XLA compiled.
     """
 
     def __init__(
@@ -49,14 +53,21 @@ class KinematicAdversary:
         penalty_weight: float = 10.0,
         generator_weight: float = 0.01,
         normal_shapes: bool = False,
+        measure_bones: bool = True,
+        compile_body: bool = False,
     ):
-        self.body = body
         self.num_stages = num_stages
         self.penalty_weight = penalty_weight
         self.generator_weight = generator_weight
         self.normal_shapes = normal_shapes
+        self.measure_bones = measure_bones
         self.critic = Critic(use_rotations=use_rotations)
         self.networks = {"critic": self.critic}
+
+        def keypoints(rotmats, shape):
+            return body(rotmats, shape, vertices=False)["keypoints"]
+
+        self._keypoints = xla_compiled(keypoints) if compile_body else keypoints
 
     @property
     def trainable_variables(self):
@@ -67,68 +78,107 @@ class KinematicAdversary:
         """One mocap frame for the body of each stage."""
         return self.num_stages
 
-    def _bodies(self, rotmats, shape):
-        """Returns the critic's inputs: joints (N, 14, 3) in metres, shape (N, 10), rotations (N, 23, 3, 3)."""
-        body_rotations = rotmats[:, 1:]
-        no_rotation = ops.broadcast_to(ops.eye(3), ops.shape(rotmats[:, :1]))
-        upright = ops.concatenate([no_rotation, body_rotations], axis=1)
-        joints = self.body(upright, shape, vertices=False)["keypoints"][:, : len(_LSP)]
+    def bodies(self, rotmats, shape, keypoints):
+        """Returns the critic's inputs for posed bodies, without their heading and position.
+
+        Turning the root turns the whole body about its pelvis, so that the body without it is had by turning back.
+
+        Args:
+            rotmats: (N, 24, 3, 3), the root's first.
+            shape: (N, 10).
+            keypoints: (N, K, 3) of these bodies, metres, the LSP joints first.
+
+        Returns:
+            Joints (N, 14, 3) in metres, centred on the hips, shape (N, 10) and rotations (N, 23, 3, 3), as many as
+            the critic has branches for.
+        """
+        joints = keypoints[:, : len(_LSP)]
         hips = 0.5 * (joints[:, _HIPS[0]] + joints[:, _HIPS[1]])
-        inputs = (joints - hips[:, None], shape, body_rotations)
+        inputs = (ops.matmul(joints - hips[:, None], rotmats[:, 0]), shape, rotmats[:, 1:])
         return inputs[: len(self.critic.branches)]
 
-    def fake_bodies(self, outputs: Mapping):
-        """Returns the critic's inputs for the bodies of every stage, stage by stage."""
-        thetas = ops.concatenate(outputs["stages"], axis=0)
-        rotmats = axis_angle_to_rotmat(ops.reshape(thetas[:, 3:75], (-1, 24, 3)))
-        return self._bodies(rotmats, thetas[:, 75:])
+    def fake_and_real_bodies(self, outputs: Mapping, real: Mapping, *, seed):
+        """Returns the critic's inputs for the bodies of all stages, and for mocap frames; no gradient flows back.
 
-    def real_bodies(self, real: Mapping, *, seed):
-        """Returns the critic's inputs for mocap frames with `pose` (N, 72) and `shape` (N, 10)."""
-        shape = real["shape"]
-        if self.normal_shapes:
-            shape = seeded_normal(ops.shape(shape), _stream(seed, _SHAPE_STREAM))
-        return self._bodies(axis_angle_to_rotmat(ops.reshape(real["pose"], (-1, 24, 3))), shape)
+        The bodies of one image stand next to each other, stage by stage. One call of the body model poses all
+        that are not posed yet: those of the earlier stages and the real ones.
+        """
+        stages = [ops.stop_gradient(stage) for stage in outputs["stages"]]
+        pose = ops.convert_to_tensor(real["pose"])
+        shape = self._real_shapes(ops.convert_to_tensor(real["shape"]), seed)
+        number = ops.shape(pose)[0]
+        if len(stages) > 1:
+            early = _flat(stages[:-1])
+            pose = ops.concatenate([pose, early[:, 3:75]], axis=0)
+            shape = ops.concatenate([shape, early[:, 75:]], axis=0)
+        rotmats = axis_angle_to_rotmat(ops.reshape(pose, (-1, 24, 3)))
+        posed = self.bodies(rotmats, shape, self._keypoints(rotmats, shape))
+        last = (ops.stop_gradient(outputs[name]) for name in ("rotmats", "shape", "joints3d"))
+        fakes = []
+        for own, others in zip(self.bodies(*last), posed, strict=True):
+            size = tuple(own.shape[1:])
+            early = ops.reshape(others[number:], (ops.shape(own)[0], len(stages) - 1, *size))
+            fakes.append(ops.reshape(ops.concatenate([early, own[:, None]], axis=1), (-1, *size)))
+        return fakes, [tensor[:number] for tensor in posed]
+
+    def _real_shapes(self, shape, seed):
+        if not self.normal_shapes:
+            return shape
+        return self._draw(batch_normal, ops.shape(shape)[0], tuple(shape.shape[1:]), seed, _SHAPE_STREAM)
+
+    def _draw(self, draw, number: int, shape, seed, stream: int):
+        """Draws for `number` bodies, some per image, so that an image gets the same wherever it is computed."""
+        images = number // self.num_stages
+        drawn = draw(images, (self.num_stages, *shape), as_batch_seed(seed).stream(stream))
+        return ops.reshape(drawn, (number, *shape))
 
     def generator_losses(self, outputs: Mapping) -> Losses:
         """-sum over branches of the mean score of the last stage's bodies."""
-        last_only = {"stages": outputs["stages"][-1:]}
-        loss = adversarial.generator_loss(self.critic(*self.fake_bodies(last_only)))
-        return Losses(self.generator_weight * loss, {"generator_critic_loss": loss})
+        scores = self.critic(*self.bodies(outputs["rotmats"], outputs["shape"], outputs["joints3d"]))
+        return Losses(
+            {"generator_critic_loss": adversarial.generator_loss(scores)},
+            {"generator_critic_loss": self.generator_weight},
+        )
 
     def critic_losses(self, outputs: Mapping, real: Mapping, *, seed) -> Losses:
-        """Wasserstein distance estimate and gradient penalty, summed over the branches."""
-        fakes = [ops.stop_gradient(tensor) for tensor in self.fake_bodies(outputs)]
-        reals = [ops.stop_gradient(tensor) for tensor in self.real_bodies(real, seed=seed)]
-        network_loss = adversarial.critic_loss(self.critic(*reals), self.critic(*fakes))
-        parts = {"critic_network_loss": network_loss}
-        total = network_loss
+        """Wasserstein distance estimate and gradient penalty, summed over the branches.
+
+        Args:
+            outputs: of the generator: `stages`, and of the last one `rotmats`, `shape` and `joints3d`.
+            real: mocap frames, `pose` (N, 72) and `shape` (N, 10), N = B times the number of stages.
+            seed: `BatchSeed`, or its pair.
+
+        Returns:
+            Losses with the bone lengths of predicted (last stage) and real bodies, the mean over bodies of their
+            sum in metres, as `measured`.
+        """
+        fakes, reals = self.fake_and_real_bodies(outputs, real, seed=seed)
+        parts = {"critic_network_loss": adversarial.critic_loss(self.critic(*reals), self.critic(*fakes))}
+        weights = {"critic_network_loss": 1.0}
         if self.penalty_weight:
-            # One draw per sample, shared by the branches; the offset keeps it apart from the dropout's.
-            epsilon = seeded_uniform((ops.shape(reals[0])[0], 1), _stream(seed, _EPSILON_STREAM))
-            penalty = sum(
+            # One draw per sample, shared by the branches.
+            epsilon = self._draw(batch_uniform, ops.shape(fakes[0])[0], (1,), seed, _EPSILON_STREAM)
+            penalties = [
                 adversarial.gradient_penalty(branch, real_input, fake_input, epsilon)
                 for branch, real_input, fake_input in zip(self.critic.branches, reals, fakes, strict=True)
-            )
-            parts["penalty"] = penalty
-            total = total + self.penalty_weight * penalty
-        return Losses(total, parts)
-
-    def measurements(self, outputs: Mapping, real: Mapping, *, seed) -> dict:
-        """Mean over bodies of the summed bone lengths in metres, of the last stage and of the mocap frames."""
-        last_only = {"stages": outputs["stages"][-1:]}
-        return {
-            "bones/avg_total_bone_length_pred": _total_bone_length(self.fake_bodies(last_only)[0]),
-            "bones/avg_total_bone_length_gt": _total_bone_length(self.real_bodies(real, seed=seed)[0]),
-        }
+            ]
+            parts["penalty"] = Mean(sum(penalty.total for penalty in penalties), penalties[0].count)
+            weights["penalty"] = self.penalty_weight
+        measured = {}
+        if self.measure_bones:
+            last = fakes[0][self.num_stages - 1 :: self.num_stages]
+            measured["bones/avg_total_bone_length_pred"] = mean_of(_total_bone_lengths(last))
+            measured["bones/avg_total_bone_length_gt"] = mean_of(_total_bone_lengths(reals[0]))
+        return Losses(parts, weights, measured)
 
 
-def _stream(seed, offset: int):
-    seed = ops.convert_to_tensor(seed)
-    return seed + ops.array([offset, 0], dtype=seed.dtype)
+def _flat(stages):
+    """Joins tensors (B, D), one per stage, to (B * stages, D), those of one image next to each other."""
+    return ops.reshape(ops.stack(stages, axis=1), (-1, stages[0].shape[-1]))
 
 
-def _total_bone_length(joints):
+def _total_bone_lengths(joints):
+    """Sums the bone lengths of joints (N, 14, 3): (N,) metres."""
     children, parents = (list(ends) for ends in zip(*_LSP.bones, strict=True))
     bones = ops.take(joints, children, axis=1) - ops.take(joints, parents, axis=1)
-    return ops.mean(ops.sum(ops.sqrt(ops.sum(ops.square(bones), axis=-1)), axis=-1))
+    return ops.sum(ops.sqrt(ops.sum(ops.square(bones), axis=-1)), axis=-1)

@@ -15,6 +15,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -26,6 +27,7 @@ READ_ERRORS = (tf.errors.OpError, OSError, IndexError, RuntimeError, ValueError,
 _OPTIMIZER = "optimizer_"
 _NETWORK = "network_"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_AVERAGE = "average"
 
 
 def latest_checkpoint(directory: str | os.PathLike) -> str | None:
@@ -41,6 +43,21 @@ def latest_checkpoint(directory: str | os.PathLike) -> str | None:
     return str(directory / f"ckpt-{max(steps)}") if steps else None
 
 
+def read_average(path: str) -> list | None:
+    """Returns the averaged weights in a checkpoint, NumPy arrays in the order of their variables, or None.
+
+    Raises:
+        UserError: if the checkpoint cannot be read.
+    """
+    prefix = f"{_AVERAGE}/{_Variables.FIELD}/"
+    try:
+        reader = tf.train.load_checkpoint(path)
+        names = sorted(name for name in reader.get_variable_to_shape_map() if name.startswith(prefix))
+        return [reader.get_tensor(name) for name in names] or None
+    except READ_ERRORS as error:
+        raise UserError(f"{path}: is not a readable checkpoint ({first_line(error)}).") from error
+
+
 class CheckpointStore:
     """Saves and restores a system, its optimizers and the step.
 
@@ -50,6 +67,7 @@ class CheckpointStore:
         optimizers: optimizers by name, already built; empty for prediction.
         step: int64 variable, the number of finished steps.
         bad_steps: int64 variable, how many of the last steps in a row were skipped; None for prediction.
+        average: the `WeightAverage` of the system's weights, or None.
         extra: more variables to keep, by name.
         keep: how many checkpoints to keep.
     """
@@ -62,6 +80,7 @@ class CheckpointStore:
         optimizers=None,
         step=None,
         bad_steps=None,
+        average=None,
         extra: Mapping[str, tf.Variable] | None = None,
         keep: int = 3,
     ):
@@ -76,6 +95,9 @@ class CheckpointStore:
             trackables[f"{_OPTIMIZER}{name}"] = _Variables(optimizer.variables)
         if bad_steps is not None:
             trackables["bad_steps"] = bad_steps
+        if average is not None:
+            trackables[_AVERAGE] = _Variables(average.variables)
+            trackables[f"{_AVERAGE}_updates"] = average.updates
         trackables.update(extra or {})
         self._checkpoint = tf.train.Checkpoint(step=self.step, **trackables)
         self._keep = keep
@@ -218,7 +240,8 @@ class _Variables(tf.Module):
 
     def __init__(self, variables):
         super().__init__()
-        setattr(self, self.FIELD, {key: variable.value for key, variable in _listed(variables).items()})
+        plain = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+        setattr(self, self.FIELD, _listed(plain))
 
 
 def _listed(variables) -> dict:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 
 from hpe.configuration import option
 from hpe.training.selection import direction
-
-
-class LearningRateSchedule(enum.Enum):
-    """How the learning rates run from the first step to the last."""
-
-    CONSTANT = "constant"
-    COSINE = "cosine"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +24,10 @@ class TrainingConfig:
     num_epochs: int = option(120, "Passes over the training data.")
     max_steps: int | None = option(None, "End after this many steps even if epochs are left.")
     batch_size: int = option(8, "Images per step.")
-    generator_lr: float = option(1e-4, "Learning rate of encoder and regressor (Adam).")
-    critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
-    lr_schedule: LearningRateSchedule = option(
-        LearningRateSchedule.CONSTANT, "Learning rates: constant, or falling to 0 along half a cosine."
-    )
     seed: int = option(0, "All randomness is a function of this and the step.")
     use_validation: bool = option(True, "Validate during and after training.")
     validation_epochs: int = option(1, "Validate every this many epochs.")
     validation_step_size: int = option(0, "Validate also every this many steps; 0 leaves it at whole epochs.")
-    do_bone_evaluation: bool = option(True, "Log the total bone length of predicted and mocap bodies.")
     log_every: int = option(10, "Write scalars every this many steps.")
     log_img_step: int = option(1000, "Write image panels every this many steps.")
     checkpoint_steps: int = option(500, "Save every this many steps, beside the end of every epoch.")
@@ -55,7 +41,8 @@ class TrainingConfig:
         None, "Keep the networks with the best value of this metric in `best` in the run directory."
     )
     init_from: str | None = option(
-        None, "Start from the networks of another run: its directory, or one checkpoint in it. What fits is taken."
+        None,
+        "Start from the networks of another run: its directory, or one checkpoint in it. What fits is taken.",
     )
     init_networks: tuple[str, ...] = option(
         (), "Networks that --init_from takes, such as encoder,critic; all if empty."
@@ -73,9 +60,6 @@ class TrainingConfig:
                 raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"--seed must be in [0, 2147483648). Received: seed={self.seed}")
-        for name in ("generator_lr", "critic_lr"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
         if self.init_networks and self.init_from is None:
             raise ValueError(
                 f"--init_networks needs --init_from. Received: init_networks={','.join(self.init_networks)}"

@@ -78,12 +78,13 @@ def training_examples(
     )
     mocap, mocap_files = None, []
     if system.adversary is not None:
+        frames = system.adversary.real_examples_per_image() * config.optimization.critic_steps
         found = find_frames(training.data_dir, training.mocap_datasets)
         mocap_files = [file for frames in found for file in frames.files]
         mocap = iter(
             mocap_batches(
                 mocap_files,
-                batch_size=training.batch_size * system.adversary.real_examples_per_image(),
+                batch_size=training.batch_size * frames,
                 seed=training.seed,
                 start_step=start_step,
             )

@@ -8,7 +8,8 @@ import pathlib
 
 from hpe.errors import UserError
 from hpe.inference.predictor import Predictor
-from hpe.training.checkpoints import CheckpointStore
+from hpe.training.averaging import set_average
+from hpe.training.checkpoints import CheckpointStore, latest_checkpoint, read_average
 from hpe.training.runs import RunConfig, RunDirectory
 
 
@@ -23,7 +24,7 @@ def run_directory(checkpoint: str | os.PathLike) -> RunDirectory:
 def load_predictor(
     checkpoint: str | os.PathLike, *, body_model: str | None = None
 ) -> tuple[Predictor, RunConfig, int]:
-    """Builds the system of a run from its own settings and restores a checkpoint.
+    """Builds the system of a run from its own settings and restores a checkpoint, averaged weights if it has any.
 
     Args:
         checkpoint: a run directory (its newest checkpoint is taken), or the path of one checkpoint in it, such as
@@ -51,5 +52,10 @@ def load_predictor(
         model = dataclasses.replace(config.model, smpl_model_path=body_model)
         config = dataclasses.replace(config, model=model)
     system = config.build_system(build_critic=False, pretrained=False)
+    exact = exact or latest_checkpoint(run.checkpoints)
     step = CheckpointStore(run.checkpoints, system).restore(exact)
+    # Where a run has averaged its weights, the average is what it validated.
+    average = read_average(exact)
+    if average is not None:
+        set_average(system, average)
     return Predictor(system, image_size=config.pipeline.img_size), config, step

@@ -31,16 +31,18 @@ from hpe.errors import UserError
 from hpe.pipeline.config import PipelineConfig
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
+from hpe.training.optimization import OptimizationConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything that defines a run: the system's own configuration, the pipeline's and the trainer's."""
+    """Everything that defines a run: the settings of the system, the pipeline, the trainer and the updates."""
 
     system: str
     model: object
     pipeline: PipelineConfig
     training: TrainingConfig
+    optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
 
     def build_system(self, *, build_critic: bool = True, pretrained: bool = True):
         """Builds the system of this run.
@@ -103,6 +105,7 @@ class RunDirectory:
             "model": _plain(config.model),
             "pipeline": _plain(config.pipeline),
             "training": _plain(config.training),
+            "optimization": _plain(config.optimization),
             "versions": {
                 "hpe": hpe.__version__,
                 "tensorflow": tf.__version__,
@@ -142,11 +145,15 @@ class RunDirectory:
                 raise UserError(
                     f"{self.params}: unknown system {system!r}; this version has {', '.join(SYSTEMS)}."
                 )
+            sections = {
+                "model": SYSTEMS[system].config,
+                "pipeline": PipelineConfig,
+                "training": TrainingConfig,
+                "optimization": OptimizationConfig,
+            }
+            values = _in_their_sections(content, sections)
             return RunConfig(
-                system,
-                _restore(SYSTEMS[system].config, content["model"]),
-                _restore(PipelineConfig, content["pipeline"]),
-                _restore(TrainingConfig, content["training"]),
+                system, **{name: _restore(config, values[name]) for name, config in sections.items()}
             )
         except KeyError as error:
             raise UserError(f"{self.params}: does not fit this version of hpe (it lacks {error}).") from error
@@ -198,6 +205,26 @@ def _plain(config) -> dict:
     return {
         name: value.value if isinstance(value, enum.Enum) else value
         for name, value in dataclasses.asdict(config).items()
+    }
+
+
+def _in_their_sections(content: dict, sections: dict[str, type]) -> dict:
+    """Returns the settings by section; a run older than the section `optimization` has them under `training`."""
+    old = content["training"]
+    if "optimization" in content or not isinstance(old, dict):
+        return content
+    fields = {name: {field.name for field in dataclasses.fields(kind)} for name, kind in sections.items()}
+    moved = {name: {} for name in sections}
+    for setting, value in old.items():
+        home = next(
+            (name for name in ("training", "optimization", "model") if setting in fields[name]), "training"
+        )
+        moved[home][setting] = value
+    return {
+        "model": {**content["model"], **moved["model"]},
+        "pipeline": content["pipeline"],
+        "training": moved["training"],
+        "optimization": moved["optimization"],
     }
 
 

@@ -120,13 +120,22 @@ def _build(config: RunConfig, run: RunDirectory, data: TrainingData, *, resume: 
         matches = initialize(system, training.init_from, networks=training.init_networks)
         print(describe(matches, training.init_from))
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    update = TrainingStep(system, training, step=step, total_steps=data.total_steps)
+    update = TrainingStep(
+        system,
+        config.optimization,
+        seed=training.seed,
+        step=step,
+        epoch_steps=data.epoch_steps,
+        total_steps=data.total_steps,
+        eager=training.eager,
+    )
     store = CheckpointStore(
         run.checkpoints,
         system,
         optimizers=update.optimizers,
         step=step,
         bad_steps=update.bad_steps,
+        average=update.average,
         keep=training.keep_checkpoints,
     )
     if checkpoint is not None:
@@ -170,7 +179,8 @@ class _Loop:
         while not self._is_finished() and self._interrupts.received is None:
             self._advance()
         if was_finished and self._evaluate is not None and self._evaluation is None:
-            self._evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
+            with self._averaged():
+                self._evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
         if self._done > self._saved:
             self._save()
         received = self._interrupts.received
@@ -235,13 +245,19 @@ class _Loop:
 
     def _validate(self) -> None:
         """Measures the networks as they are now; a signal that comes meanwhile leaves no trace of it."""
-        evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
-        if evaluation is None:
-            return
-        self._evaluation = evaluation
-        # The line in the history comes last: without it, a resumed run validates again and has the same to say.
-        self._judge.consider(evaluation)
+        with self._averaged():
+            evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
+            if evaluation is None:
+                return
+            self._evaluation = evaluation
+            # The line in the history comes last: without it, a resumed run validates again and has the same to say.
+            self._judge.consider(evaluation)
         self._report.validation(evaluation, self._done)
+
+    def _averaged(self) -> contextlib.AbstractContextManager:
+        """Puts the averaged weights in place, if the run averages them."""
+        average = self._update.average
+        return average.applied() if average is not None else contextlib.nullcontext()
 
     def _stop_if_not_finite(self, bad_steps: int) -> None:
         if bad_steps >= self._training.max_bad_steps:
