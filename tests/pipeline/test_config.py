@@ -16,6 +16,10 @@ def test_every_field_has_help():
         {"shuffle_buffer": 0},
         {"trans_max": -1},
         {"num_parallel_calls": -1},
+        {"dataset_ratios": ("0.5", "-0.5")},
+        {"dataset_ratios": ("0", "0.0")},
+        {"dataset_ratios": ("0.5", "nan")},
+        {"dataset_ratios": ("half", "1")},
         {"scale_min": 0.0},
         {"scale_min": 1.3, "scale_max": 1.2},
     ],
@@ -23,3 +27,8 @@ def test_every_field_has_help():
 def test_values_without_sense_are_refused_with_the_flag(change):
     with pytest.raises(ValueError, match=f"--{next(iter(change))}.*Received"):
         PipelineConfig(**change)
+
+
+def test_ratios_are_numbers_in_order():
+    assert PipelineConfig(dataset_ratios=("0.3", "2")).ratios == (0.3, 2.0)
+    assert PipelineConfig().ratios == ()

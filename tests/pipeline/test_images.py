@@ -95,6 +95,54 @@ def test_resuming_gives_the_batches_of_an_uninterrupted_run(shards, start):
     _assert_equal(whole[start:], resumed)
 
 
+@pytest.mark.parametrize(("num_shards", "ratios"), [(1, ("0.25", "0.75")), (2, ("0.25", "0.75")), (4, ())])
+def test_shards_of_a_batch_are_the_batch(shards, num_shards, ratios):
+    config = dataclasses.replace(CONFIG, dataset_ratios=ratios)
+    options = {"batch_size": 4, "seed": 1, "start_step": 3}
+    whole = _take(training_batches(shards, config, **options), 5)
+    parts = [
+        _take(training_batches(shards, config, **options, shard_index=index, num_shards=num_shards), 5)
+        for index in range(num_shards)
+    ]
+    joined = [
+        {key: np.concatenate([part[key] for part in same]) for key in same[0]}
+        for same in zip(*parts, strict=True)
+    ]
+    _assert_equal(whole, joined)
+
+
+def test_records_of_other_shards_are_not_parsed(tmp_path):
+    """With a damaged record the shard that has it fails, and the other does not."""
+    samples = [make_sample(0), make_sample(1, image=b"no image", mask=None)]
+    shard = write_shards(tmp_path, [2], samples=samples)
+    outcomes = set()
+    for index in range(2):
+        dataset = training_batches([shard], CONFIG, batch_size=2, seed=0, shard_index=index, num_shards=2)
+        try:
+            outcomes.add(_take(dataset, 1)[0]["name"].item())
+        except tf.errors.InvalidArgumentError:
+            outcomes.add("failed")
+    assert outcomes == {b"im0000.jpg", "failed"}
+
+
+def test_resuming_with_ratios_gives_the_batches_of_an_uninterrupted_run(shards):
+    config = dataclasses.replace(CONFIG, dataset_ratios=("1", "3"))
+    whole = _take(training_batches(shards, config, batch_size=4, seed=1), 33)
+    resumed = training_batches(shards, config, batch_size=4, seed=1, start_step=17)
+    _assert_equal(whole[17:], _take(resumed, 16))
+    # Of 19 records six are of the second dataset, and three in four are drawn of it.
+    names = np.concatenate([batch["name"] for batch in whole])
+    assert 0.6 < np.mean([name >= b"im0100" for name in names]) < 0.9
+
+
+def test_ratios_must_be_as_many_as_datasets(shards):
+    config = dataclasses.replace(CONFIG, dataset_ratios=("1", "2", "3"))
+    with pytest.raises(
+        UserError, match=r"--dataset_ratios=1,2,3 has 3 numbers.* 2 --datasets: people, others"
+    ):
+        training_batches(shards, config, batch_size=4, seed=0)
+
+
 def test_threads_change_nothing(shards):
     few = dataclasses.replace(CONFIG, num_parallel_calls=1)
     many = dataclasses.replace(CONFIG, num_parallel_calls=6)

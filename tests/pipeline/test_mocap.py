@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.pipeline.mocap import mocap_batches
+from hpe.records import framing
 from hpe.records.mocap import find_frames, write_frames
 
 
@@ -39,6 +40,24 @@ def test_resuming_gives_the_batches_of_an_uninterrupted_run(files, start):
     whole = _take(files, 18, seed=3)
     for one, other in zip(whole[start:], _take(files, 18 - start, seed=3, start_step=start), strict=True):
         np.testing.assert_array_equal(one["pose"], other["pose"])
+
+
+def test_the_known_number_of_records_spares_the_walk_over_their_headers(files, monkeypatch):
+    (expected,) = _take(files, 1, seed=3, start_step=5)
+    monkeypatch.setattr(framing, "scan", lambda file: pytest.fail(f"{file} was scanned"))
+    batches = mocap_batches(files, batch_size=6, seed=3, start_step=5, count=25)
+    np.testing.assert_array_equal(next(batches.as_numpy_iterator())["pose"], expected["pose"])
+
+
+@pytest.mark.parametrize("num_shards", [2, 3])
+def test_shards_of_a_batch_are_the_batch(files, num_shards):
+    whole = _take(files, 7, seed=3, start_step=2)
+    parts = [
+        _take(files, 7, seed=3, start_step=2, shard_index=i, num_shards=num_shards) for i in range(num_shards)
+    ]
+    for batch, same in zip(whole, zip(*parts, strict=True), strict=True):
+        for key in ("pose", "shape"):
+            np.testing.assert_array_equal(batch[key], np.concatenate([part[key] for part in same]))
 
 
 def test_the_seed_decides_the_order(files):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpe.pipeline.ordering import Stream, shuffled_records, stream_key
+from hpe.errors import UserError
+from hpe.pipeline.ordering import Stream, mixed_records, share_of_batch, shuffled_records, stream_key
 
 
 @pytest.fixture
@@ -56,3 +57,59 @@ def test_streams_of_all_seeds_have_keys_of_their_own():
     assert len(keys) == 4 * len(Stream)
     assert all(0 <= key < 2**63 for key in keys)
     assert stream_key(5, Stream.MOCAP_ORDER) == stream_key(5, Stream.MOCAP_ORDER)
+
+
+def _mixed(files, ratios, start=0, seed=1):
+    """Three datasets of 20, 40 and 60 records."""
+    datasets = [files[:2], files[2:6], files[6:]]
+    return mixed_records(datasets, [20, 40, 60], ratios, seed=seed, buffer=16, start=start)
+
+
+def _owners(numbers):
+    return np.searchsorted([20, 60], numbers, side="right")
+
+
+def test_ratios_are_the_long_run_shares_of_the_datasets(files):
+    owners = _owners(_numbers(_mixed(files, (3, 0, 1)), 4000))
+    shares = np.bincount(owners, minlength=3) / 4000
+    # Three standard deviations of a share of 4000 draws.
+    np.testing.assert_allclose(shares, (0.75, 0, 0.25), atol=3 * np.sqrt(0.75 * 0.25 / 4000))
+    assert shares[1] == 0
+    # Drawn one by one, not in turns: neighbours are independent.
+    first = owners == 0
+    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.06
+
+
+def test_every_dataset_of_a_mixture_goes_round_before_it_repeats(files):
+    numbers = np.array(_numbers(_mixed(files, (0.5, 0.3, 0.2)), 600))
+    for owner, count in enumerate((20, 40, 60)):
+        own = numbers[_owners(numbers) == owner]
+        rounds = [own[start : start + count] for start in range(0, len(own) - count + 1, count)]
+        assert all(len(set(one)) == count for one in rounds)
+        assert len(rounds) < 2 or list(rounds[0]) != list(rounds[1])
+
+
+@pytest.mark.parametrize("start", [1, 130, 2**16 + 70])
+def test_entering_a_mixture_anywhere_gives_the_same_records(files, start):
+    expected = list(_mixed(files, (1, 2, 1)).skip(start).take(50).as_numpy_iterator())
+    assert list(_mixed(files, (1, 2, 1), start).take(50).as_numpy_iterator()) == expected
+
+
+def test_the_seed_decides_which_dataset_comes_next(files):
+    first, again, other = (
+        _owners(_numbers(_mixed(files, (1, 1, 1), seed=seed), 60)).tolist() for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_shares_of_a_batch_are_its_rows_in_order():
+    assert [list(range(12))[share_of_batch(12, index, 3)] for index in range(3)] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9, 10, 11],
+    ]
+    with pytest.raises(UserError, match=r"--batch_size=12 .* multiple of the 5"):
+        share_of_batch(12, 0, 5)
+    with pytest.raises(ValueError, match="shard_index=3"):
+        share_of_batch(12, 3, 3)

@@ -222,6 +222,30 @@ def test_hmr_record_without_a_body_keeps_its_joints():
     assert record["confidence3d"].numpy().sum() == 14
 
 
+def test_records_parsed_together_are_those_parsed_alone():
+    body = {"mosh/pose": [0.5] * 72, "mosh/shape": [0.25] * 10, "mosh/gt3d": [2.0] * 42, "meta/has_3d": [1]}
+    face = {"image/face_pts": [float(value) for value in range(15)]}
+    records = [
+        schema.encode_sample(lsp_sample(scale=3.0)),
+        hmr_record(**body),
+        hmr_record(**(body | face | {"meta/has_3d": [0]})),
+        schema.encode_sample(
+            lsp_sample(
+                pose=np.arange(72),
+                shape=np.arange(10),
+                body_model="default",
+                camera=np.array([1.0, 2.0, 3.0]),
+            )
+        ),
+    ]
+    together = schema.parse_example(tf.constant(records))
+    for index, record in enumerate(records):
+        alone = schema.parse_example(record)
+        assert alone.keys() == together.keys()
+        for key, value in alone.items():
+            np.testing.assert_array_equal(together[key][index], value, err_msg=key)
+
+
 def test_parse_example_has_static_shapes_in_a_graph():
     dataset = tf.data.Dataset.from_tensors(schema.encode_sample(lsp_sample())).map(schema.parse_example)
     shapes = {key: tuple(spec.shape) for key, spec in dataset.element_spec.items()}
