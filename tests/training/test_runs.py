@@ -11,6 +11,7 @@ import pytest
 from hpe.errors import UserError
 from hpe.systems.hybrid_hmr import MocapShapes
 from hpe.training.checkpoints import CheckpointStore
+from hpe.training.optimization import LearningRateSchedule
 from hpe.training.runs import RunDirectory, latest_run, new_run, new_run_name
 from tests.people import run_config
 
@@ -44,6 +45,27 @@ def test_settings_that_an_older_run_lacks_have_their_defaults(tmp_path, config):
     run.write_params(config)
     edit(run, lambda content: content["training"].pop("seed"))
     assert run.read_params() == config
+
+
+def test_a_run_older_than_the_section_of_updates_keeps_its_settings(tmp_path, config):
+    optimization = dataclasses.replace(
+        config.optimization, generator_lr=3e-4, lr_schedule=LearningRateSchedule.COSINE
+    )
+    model = dataclasses.replace(config.model, do_bone_evaluation=False)
+    config = dataclasses.replace(config, optimization=optimization, model=model)
+    run = RunDirectory(tmp_path)
+    run.write_params(config)
+
+    def as_it_was(content):
+        del content["optimization"], content["model"]["do_bone_evaluation"]
+        settings = {"generator_lr": 3e-4, "critic_lr": 5e-4, "lr_schedule": "cosine"}
+        content["training"].update(settings, do_bone_evaluation=False)
+
+    edit(run, as_it_was)
+    assert run.read_params() == config
+    edit(run, lambda content: content["training"].update(tempo=3))
+    with pytest.raises(UserError, match="unknown setting tempo"):
+        run.read_params()
 
 
 @pytest.mark.parametrize(

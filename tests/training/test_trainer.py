@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.evaluation.report import Metric
+from hpe.losses.means import Mean
 from hpe.systems.base import Losses
 from hpe.training import trainer
 from hpe.training.checkpoints import latest_checkpoint
@@ -60,7 +61,13 @@ def finished(data, tmp_path_factory):
     run = RunDirectory(tmp_path_factory.mktemp("finished") / "run")
     model = {"use_mesh_repro_loss": True}
     config = run_config(
-        data, model=model, log_every=1, log_img_step=2, checkpoint_steps=1, keep_checkpoints=2
+        data,
+        model=model,
+        log_every=1,
+        log_img_step=2,
+        checkpoint_steps=1,
+        keep_checkpoints=2,
+        keep_best_metric="keypoint_loss",
     )
     return config, run, go(config, run, evaluate=evaluation)
 
@@ -138,7 +145,7 @@ def test_a_finished_run_is_validated_again(finished):
     result = go(config, run, resume=True, evaluate=evaluation)
     assert result.was_finished
     assert (result.step, result.evaluation.values()) == (3, {"keypoint_loss": 4.5})
-    assert go(config, run, resume=True).evaluation is None
+    assert go(changed(config, keep_best_metric=None), run, resume=True).evaluation is None
     assert len(read_history(run.history)) == 4  # nothing is written twice
 
 
@@ -150,7 +157,7 @@ def test_a_predictor_is_loaded_by_run_by_folder_and_by_checkpoint(finished):
     assert (step, config.pipeline.img_size) == (3, 48)
     prediction = predictor.predict_one(image)
     assert prediction.vertices.shape[0] == len(prediction) == 1
-    assert load_predictor(run.checkpoints)[2] == 3
+    assert load_predictor(run.checkpoints)[2] == load_predictor(run.best)[2] == 3
     assert load_predictor(exact)[2] == load_predictor(f"{exact}.index")[2] == 2
     with pytest.raises(UserError, match="ckpt-7: no such run directory or checkpoint"):
         load_predictor(run.checkpoints / "ckpt-7")
@@ -228,8 +235,8 @@ def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeyp
     config = run_config(data, model=NO_CRITIC, max_steps=20, max_bad_steps=2, log_every=1, checkpoint_steps=1)
 
     def spoil(step, scalars):
-        nan = tf.constant(np.nan)
-        step.system.losses = lambda *_: Losses(nan, {"kpr_loss": nan})
+        nan = Mean(tf.constant(np.nan), tf.constant(1.0))
+        step.system.losses = lambda *_: Losses({"kpr_loss": nan}, {"kpr_loss": 60.0})
 
     on_step(monkeypatch, 1, spoil)
     with pytest.raises(UserError, match=r"step 3: .* not finite for 2 steps in a row, .*/ckpt-2\. "):
