@@ -22,6 +22,8 @@ are and ours can be read by them:
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -219,14 +221,20 @@ def _split(values: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
 
 def _to_keypoints(name: str, skeleton_name: str, joints, weights, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns coordinates (19, size) and weights (19,) in `cocoplus19`; what is not known is 0."""
-    skeleton = skeletons.get(skeleton_name)
-    joints = _array(name, f"joints of {skeleton_name}", joints, (len(skeleton), size)).astype(np.float32)
-    weights = _array(name, f"weights of {skeleton_name}", weights, (len(skeleton),)).astype(np.float32)
+    length, conversion = _conversion(skeleton_name)
+    joints = _array(name, f"joints of {skeleton_name}", joints, (length, size)).astype(np.float32)
+    weights = _array(name, f"weights of {skeleton_name}", weights, (length,)).astype(np.float32)
     finite = np.isfinite(joints).all(axis=1) & np.isfinite(weights)
     joints = np.where(finite[:, None], joints, 0)
     weights = np.where(finite, weights, 0)
-    conversion = skeletons.convert(skeleton, skeletons.COCOPLUS19)
     return conversion.coordinates(joints), conversion.confidences(weights)
+
+
+@functools.cache
+def _conversion(skeleton_name: str) -> tuple[int, skeletons.Conversion]:
+    """Returns the number of joints of a skeleton and its conversion to `cocoplus19`."""
+    skeleton = skeletons.get(skeleton_name)
+    return len(skeleton), skeletons.convert(skeleton, skeletons.COCOPLUS19)
 
 
 def _array(name: str, what: str, values, shape: tuple[int, ...]) -> np.ndarray:
