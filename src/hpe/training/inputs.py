@@ -87,6 +87,7 @@ def training_examples(
                 batch_size=training.batch_size * frames,
                 seed=training.seed,
                 start_step=start_step,
+                count=sum(dataset.count for dataset in found),
             )
         )
 
