@@ -113,7 +113,7 @@ class System(Protocol):
         *,
         training: bool,
         seed: BatchSeed | None = None,
-        frozen: frozenset[str] = frozenset(),
+        frozen: Sequence[str] = (),
     ) -> dict[str, Tensor]:
         """Runs the networks.
 

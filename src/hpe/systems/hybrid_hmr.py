@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from keras import ops
@@ -201,7 +201,7 @@ class HybridHmr:
         """Batch normalisation statistics of the encoder."""
         return [*self.encoder.non_trainable_variables, *self.regressor.non_trainable_variables]
 
-    def forward(self, images, *, training: bool, seed=None, frozen: frozenset[str] = frozenset()) -> dict:
+    def forward(self, images, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
         """Runs encoder, regressor and body model; see `hpe.systems.base.System` for the arguments.
 
         Returns:

@@ -95,18 +95,19 @@ class TrainingStep:
         """
         tensors = {name: value for name, value in batch.items() if name not in ("name", "valid")}
         done = int(self.step) if done is None else done
-        return self._run(tensors, real, self._frozen if done < self._freeze_steps else frozenset())
+        # A tuple: for every frozenset it is given, tf.function would trace the step again.
+        return self._run(tensors, real, self._frozen if done < self._freeze_steps else ())
 
     # ---- what is updated ---------------------------------------------------------------------------------
 
-    def _networks_to_freeze(self) -> frozenset[str]:
+    def _networks_to_freeze(self) -> tuple[str, ...]:
         if not self._config.freeze_epochs:
-            return frozenset()
+            return ()
         known = self.system.networks
         for name in self._config.freeze_networks:
             if name not in known:
                 raise UserError(f"--freeze_networks={name}: the system has the networks {', '.join(known)}.")
-        return frozenset(self._config.freeze_networks)
+        return tuple(self._config.freeze_networks)
 
     def _group_variables(self) -> dict[str, list]:
         """Returns the trainable variables by optimizer."""
@@ -126,7 +127,7 @@ class TrainingStep:
 
     # ---- the step: outside of the replicas ---------------------------------------------------------------
 
-    def _update(self, batch, real, frozen: frozenset[str]):
+    def _update(self, batch, real, frozen: tuple[str, ...]):
         strategy = self._strategy
         rates = self._set_rates()
         # A batch that makes the loss infinite has already gone into the batch statistics when that is seen.
@@ -184,7 +185,7 @@ class TrainingStep:
 
     # ---- the step: inside each replica -------------------------------------------------------------------
 
-    def _generator(self, batch, frozen: frozenset[str]):
+    def _generator(self, batch, frozen: tuple[str, ...]):
         """Returns outputs, and what is the same in all replicas: scalars, gradients by optimizer, soundness."""
         system = self.system
         with tf.GradientTape() as tape:
