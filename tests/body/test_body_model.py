@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -101,6 +102,23 @@ def test_the_default_body_agrees_with_the_textbook(default, keypoints):
     for vertices in (True, False):
         for key, value in _numpy(layer(rotmats, shape, vertices=vertices)).items():
             np.testing.assert_allclose(value, expected[key], atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [
+        [-1, *range(23)],
+        [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 0, 13, 13, 15, 14, 17, 2, 19, 20, 20, 20],
+    ],
+    ids=["one chain", "limb after limb"],
+)
+def test_joints_may_be_numbered_otherwise(small, parents):
+    data = dataclasses.replace(small, parents=np.array(parents, np.int32))
+    rotmats, shape = _inputs()
+    expected = textbook(data, rotmats, shape)
+    for vertices in (True, False):
+        for key, value in _numpy(BodyModel(data)(rotmats, shape, vertices=vertices)).items():
+            np.testing.assert_allclose(value, expected[key], rtol=1e-5, atol=3e-5, err_msg=key)
 
 
 def test_a_vertex_subset_is_the_rows_of_all(default, default_layer):
