@@ -20,8 +20,6 @@ from hpe.training.config import TrainingConfig
         {"max_steps": 0},
         {"seed": -1},
         {"seed": 2**31},
-        {"generator_lr": -1e-4},
-        {"critic_lr": float("nan")},
         {"datasets": ()},
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpe.errors import UserError
 from hpe.training.step import TrainingStep
 from tests.people import run_config
 from tests.training.conftest import build_system, state
@@ -144,3 +145,101 @@ def test_loss_falls(compiled, examples):
 
 def test_without_a_critic_there_is_one_optimizer(data):
     assert make_step(data, model={"encoder_only": True}).optimizers.keys() == {"generator"}
+
+
+def changed(variables, before):
+    return [bool((v.numpy() != old).any()) for v, old in zip(variables, before, strict=True)]
+
+
+def test_a_network_that_is_frozen_stays_as_it_is_and_thaws(data, examples):
+    step = make_step(data, epoch_steps=1, freeze_epochs=1.0)
+    encoder, regressor = (step.system.networks[name] for name in ("encoder", "regressor"))
+    assert step.optimizers.keys() == {"generator", "encoder", "critic"}
+    before = [v.numpy() for v in encoder.variables]
+    weights = [v.numpy() for v in regressor.variables]
+    step(*examples)
+    assert not any(changed(encoder.variables, before))  # statistics included
+    assert all(changed(regressor.trainable_variables, weights))
+    step(*examples)
+    assert all(changed(encoder.variables, before))
+    # Its optimizer has seen one update, so that its first step is corrected as a first step.
+    assert int(step.optimizers["encoder"].iterations) == 1
+    assert int(step.optimizers["generator"].iterations) == 2
+
+
+def test_networks_that_do_not_exist_cannot_be_frozen(data):
+    with pytest.raises(UserError, match=r"--freeze_networks=backbone: .*encoder, regressor"):
+        make_step(data, freeze_epochs=1.0, freeze_networks=("backbone",))
+
+
+def test_clipped_gradients_have_the_norm_that_was_asked_for(data, examples, monkeypatch):
+    free, clipped = make_step(data), make_step(data, clip_norm=1e-3)
+    seen = {}
+    for name, step in (("free", free), ("clipped", clipped)):
+        optimizer = step.optimizers["generator"]
+        monkeypatch.setattr(optimizer, "apply_gradients", lambda pairs, name=name: seen.update({name: pairs}))
+        scalars = step(*examples)
+        # What is logged is the norm before clipping.
+        assert float(scalars["generator/gradient_norm"]) > 0.1
+    norms = {name: float(tf.linalg.global_norm([g for g, _ in pairs])) for name, pairs in seen.items()}
+    assert norms["clipped"] == pytest.approx(1e-3, rel=1e-4)
+    assert norms["free"] > 0.1
+    ratio = seen["clipped"][0][0] / seen["free"][0][0]
+    np.testing.assert_allclose(ratio, norms["clipped"] / norms["free"], rtol=1e-3)
+
+
+def test_the_weight_of_a_loss_follows_its_schedule(data, examples):
+    step = make_step(data, epoch_steps=2, loss_schedules=("kpr_loss=0@0:1@1", "critic_network_loss=2@0"))
+    weights = step.system.config
+    for factor in (0.0, 0.5, 1.0, 1.0):
+        scalars = {name: float(value) for name, value in step(*examples).items()}
+        expected = (
+            factor * weights.kpr_loss_weight * scalars["generator/kpr_loss"]
+            + weights.mr_loss_weight * scalars["generator/mr_loss"]
+            + weights.critic_loss_weight * scalars["critic/generator_critic_loss"]
+        )
+        assert scalars["generator/total"] == pytest.approx(expected, rel=1e-4)
+        critic = 2 * scalars["critic/critic_network_loss"] + 10 * scalars["critic/penalty"]
+        assert scalars["critic/total"] == pytest.approx(critic, rel=1e-4)
+
+
+def test_a_schedule_for_a_loss_that_is_not_there_is_refused(data, examples):
+    step = make_step(data, loss_schedules=("silhouette=0@0",))
+    with pytest.raises(UserError, match=r"--loss_schedules=silhouette.*kpr_loss, mr_loss"):
+        step(*examples)
+
+
+def test_the_critic_takes_as_many_turns_as_asked_for_each_with_frames_of_its_own(data, examples):
+    batch, real = examples
+    more = {name: tf.concat([value, value[::-1]], axis=0) for name, value in real.items()}
+    step = make_step(data, critic_steps=2)
+    seen, losses = [], step.system.adversary.critic_losses
+
+    def watched(outputs, frames, *, seed):
+        seen.append((frames["pose"].numpy(), seed.pair.numpy()))
+        return losses(outputs, frames, seed=seed)
+
+    step.system.adversary.critic_losses = watched
+    step(batch, more)
+    assert int(step.optimizers["critic"].iterations) == 2
+    assert int(step.optimizers["generator"].iterations) == 1
+    images = more["pose"].numpy().reshape(4, 2, 3, 72)
+    for turn, (frames, _) in enumerate(seen):
+        np.testing.assert_array_equal(frames, images[:, turn].reshape(12, 72))
+    assert (seen[0][1] != seen[1][1]).any()  # other draws
+
+
+def test_the_average_follows_sound_steps_alone(data, examples):
+    batch, real = examples
+    step = make_step(data, ema_decay=0.9)
+    step(batch, real)
+    assert int(step.average.updates) == 1
+    before = [v.numpy() for v in step.average.variables]
+    step({**batch, "joints2d": batch["joints2d"] + np.float32([np.nan, 0, 0])}, real)
+    assert int(step.average.updates) == 1
+    assert not any(changed(step.average.variables, before))
+
+
+def test_steps_are_traced_once(compiled):
+    # The examples of this module came in three kinds of dicts of the same shapes.
+    assert compiled.step._run.experimental_get_tracing_count() == 1
