@@ -68,7 +68,7 @@ class Step:
         return {"generator/total": tf.constant(1.0), "run/bad_steps": tf.constant(0.0)}
 
 
-def examples(config, data, system, *, start_step):
+def examples(config, data, system, distribution, *, start_step):
     return (({"number": float(step)}, None) for step in itertools.count(start_step))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import os
 import sys
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -18,6 +21,7 @@ from hpe.programs.startup import describe_devices
 from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
+from hpe.training.distribution import Distribution
 from hpe.training.optimization import OptimizationConfig
 from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
 from hpe.training.trainer import train
@@ -34,7 +38,7 @@ _RESUMABLE = {
         "log_every",
     ),
     *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
-    *("data_dir", "num_parallel_calls"),
+    *("data_dir", "num_parallel_calls", "strategy", "num_devices"),
     *("early_stopping_metric", "early_stopping_patience", "early_stopping_min_delta", "keep_best_metric"),
 }
 _LENGTH = {"num_epochs", "max_steps"}
@@ -116,7 +120,39 @@ def main() -> None:
 
 def _train(config: RunConfig, run: RunDirectory) -> None:
     training = config.training
-    print(f"run directory: {run.path}; computing on {describe_devices()}")
+    # Workers meet before TensorFlow computes anything.
+    distribution = Distribution(training)
+    with _leaving(distribution):
+        _train_on(distribution, config, run)
+
+
+@contextlib.contextmanager
+def _leaving(distribution: Distribution) -> Iterator[None]:
+    """Ends the process of one of several workers with the block.
+
+    TensorFlow's own end of such a process takes ten seconds and more, and the others report who goes first as
+    crashed. All is written by now, so there is nothing to wait for.
+    """
+    if distribution.num_workers == 1:
+        yield
+        return
+    status = 0
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 1
+    except SystemExit as leaving:
+        status = leaving.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) -> None:
+    training = config.training
+    devices = ", ".join(filter(None, [describe_devices(), distribution.describe()]))
+    print(f"run directory: {run.path}; computing on {devices}")
     evaluate = None
     if training.use_validation and training.val_datasets:
         shards = find_shards(training.data_dir, training.val_datasets)
@@ -127,12 +163,13 @@ def _train(config: RunConfig, run: RunDirectory) -> None:
                 predictor,
                 shards,
                 config.pipeline,
-                batch_size=training.batch_size,
+                # The chief validates alone, on one device.
+                batch_size=training.batch_size // distribution.replicas,
                 feasibility=feasibility,
                 show_progress=False,
             )
 
-    result = train(config, run, resume=flags.FLAGS.resume, evaluate=evaluate)
+    result = train(config, run, distribution=distribution, resume=flags.FLAGS.resume, evaluate=evaluate)
     if result.interrupted:
         print(
             f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}"
@@ -141,7 +178,9 @@ def _train(config: RunConfig, run: RunDirectory) -> None:
     done = "had no step left: it was finished" if result.was_finished else "finished"
     print(f"{done} at step {result.step}; checkpoints in {run.checkpoints}")
     if result.stopped_early is not None:
-        print(f"stopped early: {result.stopped_early}; to go on, --resume with more --early_stopping_patience")
+        print(
+            f"stopped early: {result.stopped_early}; to go on, --resume with more --early_stopping_patience"
+        )
     if result.best is not None:
         value, step = result.best
         print(f"best {training.keep_best_metric}: {value:.4g} at step {step}, in {run.best}")

@@ -43,6 +43,7 @@ class WeightAverage:
     def __init__(self, system, decay: float):
         self._followed = [variable.value for variable in averaged_variables(system)]
         self._decay = decay
+        self._strategy = tf.distribute.get_strategy()
         self.variables = [tf.Variable(value, trainable=False, dtype=value.dtype) for value in self._followed]
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
 
@@ -50,13 +51,12 @@ class WeightAverage:
         """Takes one step towards the variables; outside of replicas."""
         number = tf.cast(self.updates, tf.float32)
         rate = 1.0 - tf.minimum(self._decay, (1.0 + number) / (10.0 + number))
-        strategy = tf.distribute.get_strategy()
 
         def approach(average, followed):
             average.assign_add(tf.cast(rate, average.dtype) * (followed - average))
 
         for average, followed in zip(self.variables, self._followed, strict=True):
-            strategy.extended.update(average, approach, args=(followed,), group=False)
+            self._strategy.extended.update(average, approach, args=(followed,), group=False)
         self.updates.assign_add(1)
 
     @contextlib.contextmanager

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 
 from hpe.configuration import option
 from hpe.training.selection import direction
+
+
+class Strategy(enum.Enum):
+    """What a run computes on: one device, all of this machine, or those of the workers that TF_CONFIG names."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"
+    MULTI_WORKER = "multi_worker"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +32,15 @@ class TrainingConfig:
     model_dir: str | None = option(None, "Run directory; by default a new one in --logs.")
     num_epochs: int = option(120, "Passes over the training data.")
     max_steps: int | None = option(None, "End after this many steps even if epochs are left.")
-    batch_size: int = option(8, "Images per step.")
+    batch_size: int = option(8, "Images per step, of all devices together.")
+    strategy: Strategy = option(
+        Strategy.NONE,
+        "Compute on one device, on all of this machine, or on those of all workers in TF_CONFIG.",
+    )
+    num_devices: int = option(
+        0,
+        "Devices of this machine that --strategy uses; 0 takes all GPUs. mirrored without a GPU divides the CPU.",
+    )
     seed: int = option(0, "All randomness is a function of this and the step.")
     use_validation: bool = option(True, "Validate during and after training.")
     validation_epochs: int = option(1, "Validate every this many epochs.")
@@ -79,6 +96,10 @@ class TrainingConfig:
             raise ValueError(
                 f"--validation_step_size must not be negative. Received: {self.validation_step_size}"
             )
+        if self.num_devices < 0:
+            raise ValueError(f"--num_devices must not be negative. Received: num_devices={self.num_devices}")
+        if self.strategy is Strategy.MULTI_WORKER and self.model_dir is None:
+            raise ValueError("--strategy=multi_worker needs --model_dir, one folder that all workers reach.")
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"--max_steps must be at least 1. Received: max_steps={self.max_steps}")
         if not self.datasets:

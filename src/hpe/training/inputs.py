@@ -13,6 +13,7 @@ from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.records.reading import DatasetShards, find_shards
 from hpe.training.config import TrainingConfig
+from hpe.training.distribution import Distribution
 from hpe.training.runs import RunConfig
 
 Tensors = dict[str, tf.Tensor]
@@ -48,7 +49,7 @@ def find_training_data(training: TrainingConfig) -> TrainingData:
 
 
 def training_examples(
-    config: RunConfig, data: TrainingData, system, *, start_step: int
+    config: RunConfig, data: TrainingData, system, distribution: Distribution, *, start_step: int
 ) -> Iterator[tuple[Tensors, Tensors | None]]:
     """Returns an endless iterator over the examples of the steps from `start_step` on.
 
@@ -56,11 +57,12 @@ def training_examples(
         config: the run's settings.
         data: of `find_training_data`.
         system: a `hpe.systems.base.System`; its critic, if it has one, is fed mocap frames.
+        distribution: the workers that share every batch.
         start_step: number of steps that were done before.
 
     Returns:
-        Pairs of a batch of `hpe.pipeline.images` and mocap frames of `hpe.pipeline.mocap`, the latter None
-        without a critic.
+        Pairs of this worker's rows of a batch of `hpe.pipeline.images` and mocap frames of `hpe.pipeline.mocap`,
+        the latter None without a critic.
 
     Raises:
         UserError: mocap sets are missing; while iterating, if a record is damaged.
@@ -74,6 +76,8 @@ def training_examples(
             seed=training.seed,
             start_step=start_step,
             body_models=system.body_models,
+            shard_index=distribution.worker,
+            num_shards=distribution.num_workers,
         )
     )
     mocap, mocap_files = None, []
@@ -88,6 +92,8 @@ def training_examples(
                 seed=training.seed,
                 start_step=start_step,
                 count=sum(dataset.count for dataset in found),
+                shard_index=distribution.worker,
+                num_shards=distribution.num_workers,
             )
         )
 

@@ -99,6 +99,16 @@ class RunReport:
         self._progress.write(text)
 
 
+class NoReport:
+    """Says nothing, in the place of the RunReport of a worker that is not the chief."""
+
+    def advance(self) -> None:
+        """Moves no bar."""
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """Writes nothing."""
+
+
 def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
     """Draws the predictions of the first images of a batch below each other, (H, W, 3) uint8 RGB."""
     images = images[:_PANEL_IMAGES]

@@ -14,11 +14,12 @@ from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
+from hpe.training.distribution import Distribution
 from hpe.training.initialization import describe, initialize
 from hpe.training.inputs import TrainingData, find_training_data, training_examples
 from hpe.training.interrupts import Interrupts
 from hpe.training.judging import Judge, check_validated
-from hpe.training.reporting import RunReport
+from hpe.training.reporting import NoReport, RunReport
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.step import TrainingStep
 from hpe.training.timing import StepTimer
@@ -32,7 +33,7 @@ class TrainingResult:
 
     Attributes:
         step: number of finished steps.
-        interrupted: name of the signal that ended it early, or None.
+        interrupted: name of the signal that ended it early, or that another worker had one; else None.
         was_finished: whether it was resumed with no step left to do.
         evaluation: the last validation, or None if there was none.
         stopped_early: why the run ended before its last step by early stopping, in words, or None.
@@ -51,6 +52,7 @@ def train(
     config: RunConfig,
     run: RunDirectory,
     *,
+    distribution: Distribution | None = None,
     resume: bool = False,
     evaluate: Evaluate | None = None,
     show_progress: bool = True,
@@ -63,23 +65,34 @@ def train(
     Args:
         config: the run's settings; `config.training.seed` fixes all randomness.
         run: where everything is written.
+        distribution: the devices; by default made from `config.training`, which for several workers has to happen
+            before TensorFlow computes anything. Only the chief among the workers validates and writes.
         resume: go on from the newest checkpoint of `run`; a run that was killed before its first one starts
             over. A run without steps left is validated.
         evaluate: validates a predictor; None leaves validation out.
         show_progress: draw a progress bar on stderr.
 
     Raises:
-        UserError: the data, the disk or the checkpoint is at fault, or the loss has stopped being finite.
+        UserError: the data, the disk, the checkpoint or another worker is at fault, or the loss has stopped being
+            finite.
     """
     training = config.training
+    distribution = distribution or Distribution(training)
     check_validated(training, validated=evaluate is not None)
     keras.utils.set_random_seed(training.seed)
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
 
     data = find_training_data(training)
-    trained = _build(config, run, data, resume=resume)
-    examples = training_examples(config, data, trained.system, start_step=trained.done)
+    with distribution.explained_loss(lambda: "no step was taken; start all workers again as this time"):
+        trained = _build(config, run, data, distribution, resume=resume)
+        distribution.require_same_step(trained.done, run.checkpoints)
+    examples = training_examples(config, data, trained.system, distribution, start_step=trained.done)
+    if not distribution.is_chief:
+        with Interrupts() as interrupts:
+            return _Loop(
+                config, data, trained, examples, distribution, NoReport(), interrupts, None, None
+            ).run()
 
     # Only now that all data is found: a mistake in a flag leaves no run behind.
     run.write_params(config)
@@ -87,7 +100,7 @@ def train(
     report = RunReport(run, data, first_step=trained.done, show_progress=show_progress)
     with report, Interrupts() as interrupts:
         judge = Judge(config, run, trained.system, step=trained.update.step, history=report.history)
-        return _Loop(config, data, trained, examples, report, interrupts, evaluate, judge).run()
+        return _Loop(config, data, trained, examples, distribution, report, interrupts, evaluate, judge).run()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,25 +123,32 @@ class _Trained:
         return int(self.update.step)
 
 
-def _build(config: RunConfig, run: RunDirectory, data: TrainingData, *, resume: bool) -> _Trained:
+def _build(
+    config: RunConfig, run: RunDirectory, data: TrainingData, distribution: Distribution, *, resume: bool
+) -> _Trained:
     """Builds the system, its step and its checkpoints, and restores the newest one if the run is resumed."""
     training = config.training
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
-    system = config.build_system(pretrained=checkpoint is None)
+    with distribution.scope():
+        system = config.build_system(pretrained=checkpoint is None)
+    distribution.synchronize_batch_norm(system.networks)
     if checkpoint is None and training.init_from is not None:
         # Before the step is built: averages of weights start at the weights that there are then.
         matches = initialize(system, training.init_from, networks=training.init_networks)
-        print(describe(matches, training.init_from))
+        if distribution.is_chief:
+            print(describe(matches, training.init_from))
+    # A variable of each worker's own: it is read by whoever asks, without the others.
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    update = TrainingStep(
-        system,
-        config.optimization,
-        seed=training.seed,
-        step=step,
-        epoch_steps=data.epoch_steps,
-        total_steps=data.total_steps,
-        eager=training.eager,
-    )
+    with distribution.scope():
+        update = TrainingStep(
+            system,
+            config.optimization,
+            seed=training.seed,
+            step=step,
+            epoch_steps=data.epoch_steps,
+            total_steps=data.total_steps,
+            eager=training.eager,
+        )
     store = CheckpointStore(
         run.checkpoints,
         system,
@@ -140,7 +160,7 @@ def _build(config: RunConfig, run: RunDirectory, data: TrainingData, *, resume: 
     )
     if checkpoint is not None:
         store.restore(checkpoint)
-    elif resume:
+    elif resume and distribution.is_chief:
         print(f"{run.path}: was killed before its first checkpoint; starts over at step 0 with the same seed")
     return _Trained(system, update, store)
 
@@ -154,15 +174,17 @@ class _Loop:
         data: TrainingData,
         trained: _Trained,
         examples: Iterator,
-        report: RunReport,
+        distribution: Distribution,
+        report: RunReport | NoReport,
         interrupts: Interrupts,
         evaluate: Evaluate | None,
-        judge: Judge,
+        judge: Judge | None,
     ):
         self._training = config.training
         self._data = data
         self._update, self._store = trained.update, trained.store
         self._examples = examples
+        self._distribution = distribution
         self._report = report
         self._interrupts = interrupts
         self._evaluate = evaluate
@@ -175,31 +197,42 @@ class _Loop:
     def run(self) -> TrainingResult:
         """Goes on until there is no step left, training has stopped helping, or a signal comes."""
         self._catch_up()
-        was_finished = self._is_finished()
-        while not self._is_finished() and self._interrupts.received is None:
+        was_finished, interrupted = finished, interrupted = self._agree()
+        while not finished and not interrupted:
             self._advance()
+            finished, interrupted = self._agree()
         if was_finished and self._evaluate is not None and self._evaluation is None:
             with self._averaged():
                 self._evaluation = self._interrupts.attempt(lambda: self._evaluate(self._predictor))
         if self._done > self._saved:
             self._save()
+        with self._explained_loss():
+            # Nobody leaves before the chief has written everything.
+            self._distribution.any(False)
         received = self._interrupts.received
         return TrainingResult(
             self._done,
-            received.name if received is not None else None,
+            received.name if received is not None else "a signal to another worker" if interrupted else None,
             self._evaluation,
             was_finished,
-            self._judge.verdict if self._done < self._data.total_steps else None,
-            self._judge.best,
+            self._judge.verdict if self._judge and self._done < self._data.total_steps else None,
+            self._judge.best if self._judge else None,
         )
 
+    def _agree(self) -> list[bool]:
+        """Returns whether the run is finished and whether it is interrupted, the same on all workers."""
+        with self._explained_loss():
+            return self._distribution.any(self._is_finished(), self._interrupts.received is not None)
+
     def _is_finished(self) -> bool:
-        return self._done >= self._data.total_steps or self._judge.verdict is not None
+        stopped = self._judge is not None and self._judge.verdict is not None
+        return stopped or self._done >= self._data.total_steps
 
     def _catch_up(self) -> None:
         """Does the validation of the step that the run goes on from, if a kill or a signal took it."""
-        validated = any(entry.step == self._done for entry in self._report.history.validations)
-        if self._done and not validated and self._validation_due():
+        if not self._done or not self._validation_due():
+            return
+        if all(entry.step != self._done for entry in self._report.history.validations):
             self._validate()
 
     def _advance(self) -> None:
@@ -207,8 +240,9 @@ class _Loop:
         training = self._training
         with self._timer.waiting():
             batch, real = next(self._examples)
-        with self._timer.computing(), _explained_memory(training):
-            scalars = self._update(batch, real)
+        with self._timer.computing(), _explained_memory(training), self._explained_loss():
+            split = self._distribution.split
+            scalars = self._update(split(batch), split(real))
             # Reading a number waits for the device, so the timer sees the whole step.
             bad_steps = int(scalars["run/bad_steps"])
         self._done += 1
@@ -222,7 +256,7 @@ class _Loop:
         if last or epoch_ended or self._done % training.log_every == 0:
             values = {name: float(value) for name, value in scalars.items()}
             self._report.scalars(values | self._timer.lap(), self._done)
-        if self._done % training.log_img_step == 0:
+        if self._distribution.is_chief and self._done % training.log_img_step == 0:
             self._report.panels(self._predictor, batch["image"].numpy(), self._done)
         # Before validation, which may take long and may be left.
         if last or epoch_ended or self._done % training.checkpoint_steps == 0:
@@ -231,7 +265,8 @@ class _Loop:
             self._validate()
 
     def _save(self) -> None:
-        self._store.save()
+        if self._distribution.is_chief:
+            self._store.save()
         self._saved = self._done
 
     def _validation_due(self) -> bool:
@@ -253,6 +288,17 @@ class _Loop:
             # The line in the history comes last: without it, a resumed run validates again and has the same to say.
             self._judge.consider(evaluation)
         self._report.validation(evaluation, self._done)
+
+    def _explained_loss(self) -> contextlib.AbstractContextManager:
+        def consequences():
+            directory = self._store.directory
+            return (
+                f"training stops after step {self._done}; last checkpoint: "
+                f"{latest_checkpoint(directory) or 'none'}; start all workers again with --resume "
+                f"--model_dir={directory.parent}"
+            )
+
+        return self._distribution.explained_loss(consequences)
 
     def _averaged(self) -> contextlib.AbstractContextManager:
         """Puts the averaged weights in place, if the run averages them."""
