@@ -21,6 +21,7 @@ SMALL = (
     "--batch_size=4",
     "--eager",
     "--nodeterministic",
+    "--nocompile_body",
 )
 
 
