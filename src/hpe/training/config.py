@@ -65,7 +65,9 @@ class TrainingConfig:
         (), "Networks that --init_from takes, such as encoder,critic; all if empty."
     )
     max_bad_steps: int = option(10, "Stop after this many steps in a row with a loss that is not finite.")
-    eager: bool = option(False, "Run step by step instead of compiled, for debugging; --nocompile_body for the body too.")
+    eager: bool = option(
+        False, "Run step by step instead of compiled, for debugging; with --nocompile_body the body too."
+    )
     deterministic: bool = option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
 
     def __post_init__(self):
