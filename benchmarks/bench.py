@@ -26,7 +26,8 @@ class BenchConfig:
     """What to measure; names are flag names."""
 
     only: tuple[str, ...] = option(
-        (), "Measure these alone: body, silhouette, rasterizer, people, records, pipeline."
+        (),
+        "Measure these alone: body, silhouette, rasterizer, people, records, pipeline, step, precision.",
     )
     rounds: int = option(7, "Turns of every variant; the median and the quartiles are of these.")
     data_dir: str = option("data", "Folder of the records that the input pipeline reads, with --datasets.")
@@ -117,6 +118,18 @@ def _pipeline(config: BenchConfig, folder: pathlib.Path) -> Iterator[Row | str]:
     yield f"input pipeline: {records} records of {what}, read again and again, batches of {pipeline.BATCH_SIZE}."
 
 
+def _step(config: BenchConfig, _) -> Iterator[Row | str]:
+    from benchmarks import training_step
+
+    return training_step.rows(config.rounds)
+
+
+def _precision(config: BenchConfig, folder: pathlib.Path) -> Iterator[Row | str]:
+    from benchmarks import precision
+
+    return precision.rows(folder, config.rounds)
+
+
 GROUPS = {
     "body": _body,
     "silhouette": _silhouette,
@@ -124,6 +137,8 @@ GROUPS = {
     "people": _people,
     "records": _records,
     "pipeline": _pipeline,
+    "step": _step,
+    "precision": _precision,
 }
 
 if __name__ == "__main__":

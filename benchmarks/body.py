@@ -1,17 +1,21 @@
-"""The body model layer against a textbook implementation of the same equations."""
+"""The body model layer against the original formulation of the same equations, and against smplx on PyTorch."""
 
 from __future__ import annotations
 
+import os
+import pathlib
+import tempfile
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 from scipy.spatial.transform import Rotation
 
+from benchmarks import torch_body
 from benchmarks.textbook import TextbookBody, random_body
 from benchmarks.timing import Row, compare, interleaved, per_second
 from hpe.body.body_model import BodyModel
-from hpe.body.data import load_body_model
+from hpe.body.data import BodyModelData, load_body_model
 from hpe.errors import UserError
 
 BATCHES = (1, 64)
@@ -20,20 +24,21 @@ _TOLERANCE = 1e-4
 
 
 def rows(rounds: int) -> Iterator[Row | str]:
-    """Yields the rows of both bodies, and a note on how well the implementations agree."""
+    """Yields the rows of both bodies, and notes on how well the implementations agree."""
     bodies = {"SMPL-sized body": random_body(), "default body": load_body_model()}
     for name, data in bodies.items():
         fused, textbook = BodyModel(data), TextbookBody(data)
         for batch in BATCHES:
             inputs = _inputs(batch)
             yield from _full(f"{name}, batch {batch}", fused, textbook, inputs, rounds)
-        yield from _joints_only(name, fused, rounds)
+            yield from _joints_only(f"{name}, batch {batch}", fused, textbook, inputs, rounds)
+    yield from _against_smplx(bodies["SMPL-sized body"], rounds)
 
 
 def _full(title: str, fused, textbook, inputs, rounds: int) -> Iterator[Row | str]:
     """Yields forward and forward + backward, as a graph and compiled by XLA."""
     show = per_second(len(inputs[0]), "bodies")
-    for passes, wrap in (("forward", _forward), ("forward + backward", _with_gradient)):
+    for passes, wrap in _WRAPS.items():
         functions = {
             "fused graph": tf.function(wrap(fused)),
             "fused XLA": tf.function(wrap(fused), jit_compile=True),
@@ -56,24 +61,84 @@ def _full(title: str, fused, textbook, inputs, rounds: int) -> Iterator[Row | st
         yield f"{title}, {passes}: all four agree to {error:.1g} of the largest value."
 
 
-def _joints_only(name: str, fused, rounds: int) -> Iterator[Row]:
-    """Yields what it saves not to ask for vertices."""
-    for batch in BATCHES:
-        inputs = _inputs(batch)
+def _joints_only(title: str, fused, textbook, inputs, rounds: int) -> Iterator[Row]:
+    """Yields joints and keypoints alone against the textbook, which has to pose vertices to have keypoints."""
+    for passes, wrap in _WRAPS.items():
+        alone = wrap(lambda *arguments: fused(*arguments, vertices=False))
         functions = {
-            with_vertices: tf.function(lambda *arguments, v=with_vertices: fused(*arguments, vertices=v))
-            for with_vertices in (True, False)
+            "graph": tf.function(alone),
+            "XLA": tf.function(alone, jit_compile=True),
+            "fused XLA with vertices": tf.function(wrap(fused), jit_compile=True),
+            "textbook graph with vertices": tf.function(wrap(textbook)),
         }
         times = interleaved(
-            {str(key): _call(function, inputs) for key, function in functions.items()}, rounds=rounds
+            {key: _call(function, inputs) for key, function in functions.items()}, rounds=rounds
         )
-        yield compare(
-            f"{name}, batch {batch}: forward, keypoints only",
-            times["False"],
-            "with vertices",
-            times["True"],
-            per_second(batch, "bodies"),
-        )
+        for ours, theirs in (
+            ("graph", "textbook graph with vertices"),
+            ("XLA", "textbook graph with vertices"),
+            ("XLA", "fused XLA with vertices"),
+        ):
+            yield compare(
+                f"{title}: {passes}, keypoints only, {ours}",
+                times[ours],
+                theirs,
+                times[theirs],
+                per_second(len(inputs[0]), "bodies"),
+            )
+
+
+def _against_smplx(data: BodyModelData, rounds: int) -> Iterator[Row | str]:
+    """Yields the fused body, keypoints and all, against smplx, which leaves the regression of keypoints out."""
+    absent = torch_body.missing()
+    if absent:
+        yield absent
+        return
+    fused, inputs = BodyModel(data), {batch: _inputs(batch) for batch in BATCHES}
+    threads = os.cpu_count() or 1
+    agreement = 0.0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        torch_body.Smplx(pathlib.Path(folder), data, inputs, threads=threads) as smplx,
+    ):
+        for batch in BATCHES:
+            for passes, wrap in _WRAPS.items():
+                functions = {
+                    "fused graph": tf.function(wrap(fused)),
+                    "fused XLA": tf.function(wrap(fused), jit_compile=True),
+                }
+                variants = {key: _call(function, inputs[batch]) for key, function in functions.items()}
+                expected = tf.function(wrap(fused, ("joints", "vertices")))(*inputs[batch])
+                modes = []
+                for mode in torch_body.MODES:
+                    try:
+                        found = smplx.result(batch, passes, mode)
+                    except UserError as error:
+                        if mode == "eager":
+                            raise
+                        yield f"smplx, batch {batch}, {passes}, {mode}: {' '.join(str(error).split())}"
+                        continue
+                    modes.append(mode)
+                    error = _difference({key: expected[key] for key in found}, found)
+                    agreement = max(agreement, error)
+                    if not error < _TOLERANCE:
+                        raise UserError(f"smplx, batch {batch}, {passes}: results differ by {error:.2g}.")
+                    variants[f"smplx {mode}"] = smplx.turns(batch, passes, mode)
+                times = interleaved(variants, rounds=rounds)
+                for mode in modes:
+                    for ours in functions:
+                        yield compare(
+                            f"SMPL-sized body, batch {batch}: {passes}, {ours}",
+                            times[ours],
+                            f"smplx, PyTorch {mode}",
+                            times[f"smplx {mode}"],
+                            per_second(batch, "bodies"),
+                        )
+    yield (
+        f"smplx: {torch_body.versions()}, {threads} threads as here, in a process that takes turns with this one; "
+        "rotation matrices in, joints and vertices out, without the regression of keypoints that the rows of this "
+        f"project include; they agree to {agreement:.1g} of the largest value."
+    )
 
 
 def _inputs(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -83,22 +148,25 @@ def _inputs(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(rotmats.reshape(batch, 24, 3, 3), tf.float32), tf.constant(shapes, tf.float32)
 
 
-def _forward(body) -> Callable:
+def _forward(body, _=()) -> Callable:
     return lambda rotmats, shape: body(rotmats, shape)
 
 
-def _with_gradient(body) -> Callable:
-    """Returns the gradients of one number made of all outputs, every entry with a weight of its own."""
+def _with_gradient(body, keys=("joints", "keypoints", "vertices")) -> Callable:
+    """Returns the gradients of one number made of the outputs, every entry with a weight of its own."""
 
     def function(rotmats, shape):
         with tf.GradientTape() as tape:
             tape.watch([rotmats, shape])
             outputs = body(rotmats, shape)
-            loss = sum(_weighted_mean(outputs[key]) for key in ("joints", "keypoints", "vertices"))
+            loss = sum(_weighted_mean(outputs[key]) for key in keys if key in outputs)
         rotation_gradient, shape_gradient = tape.gradient(loss, [rotmats, shape])
         return {"rotmats": rotation_gradient, "shape": shape_gradient, "loss": loss}
 
     return function
+
+
+_WRAPS = {"forward": _forward, "forward + backward": _with_gradient}
 
 
 def _weighted_mean(points: tf.Tensor) -> tf.Tensor:

@@ -60,8 +60,19 @@ class Row:
     processor_ratio: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Turns:
+    """A variant that times itself, since it runs elsewhere.
+
+    Attributes:
+        run: makes so many calls and returns the wall and the processor seconds that they took together.
+    """
+
+    run: Callable[[int], tuple[float, float]]
+
+
 def interleaved(
-    variants: Mapping[str, Callable[[], object]],
+    variants: Mapping[str, Callable[[], object] | Turns],
     *,
     rounds: int,
     turn_seconds: float = 0.05,
@@ -72,7 +83,8 @@ def interleaved(
     """Times variants in turns: A B C A B C ...
 
     Args:
-        variants: what to call, by name; every call does the same work and returns when it is done.
+        variants: what to call, by name; every call does the same work and returns when it is done. Or what
+            times itself.
         rounds: turns of every variant, at least 2.
         turn_seconds: a turn repeats its call until it takes about this long.
         warm_up: calls every variant twice before the first round: to compile and fill caches, and to find
@@ -88,21 +100,30 @@ def interleaved(
     """
     if rounds < 2:
         raise ValueError(f"quartiles need at least 2 rounds. Received: rounds={rounds}")
+    timers = {
+        name: variant.run if isinstance(variant, Turns) else _timer(variant, clock, processor_clock)
+        for name, variant in variants.items()
+    }
     calls = dict.fromkeys(variants, 1)
-    for name, variant in variants.items() if warm_up else ():
-        variant()
-        start = clock()
-        variant()
-        calls[name] = min(max(math.ceil(turn_seconds / max(clock() - start, 1e-9)), 1), _MOST_CALLS)
+    for name, timer in timers.items() if warm_up else ():
+        timer(1)
+        calls[name] = min(max(math.ceil(turn_seconds / max(timer(1)[0], 1e-9)), 1), _MOST_CALLS)
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, variant in variants.items():
-            start, used = clock(), processor_clock()
-            for _ in range(calls[name]):
-                variant()
-            end = clock() - start, processor_clock() - used
-            turns[name].append((end[0] / calls[name], end[1] / calls[name]))
+        for name, timer in timers.items():
+            seconds, processor = timer(calls[name])
+            turns[name].append((seconds / calls[name], processor / calls[name]))
     return {name: Measurement(*zip(*values, strict=True)) for name, values in turns.items()}
+
+
+def _timer(variant, clock, processor_clock) -> Callable[[int], tuple[float, float]]:
+    def run(calls: int) -> tuple[float, float]:
+        start, used = clock(), processor_clock()
+        for _ in range(calls):
+            variant()
+        return clock() - start, processor_clock() - used
+
+    return run
 
 
 def compare(

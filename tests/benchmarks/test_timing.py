@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.timing import Measurement, compare, interleaved, milliseconds, per_second, table
+from benchmarks.timing import Measurement, Turns, compare, interleaved, milliseconds, per_second, table
 
 
 class Machine:
@@ -56,6 +56,19 @@ def test_a_turn_repeats_short_calls_and_reports_one():
     assert len(machine.calls) == 2 + 2 * 8
     assert times.seconds == (0.125, 0.125)
     assert times.processor == (0.25, 0.25)
+
+
+def test_a_variant_elsewhere_times_itself():
+    asked = []
+
+    def elsewhere(calls):
+        asked.append(calls)
+        return 0.25 * calls, 0.5 * calls
+
+    times = interleaved({"a": Turns(elsewhere)}, rounds=2, turn_seconds=1.0)["a"]
+    assert asked == [1, 1, 4, 4]
+    assert times.seconds == (0.25, 0.25)
+    assert times.processor == (0.5, 0.5)
 
 
 def test_the_ratio_survives_a_load_that_changes():
