@@ -17,12 +17,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
 
 from hpe.errors import UserError, first_line
 from hpe.training.config import Strategy, TrainingConfig
+
+T = TypeVar("T")
 
 # Jobs of a cluster that train, in the order of their ranks.
 _JOBS = ("chief", "worker")
@@ -65,6 +68,7 @@ class Distribution:
 
     def __init__(self, training: TrainingConfig):
         self.worker, self.num_workers = 0, 1
+        self._kept = []
         kind, wanted = training.strategy, training.num_devices
         if wanted and kind is Strategy.NONE:
             raise UserError(f"--num_devices={wanted} needs --strategy=mirrored or multi_worker.")
@@ -126,6 +130,15 @@ class Distribution:
             return {name: pieces[replica] for name, pieces in parts.items()}
 
         return self.strategy.experimental_distribute_values_from_function(rows)
+
+    def keep(self, owner: T) -> T:
+        """Returns `owner`, and keeps it as long as this lives.
+
+        A worker that takes functions apart asks the chief about it, and waits half a minute for one that has gone.
+        """
+        if self.num_workers > 1:
+            self._kept.append(owner)
+        return owner
 
     def any(self, *flags: bool) -> list[bool]:
         """Returns for each flag whether it is set on any worker; all workers call this and wait for each other."""

@@ -90,9 +90,8 @@ def train(
     examples = training_examples(config, data, trained.system, distribution, start_step=trained.done)
     if not distribution.is_chief:
         with Interrupts() as interrupts:
-            return _Loop(
-                config, data, trained, examples, distribution, NoReport(), interrupts, None, None
-            ).run()
+            parts = (trained, examples, distribution, NoReport(), interrupts, None, None)
+            return distribution.keep(_Loop(config, data, *parts)).run()
 
     # Only now that all data is found: a mistake in a flag leaves no run behind.
     run.write_params(config)
@@ -100,7 +99,8 @@ def train(
     report = RunReport(run, data, first_step=trained.done, show_progress=show_progress)
     with report, Interrupts() as interrupts:
         judge = Judge(config, run, trained.system, step=trained.update.step, history=report.history)
-        return _Loop(config, data, trained, examples, distribution, report, interrupts, evaluate, judge).run()
+        parts = (trained, examples, distribution, report, interrupts, evaluate, judge)
+        return distribution.keep(_Loop(config, data, *parts)).run()
 
 
 @dataclasses.dataclass(frozen=True)
