@@ -1,0 +1,195 @@
+"""Several devices, of one process or of two, train to what one device trains to with the same global batch."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.training.config import Strategy, TrainingConfig
+from hpe.training.distribution import Cluster, Distribution, read_cluster
+from hpe.training.history import read_history
+from tests.training.spoiled_train import SPOILED_STEP
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STEPS = 4
+# All that has randomness, state or a sum over the batch is on. Rates are low because the first steps of Adam
+# make whole steps of rounding errors, from which trajectories part.
+FLAGS = (
+    "--datasets=people --val_datasets=people --mocap_datasets=random --encoder=small --encoder_weights=none "
+    "--img_size=48 --batch_size=4 --use_mesh_repro_loss=True --dropout=0.1 --num_stage=1 --critic_steps=2 "
+    "--ema_decay=0.9 --clip_norm=10 --generator_lr=1e-6 --critic_lr=1e-6 --checkpoint_steps=1 --log_every=1 "
+    f"--log_img_step=3 --max_steps={STEPS} --num_epochs=100 --validation_epochs=100 --keep_checkpoints=9 --seed=3"
+).split()
+
+
+def start(data, run, *flags, cluster=None, rank=0):
+    command = [
+        sys.executable,
+        "-m",
+        "tests.training.spoiled_train",
+        f"--data_dir={data}",
+        f"--model_dir={run}",
+    ]
+    environment = dict(os.environ)
+    if cluster is not None:
+        task = {"type": "worker", "index": rank}
+        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
+    return subprocess.Popen(
+        [*command, *FLAGS, *flags],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_workers(data, run, *flags):
+    with socket.socket() as one, socket.socket() as other:
+        for listener in (one, other):
+            listener.bind(("127.0.0.1", 0))
+        cluster = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, other)]
+    flags = ("--strategy=multi_worker", *flags)
+    return [start(data, run, *flags, cluster=cluster, rank=rank) for rank in range(2)]
+
+
+def finish(process, code=0):
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == code, output
+    return output
+
+
+def wait_for_checkpoint(run, step, process):
+    deadline = time.monotonic() + 400
+    while not (run / "checkpoints" / f"ckpt-{step}.index").exists():
+        if process.poll() is not None:
+            pytest.fail(finish(process))
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def single(data, tmp_path_factory):
+    run = tmp_path_factory.mktemp("single") / "run"
+    # With XLA's body on one side alone: its sums differ by rounding, like those of the devices.
+    finish(start(data, run, "--nocompile_body"))
+    return run
+
+
+def assert_same_training(run, single):
+    """Compares everything in the last checkpoints, up to rounding."""
+    readers = [
+        tf.train.load_checkpoint(str(path / "checkpoints" / f"ckpt-{STEPS}")) for path in (run, single)
+    ]
+    names = [
+        name
+        for name in readers[1].get_variable_to_shape_map()
+        if "GRAPH" not in name and "save_counter" not in name
+    ]
+    assert len(names) > 200
+    for name in names:
+        found, expected = (reader.get_tensor(name).astype(np.float64) for reader in readers)
+        # Moments of the optimizers are sums of gradients, whatever the rate.
+        # A bias that started at 0 is a few steps of 1e-6 from it; the tolerance is a fiftieth of one.
+        scale = max(np.abs(expected).max(), 1e-5)
+        assert np.abs(found - expected).max() <= 2e-3 * scale, name
+    found, expected = (read_history(path / "history.jsonl") for path in (run, single))
+    assert [(entry.step, entry.kind) for entry in found] == [(entry.step, entry.kind) for entry in expected]
+    for one, other in zip(found, expected, strict=True):
+        if one.kind == "train" and one.step != SPOILED_STEP + 1:
+            for name in (
+                "generator/total",
+                "generator/gradient_norm",
+                "critic/total",
+                "critic/gradient_norm",
+            ):
+                assert one.values[name] == pytest.approx(other.values[name], rel=2e-3), (one.step, name)
+        if one.kind == "train":
+            assert one.values["run/bad_steps"] == (one.step == SPOILED_STEP + 1)
+
+
+@pytest.mark.slow
+def test_two_devices_equal_one(data, tmp_path, single):
+    output = finish(start(data, tmp_path / "run", "--strategy=mirrored", "--num_devices=2"))
+    assert "2 devices in all" in output
+    assert_same_training(tmp_path / "run", single)
+
+
+@pytest.mark.slow
+def test_two_workers_of_which_one_dies_resume_and_equal_one(data, tmp_path, single):
+    run = tmp_path / "run"
+    chief, other = start_workers(data, run, "--nocompile_body")
+    wait_for_checkpoint(run, 1, chief)
+    other.kill()
+    other.communicate()
+    output = finish(chief, 1)
+    lines = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, output
+    assert "worker 0 of 2: another worker has stopped" in lines[0]
+    assert f"--resume --model_dir={run}" in lines[0]
+    assert "Traceback" not in output
+    assert not (run / "checkpoints" / f"ckpt-{STEPS}.index").exists(), "killed too late to show anything"
+
+    workers = start_workers(data, run, "--nocompile_body", "--resume")
+    outputs = [finish(worker) for worker in workers]
+    assert all(f"finished at step {STEPS}" in output for output in outputs), outputs
+    # One of them validated.
+    assert ["silhouette_iou" in output for output in outputs] == [True, False]
+    assert_same_training(run, single)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "is not set"),
+        ("{", "not valid JSON"),
+        ("[]", "lacks"),
+        ('{"cluster": {"worker": ["a:1"]}}', "lacks"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {}}', "'ps'"),
+        ('{"cluster": {"worker": "a:1"}, "task": {}}', "no list of host:port"),
+        ('{"cluster": {"worker": ["a"]}, "task": {}}', "no list of host:port"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {}}', "twice"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "not in its cluster"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}', "not in its cluster"),
+    ],
+)
+def test_a_wrong_cluster_is_one_clear_line(text, message):
+    with pytest.raises(UserError, match=f"TF_CONFIG.*{message}") as raised:
+        read_cluster(text)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_chief_comes_first_wherever_it_is_named():
+    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
+    for job, index, rank in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        text = json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
+        assert read_cluster(text) == Cluster(("a:1", "b:1", "c:1"), rank)
+
+
+def test_devices_that_are_not_there_are_refused():
+    tf.config.list_logical_devices()  # TensorFlow has started, with one CPU
+    with pytest.raises(UserError, match="--num_devices=64: "):
+        Distribution(TrainingConfig(strategy=Strategy.MIRRORED, num_devices=64, batch_size=64))
+    with pytest.raises(UserError, match="needs --strategy"):
+        Distribution(TrainingConfig(num_devices=2))
+
+
+def test_workers_need_a_run_directory():
+    with pytest.raises(ValueError, match="needs --model_dir"):
+        TrainingConfig(strategy=Strategy.MULTI_WORKER)
+
+
+def test_one_worker_alone_agrees_with_itself():
+    distribution = Distribution(TrainingConfig())
+    assert distribution.any(True, False) == [True, False]
+    tensors = {"image": tf.zeros((4, 2))}
+    assert distribution.split(tensors) is tensors
+    assert distribution.split(None) is None
