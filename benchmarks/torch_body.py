@@ -1,7 +1,7 @@
 """smplx on PyTorch in a process of its own, which takes turns with the one that measures.
 
 Two runtimes in one process have two pools of threads that get in each other's way. `Smplx` starts
-`python -m benchmarks.torch_body FOLDER THREADS`, which answers lines of JSON: one function, called so often, took
+`python -m benchmarks.torch_body FOLDER`, which answers lines of JSON: one function, called so often, took
 so many seconds. Body and inputs go through a file in the folder, results come back as one. Without the extra
 `bench` there is no such process, and `missing` says so.
 """
@@ -52,12 +52,9 @@ class Smplx:
         folder: for the files that both sides read.
         data: the body.
         inputs: rotation matrices (B, 24, 3, 3) and shapes (B, 10) by batch size.
-        threads: of PyTorch.
     """
 
-    def __init__(
-        self, folder: pathlib.Path, data: BodyModelData, inputs: Mapping[int, tuple], *, threads: int
-    ):
+    def __init__(self, folder: pathlib.Path, data: BodyModelData, inputs: Mapping[int, tuple]):
         self._folder = folder
         body = {
             "v_template": data.v_template,
@@ -71,7 +68,7 @@ class Smplx:
         for batch, (rotmats, shapes) in inputs.items():
             body |= {f"rotmats{batch}": np.asarray(rotmats), f"shapes{batch}": np.asarray(shapes)}
         np.savez(folder / "body.npz", **body)
-        command = [sys.executable, "-m", "benchmarks.torch_body", str(folder), str(threads)]
+        command = [sys.executable, "-m", "benchmarks.torch_body", str(folder)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -83,24 +80,24 @@ class Smplx:
         self._process.kill()
         self._process.communicate()
 
-    def turns(self, batch: int, passes: str, mode: str) -> Turns:
-        """Returns what `interleaved` times: turns of the other process."""
+    def turns(self, batch: int, passes: str, mode: str, *, threads: int) -> Turns:
+        """Returns what `interleaved` times: turns of the other process, with so many threads."""
 
         def run(calls: int) -> tuple[float, float]:
-            answer = self._ask(batch=batch, passes=passes, mode=mode, calls=calls)
+            answer = self._ask(calls, batch=batch, passes=passes, mode=mode, threads=threads)
             return answer["seconds"], answer["processor"]
 
         return Turns(run)
 
     def result(self, batch: int, passes: str, mode: str) -> dict[str, np.ndarray]:
         """Returns joints and vertices, or their gradients by rotation matrices and shape, of one call."""
-        self._ask(batch=batch, passes=passes, mode=mode, calls=0)
+        self._ask(0, batch=batch, passes=passes, mode=mode, threads=1)
         with np.load(self._folder / "result.npz") as file:
             return dict(file)
 
-    def _ask(self, **question) -> dict:
+    def _ask(self, calls: int, **question) -> dict:
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.write(json.dumps({"calls": calls, **question}) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
@@ -116,8 +113,8 @@ class Smplx:
 # ---- the other process -------------------------------------------------------------------------------------
 
 
-def _functions(file: Mapping[str, np.ndarray]) -> Callable[[int, str, str], Callable[[], dict]]:
-    """Returns what makes the function for a batch size, passes and mode."""
+def _functions(file: Mapping[str, np.ndarray]) -> Callable[[int, str, str, int], Callable[[], dict]]:
+    """Returns what makes the function for a batch size, passes, mode and number of threads."""
     import functools
 
     import smplx
@@ -145,7 +142,7 @@ def _functions(file: Mapping[str, np.ndarray]) -> Callable[[int, str, str], Call
         return (flat * torch.sin(torch.arange(flat.shape[1], dtype=torch.float32))).mean()
 
     @functools.cache
-    def make(batch: int, passes: str, mode: str):
+    def make(batch: int, passes: str, mode: str, threads: int):  # Compiled code is for a number of threads.
         rotmats, shapes = (torch.from_numpy(file[f"{name}{batch}"]) for name in ("rotmats", "shapes"))
         posed = torch.compile(pose, dynamic=False) if mode == "compiled" else pose
         if passes == "forward":
@@ -168,7 +165,10 @@ def _functions(file: Mapping[str, np.ndarray]) -> Callable[[int, str, str], Call
 
 
 def _answer(make, folder: pathlib.Path, question: dict) -> dict:
+    import torch
+
     calls = question.pop("calls")
+    torch.set_num_threads(question["threads"])
     function = make(**question)
     if not calls:
         np.savez(folder / "result.npz", **{name: value.numpy() for name, value in function().items()})
@@ -179,10 +179,7 @@ def _answer(make, folder: pathlib.Path, question: dict) -> dict:
     return {"seconds": time.perf_counter() - start, "processor": time.process_time() - used}
 
 
-def _serve(folder: pathlib.Path, threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
+def _serve(folder: pathlib.Path) -> None:
     with np.load(folder / "body.npz") as file:
         make = _functions(dict(file))
     for line in sys.stdin:
@@ -194,4 +191,4 @@ def _serve(folder: pathlib.Path, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+    _serve(pathlib.Path(sys.argv[1]))
