@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hpe.networks.randomness import seeded_normal, seeded_uniform
+from hpe.networks.randomness import BatchSeed, batch_uniform, seeded_normal, seeded_uniform
 
 
 def _draw(seed, shape=(1000,)):
@@ -55,3 +55,14 @@ def test_compiled_equals_eager():
 
         drawn = jax.jit(lambda seed: seeded_uniform((7,), seed))(np.array([5, 11], "int32"))
     np.testing.assert_array_equal(np.asarray(drawn), _draw((5, 11), (7,)))
+
+
+def test_what_a_sample_gets_does_not_depend_on_who_holds_it():
+    whole = ops.convert_to_numpy(batch_uniform(6, (2, 3), (1, 2)))
+    assert whole.shape == (6, 2, 3)
+    for first in (0, 2, 4):
+        part = batch_uniform(2, (2, 3), BatchSeed((1, 2), first=ops.convert_to_tensor(first), samples=6))
+        np.testing.assert_array_equal(ops.convert_to_numpy(part), whole[first : first + 2])
+    stream = ops.convert_to_numpy(batch_uniform(6, (2, 3), BatchSeed((1, 2)).stream(5)))
+    assert (stream != whole).all()
+    np.testing.assert_array_equal(stream, ops.convert_to_numpy(batch_uniform(6, (2, 3), (6, 2))))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
+from hpe.autodiff import input_gradient
 from hpe.body.data import load_body_model, save_body_model
 from hpe.systems.hybrid_hmr import (
     HybridHmr,
@@ -311,3 +312,38 @@ def test_a_body_of_fewer_shape_components(tmp_path, images):
     shape[0, 4:] = 3
     template = load_body_model(tmp_path / "body.npz").v_template
     np.testing.assert_allclose(short.true_vertices(pose, shape)[0], template, atol=1e-4)
+
+
+def test_a_compiled_body_computes_what_the_plain_one_does(system, outputs):
+    compiled = build(use_mesh_repro_loss=True, compile_body=True)
+    theta = keras.ops.convert_to_tensor(numpy(outputs["stages"][-1]))
+    batch = truth(outputs, joints2d=np.full((len(theta), 19, 3), 0.3, np.float32))
+
+    def total(of):
+        def function(x):
+            posed = of._posed[True](x)
+            return of.losses({"stages": [x], **posed}, batch).total
+
+        return function
+
+    both = (total(compiled), total(system))
+    np.testing.assert_allclose(*(float(function(theta)) for function in both), rtol=1e-5)
+    gradients = [numpy(input_gradient(function, theta)) for function in both]
+    np.testing.assert_allclose(*gradients, atol=1e-4 * np.abs(gradients[1]).max())
+
+
+def test_with_mixed_precision_the_encoder_alone_computes_in_half(images):
+    mixed = build(mixed_precision=True, use_mesh_repro_loss=True)
+    assert all(variable.dtype == "float32" for variable in mixed.trainable_variables)
+    assert keras.config.dtype_policy().name == "float32"  # for whatever is built next
+    features = mixed.encoder(images, training=False)
+    assert keras.backend.standardize_dtype(features.dtype) == "bfloat16"
+    plain = build(use_mesh_repro_loss=True)
+    plain.encoder.set_weights(mixed.encoder.get_weights())
+    exact = numpy(plain.encoder(images, training=False))
+    # bfloat16 keeps eight bits of every number.
+    error = np.abs(numpy(keras.ops.cast(features, "float32")) - exact).mean() / np.abs(exact).mean()
+    assert 0 < error < 0.05
+    yielded = mixed.forward(images, training=True, seed=SEED)
+    for value in (*yielded["stages"], yielded["vertices"], yielded["joints2d"]):
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
