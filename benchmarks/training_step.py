@@ -1,9 +1,8 @@
 """The training step of the whole hybrid HMR against its backbone alone, and what every part of it costs.
 
 Both sides take batches that are ready, so that no input pipeline is in the figures. The backbone alone is what any
-training of it costs: forward, backward by the mean of its features, and Adam. What silhouettes and critic cost is
-the difference to steps without them, side by side in the same rounds: unlike the operations of a trace, which
-overlap on several threads, differences of whole steps add up to the whole.
+training of it costs: forward, backward by the mean of its features, and Adam. The parts are timed by themselves,
+each as a compiled function of its own, because the operations of a trace overlap on several threads.
 """
 
 from __future__ import annotations
@@ -44,13 +43,14 @@ def rows(rounds: int) -> Iterator[Row | str]:
     for name in _ABLATIONS:
         if name != "whole":
             yield compare(f"{title}: {name}", times[name], "the whole step", times["whole"], milliseconds)
-    whole = times["whole"].median
-    parts = {"encoder with its update": times["backbone"].median}
-    parts["silhouette loss and its vertices"] = whole - times["without silhouettes"].median
-    parts["critic and its update"] = whole - times["without critic"].median
-    parts["regressor, body, keypoints, checks"] = whole - sum(parts.values())
-    shares = ", ".join(f"{name} {100 * seconds / whole:.1f} %" for name, seconds in parts.items())
-    yield f"shares of a training step, from steps that lack the part (medians): {shares}."
+    parts = interleaved(part_steps(data, batch, real), rounds=rounds)
+    together = sum(part.median for part in parts.values())
+    shares = ", ".join(
+        f"{name} {milliseconds(part.median)} ({100 * part.median / together:.1f} %)"
+        for name, part in parts.items()
+    )
+    whole = milliseconds(times["whole"].median)
+    yield f"parts of a training step, each forward and backward by itself: {shares}; a whole step takes {whole}."
 
 
 _ABLATIONS = {
@@ -58,6 +58,73 @@ _ABLATIONS = {
     "without silhouettes": {"use_mesh_repro_loss": False},
     "without critic": {"encoder_only": True},
 }
+
+
+def part_steps(data: BodyModelData, batch: dict, real: dict) -> dict[str, Callable[[], object]]:
+    """Returns the parts of a step as functions of tensors that are ready: what each costs forward and backward."""
+    keras.utils.set_random_seed(0)
+    config = HybridHmrConfig(encoder=ENCODER, encoder_weights="none", use_mesh_repro_loss=True)
+    system = HybridHmr(config, data, image_size=batch["image"].shape[1])
+    seed = tf.constant([0, 0])
+    outputs = system.forward(batch["image"], training=True, seed=seed)
+    theta = outputs["stages"][-1]
+    features = tf.random.stateless_normal((BATCH_SIZE, system.encoder.output_shape[-1]), [0, 1])
+
+    def encoder(_):
+        return tf.reduce_mean(system.encoder(batch["image"], training=True))
+
+    def regressor(x):
+        return tf.add_n([tf.reduce_sum(stage) for stage in system.regressor(x, training=True, seed=seed)])
+
+    def body(x):
+        return tf.add_n([tf.reduce_sum(value) for value in system._posed[True](x).values()])
+
+    def losses(vertices):
+        return system.losses({**outputs, "vertices": vertices}, batch).total
+
+    def score(joints):
+        return system.adversary.generator_losses({**outputs, "joints3d": joints}).total
+
+    def critic(_):
+        return system.adversary.critic_losses(outputs, real, seed=seed).total
+
+    critic_variables = system.adversary.trainable_variables
+    parts = {
+        "encoder": (encoder, None, system.encoder.trainable_variables),
+        "regressor": (regressor, features, system.regressor.trainable_variables),
+        "body": (body, theta, []),
+        "silhouette and keypoint losses": (losses, outputs["vertices"], []),
+        "critic's score of the generator": (score, outputs["joints3d"], []),
+        "critic with its penalty": (critic, None, critic_variables),
+    }
+    steps = {name: _gradient_step(*part) for name, part in parts.items()}
+    variables = [*system.trainable_variables, *critic_variables]
+    optimizer = keras.optimizers.Adam(1e-4)
+    optimizer.build(variables)
+    gradients = [tf.zeros_like(variable) for variable in variables]
+    update = tf.function(
+        lambda: optimizer.apply_gradients(zip(gradients, variables, strict=True)), autograph=False
+    )
+    # The variable is read so that the call returns when the update is done.
+    steps["updates"] = lambda: (update(), optimizer.iterations.numpy())
+    return steps
+
+
+def _gradient_step(function: Callable, given: tf.Tensor | None, variables: list) -> Callable[[], object]:
+    """Returns a compiled function that computes a scalar and its gradients, by its input and by variables."""
+
+    @tf.function(autograph=False)
+    def step(given):
+        with tf.GradientTape() as tape:
+            if given is not None:
+                tape.watch(given)
+            total = function(given)
+        sources = [*variables, *([] if given is None else [given])]
+        # Sums of squares keep the gradients alive; a graph drops what nobody asks for.
+        found = [gradient for gradient in tape.gradient(total, sources) if gradient is not None]
+        return total, tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in found])
+
+    return lambda: [value.numpy() for value in step(given)]
 
 
 def people(batch_size: int, image_size: int) -> tuple[dict, dict]:
