@@ -87,9 +87,9 @@ def count_sizes(encoder: str) -> Sizes:
     normalizations = sum(variable.path.endswith("moving_mean") for variable in system.non_trainable_variables)
     hidden = sum(system.regressor.hidden_units)
     stages = system.regressor.num_stages
-    # Every normalisation: its statistics forward, their gradient backward. Counts of the losses, and what is
-    # logged, once each for generator and critic.
-    return Sizes(4 * weights, 2 * normalizations + 4, stages * (hidden + 11))
+    # Keras adds up sums, squares and counts of a normalisation one by one, and two gradients on the way back.
+    # Beside them: counts of the losses and scalars, of generator and critic, and whether anyone wants to stop.
+    return Sizes(4 * weights, 5 * normalizations + 6, stages * (hidden + 11))
 
 
 def cost(number: int, config: ScalingConfig, sizes: Sizes) -> Cost:

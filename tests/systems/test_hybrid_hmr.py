@@ -347,3 +347,14 @@ def test_with_mixed_precision_the_encoder_alone_computes_in_half(images):
     yielded = mixed.forward(images, training=True, seed=SEED)
     for value in (*yielded["stages"], yielded["vertices"], yielded["joints2d"]):
         assert keras.backend.standardize_dtype(value.dtype) == "float32"
+
+
+def test_the_names_of_the_losses_are_those_that_weigh(system, outputs):
+    batch = truth(outputs)
+    for changes in ({}, {"use_kpr_loss": False}, {"body_loss_weight": 0.0, "use_mesh_repro_loss": False}):
+        changed = reconfigured(system, **changes)
+        assert set(changed.loss_names) == set(changed.losses(outputs, batch).weights)
+    adversary = system.adversary
+    real = {"pose": np.zeros((6, 72), np.float32), "shape": np.zeros((6, 10), np.float32)}
+    both = (adversary.generator_losses(outputs), adversary.critic_losses(outputs, real, seed=SEED))
+    assert set(adversary.loss_names) == {name for losses in both for name in losses.weights}

@@ -10,7 +10,10 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
+from hpe.training.averaging import averaged_variables
+from hpe.training.checkpoints import CheckpointStore, latest_checkpoint, read_average
+from hpe.training.restoring import load_predictor
+from hpe.training.runs import RunDirectory
 from hpe.training.step import TrainingStep
 from tests.people import run_config
 from tests.training.conftest import build_system, state
@@ -25,9 +28,14 @@ class Run:
         self.config = run_config(data, **options)
         self.system = build_system(self.config, seed=seed)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.update = TrainingStep(self.system, self.config.training, step=self.step)
+        self.update = TrainingStep(self.system, self.config.optimization, seed=0, step=self.step, eager=True)
         self.store = CheckpointStore(
-            directory, self.system, optimizers=self.update.optimizers, step=self.step, keep=2
+            directory,
+            self.system,
+            optimizers=self.update.optimizers,
+            step=self.step,
+            average=self.update.average,
+            keep=2,
         )
 
     def state(self):
@@ -167,6 +175,38 @@ def test_damaged_files_are_named(trained, copied, spoil, message):
     trained.store.restore()  # the tests share this system
 
 
+def test_averaged_weights_come_back_and_are_what_predicts(data, examples, tmp_path):
+    run = Run(data, tmp_path / "run" / "checkpoints", optimization={"ema_decay": 0.5})
+    for _ in range(2):
+        run.update(*examples)
+    path = run.store.save()
+    averages = [variable.numpy() for variable in run.update.average.variables]
+    for stored, average in zip(read_average(path), averages, strict=True):
+        np.testing.assert_array_equal(stored, average)
+    other = Run(data, tmp_path / "run" / "checkpoints", optimization={"ema_decay": 0.5}, seed=1)
+    other.store.restore()
+    for found, average in zip(other.update.average.variables, averages, strict=True):
+        np.testing.assert_array_equal(found.numpy(), average)
+    assert int(other.update.average.updates) == 2
+
+    RunDirectory(tmp_path / "run").write_params(run.config)
+    predictor, _, step = load_predictor(tmp_path / "run")
+    assert step == 2
+    for variable, average in zip(averaged_variables(predictor.system), averages, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), average)
+    assert any(
+        (v.numpy() != w.numpy()).any()
+        for v, w in zip(averaged_variables(predictor.system), averaged_variables(run.system), strict=True)
+    )
+
+
+def test_optimizers_of_another_layout_are_named(trained, data):
+    changed = Run(data, trained.store.directory)
+    changed.store._optimizers["generator"] = changed.update.optimizers["critic"]
+    with pytest.raises(UserError, match=r"its optimizer generator is of another layout.*--init_from"):
+        changed.store.restore()
+
+
 FULL_DISK = """
 import resource, sys
 import tensorflow as tf
@@ -176,9 +216,7 @@ class System:
     adversary = None
     def __init__(self, size):
         self.networks = {"net": self}
-        self.variables = [self]
-        self.value = tf.Variable(tf.zeros(size))
-        self.shape = self.value.shape
+        self.variables = [tf.Variable(tf.zeros(size))]
 
 step = tf.Variable(1, dtype=tf.int64)
 store = CheckpointStore(sys.argv[1], System(100_000), step=step)

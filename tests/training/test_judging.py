@@ -41,6 +41,7 @@ class System:
     """A network of one variable: these tests are about the loop around it."""
 
     adversary = None
+    loss_names = ()
     body_models = ()
 
     def __init__(self):

@@ -76,8 +76,10 @@ def test_a_loss_has_one_schedule():
         ({"critic_steps": 0}, "critic_steps"),
         ({"freeze_epochs": -0.5}, "freeze_epochs"),
         ({"lr_schedule": LearningRateSchedule.STEP}, "lr_step_epochs"),
-        ({"lr_step_epochs": ("5", "3")}, "lr_step_epochs"),
-        ({"lr_step_epochs": ("five",)}, "lr_step_epochs"),
+        ({"lr_step_epochs": ("5", "3"), "lr_schedule": LearningRateSchedule.STEP}, "lr_step_epochs"),
+        ({"lr_step_epochs": ("five",), "lr_schedule": LearningRateSchedule.STEP}, "lr_step_epochs"),
+        ({"lr_step_epochs": ("5",)}, "lr_step_epochs"),
+        ({"freeze_epochs": 1.0, "freeze_networks": ()}, "freeze_epochs"),
     ],
 )
 def test_impossible_settings_name_their_flag(options, flag):

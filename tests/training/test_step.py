@@ -203,10 +203,11 @@ def test_the_weight_of_a_loss_follows_its_schedule(data, examples):
         assert scalars["critic/total"] == pytest.approx(critic, rel=1e-4)
 
 
-def test_a_schedule_for_a_loss_that_is_not_there_is_refused(data, examples):
-    step = make_step(data, loss_schedules=("silhouette=0@0",))
+def test_settings_of_what_is_not_there_are_refused(data):
     with pytest.raises(UserError, match=r"--loss_schedules=silhouette.*kpr_loss, mr_loss"):
-        step(*examples)
+        make_step(data, loss_schedules=("silhouette=0@0",))
+    with pytest.raises(UserError, match=r"--critic_steps=2.*no critic"):
+        make_step(data, model={"encoder_only": True}, critic_steps=2)
 
 
 def test_the_critic_takes_as_many_turns_as_asked_for_each_with_frames_of_its_own(data, examples):

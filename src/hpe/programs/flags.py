@@ -65,6 +65,8 @@ def read(config: type):
         value = FLAGS[field.name].value
         if value is not None and isinstance(kind, type) and issubclass(kind, enum.Enum):
             value = kind(value)
+        elif value == "" and kind is str and kind is not hints[field.name]:
+            value = None  # `--keep_best_metric=` takes an optional setting back
         elif typing.get_origin(kind) is tuple and value is not None:
             value = tuple(value)
         values[field.name] = value

@@ -13,7 +13,7 @@ from absl import flags
 
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import evaluate_dataset
-from hpe.evaluation.feasibility import reference_or_reason
+from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
 from hpe.evaluation.report import to_text, write_json
 from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
@@ -156,7 +156,9 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
     evaluate = None
     if training.use_validation and training.val_datasets:
         shards = find_shards(training.data_dir, training.val_datasets)
-        feasibility = reference_or_reason(training.data_dir, training.mocap_datasets)
+        feasibility = NO_REFERENCE
+        if distribution.is_chief:  # who validates alone
+            feasibility = reference_or_reason(training.data_dir, training.mocap_datasets)
 
         def evaluate(predictor):
             return evaluate_dataset(

@@ -56,6 +56,11 @@ class Adversary(Protocol):
     networks: Mapping[str, Any]
 
     @property
+    def loss_names(self) -> Sequence[str]:
+        """Names of the parts that are minimised, of the generator's term and of the critic's."""
+        ...
+
+    @property
     def trainable_variables(self) -> Sequence[Any]:
         """Variables that the critic's optimizer updates."""
         ...
@@ -96,6 +101,11 @@ class System(Protocol):
     body_models: Sequence[str]
     networks: Mapping[str, Any]
     adversary: Adversary | None
+
+    @property
+    def loss_names(self) -> Sequence[str]:
+        """Names of the parts that `losses` minimises."""
+        ...
 
     @property
     def trainable_variables(self) -> Sequence[Any]:

@@ -192,6 +192,18 @@ class HybridHmr:
         }
 
     @property
+    def loss_names(self):
+        """Names of the losses that are on, see `hpe.systems.base.System`."""
+        config = self.config
+        on = {
+            "kpr_loss": config.use_kpr_loss,
+            "mr_loss": config.use_mesh_repro_loss,
+            "body_loss": config.body_loss_weight,
+            "joints3d_loss": config.joints3d_loss_weight,
+        }
+        return tuple(name for name, value in on.items() if value)
+
+    @property
     def trainable_variables(self):
         """Variables of encoder and regressor, the learned mean included."""
         return [*self.encoder.trainable_variables, *self.regressor.trainable_variables]

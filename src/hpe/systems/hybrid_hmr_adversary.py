@@ -70,6 +70,12 @@ class KinematicAdversary:
         self._keypoints = xla_compiled(keypoints) if compile_body else keypoints
 
     @property
+    def loss_names(self):
+        """Names of the generator's term and of the critic's own losses."""
+        own = ("critic_network_loss", "penalty") if self.penalty_weight else ("critic_network_loss",)
+        return ("generator_critic_loss", *own)
+
+    @property
     def trainable_variables(self):
         """Variables of the critic."""
         return self.critic.trainable_variables

@@ -89,6 +89,7 @@ class CheckpointStore:
         self._networks = dict(system.networks)
         if system.adversary is not None:
             self._networks.update(system.adversary.networks)
+        self._optimizers = dict(optimizers or {})
         self._complete = bool(optimizers)
         trackables = {_key(name): _Variables(network.variables) for name, network in self._networks.items()}
         for name, optimizer in (optimizers or {}).items():
@@ -183,6 +184,15 @@ class CheckpointStore:
                     f"{path}: its {name} is of another architecture ({len(found)} variables, expected "
                     f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
                     f"{expected.get(key, 'absent')}); use the settings of its params.json."
+                )
+        for name, optimizer in self._optimizers.items():
+            found = sorted(
+                tuple(shape) for key, shape in stored.items() if key.startswith(f"{_OPTIMIZER}{name}/")
+            )
+            if found != sorted(tuple(variable.shape) for variable in optimizer.variables):
+                raise UserError(
+                    f"{path}: its optimizer {name} is of another layout, that of an older version or of other "
+                    f"settings; start a new run from its networks with --init_from."
                 )
 
 

@@ -68,6 +68,13 @@ class OptimizationConfig:
             raise ValueError(f"--critic_steps must be at least 1. Received: critic_steps={self.critic_steps}")
         if self.lr_schedule is LearningRateSchedule.STEP and not self.lr_step_epochs:
             raise ValueError("--lr_schedule=step needs --lr_step_epochs, such as 60,90. Received: none")
+        if self.lr_schedule is not LearningRateSchedule.STEP and self.lr_step_epochs:
+            raise ValueError(
+                "--lr_step_epochs needs --lr_schedule=step. Received: "
+                f"lr_step_epochs={','.join(self.lr_step_epochs)}, lr_schedule={self.lr_schedule.value}"
+            )
+        if self.freeze_epochs and not self.freeze_networks:
+            raise ValueError("--freeze_epochs needs --freeze_networks. Received: none")
         _ = self.step_epochs
         parse_factors(self.loss_schedules)
 

@@ -70,7 +70,7 @@ def judged_value(evaluation: Evaluation, metric: str, flag: str) -> float | None
     yielded = [name for name in evaluation.values() if name in DIRECTIONS]
     raise UserError(
         f"--{flag}={metric}: the validation does not yield it{reason}; it yields "
-        f"{', '.join(yielded) or 'nothing to judge by'}. Resume with one of these, or without the flag."
+        f"{', '.join(yielded) or 'nothing to judge by'}. Resume with one of these, or with --{flag}= for none."
     )
 
 

@@ -67,9 +67,7 @@ class TrainingStep:
         self._epoch_steps, self._total_steps = epoch_steps, total_steps
         self._strategy = tf.distribute.get_strategy()
         self._factors = schedules.parse_factors(config.loss_schedules)
-        self._weighed: set[str] = (
-            set()
-        )  # names of the losses that are minimised, known once a step was traced
+        self._check_settings()
         self._frozen = self._networks_to_freeze()
         self._freeze_steps = round(config.freeze_epochs * epoch_steps) if self._frozen else 0
         self._groups = self._group_variables()
@@ -97,6 +95,18 @@ class TrainingStep:
         done = int(self.step) if done is None else done
         # A tuple: for every frozenset it is given, tf.function would trace the step again.
         return self._run(tensors, real, self._frozen if done < self._freeze_steps else ())
+
+    def _check_settings(self) -> None:
+        """Refuses settings of what this system does not have, rather than to ignore them."""
+        adversary = self.system.adversary
+        minimised = [*self.system.loss_names, *(adversary.loss_names if adversary is not None else ())]
+        for name in self._factors:
+            if name not in minimised:
+                raise UserError(
+                    f"--loss_schedules={name}=...: this run minimises no such loss, only {', '.join(minimised)}."
+                )
+        if adversary is None and self._config.critic_steps > 1:
+            raise UserError(f"--critic_steps={self._config.critic_steps}: this run has no critic.")
 
     # ---- what is updated ---------------------------------------------------------------------------------
 
@@ -141,14 +151,10 @@ class TrainingStep:
             if turn + 1 < turns:
                 self._apply_if(finite, found)
             else:
-                # Together with the generator's: a batch that spoils one of them changes neither.
+                # Together with the generator's: a batch that spoils one of them changes neither. Earlier turns
+                # stay as they are, each of them sound.
                 gradients, scalars = {**gradients, **found}, {**scalars, **shown}
 
-        for name in self._factors.keys() - self._weighed:
-            raise UserError(
-                f"--loss_schedules={name}=...: this run minimises no such loss, only "
-                f"{', '.join(sorted(self._weighed))}."
-            )
         self._apply_if(finite, gradients)
         if self.average is not None:
             _if(finite, self.average.update)
@@ -235,7 +241,6 @@ class TrainingStep:
         shares = {name: mean.over(count) for (name, mean), count in zip(means.items(), counts, strict=True)}
         total = tf.zeros(())
         for name, weight in losses.weights.items():
-            self._weighed.add(name)
             if name in self._factors:
                 points = self._factors[name]
                 weight = weight * schedules.factor_at(points, self.step, epoch_steps=self._epoch_steps)

@@ -257,7 +257,8 @@ class _Loop:
             values = {name: float(value) for name, value in scalars.items()}
             self._report.scalars(values | self._timer.lap(), self._done)
         if self._distribution.is_chief and self._done % training.log_img_step == 0:
-            self._report.panels(self._predictor, batch["image"].numpy(), self._done)
+            with self._averaged():
+                self._report.panels(self._predictor, batch["image"].numpy(), self._done)
         # Before validation, which may take long and may be left.
         if last or epoch_ended or self._done % training.checkpoint_steps == 0:
             self._save()
