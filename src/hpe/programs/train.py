@@ -57,6 +57,7 @@ def define_flags() -> None:
         program_flags.define(entry.config)
     flags.DEFINE_alias("epoch", "num_epochs")
     flags.DEFINE_alias("train_from_checkpoint", "resume")
+    flags.DEFINE_alias("n_critic", "critic_steps")
     # The other programs' name for it.
     flags.DEFINE_alias("body_model", "smpl_model_path")
 
