@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
-from hpe.skeletons import COCO17, COCOPLUS19, H36M17, LSP14, MPII16, SMPL24
+from hpe.skeletons import COCO17, COCOPLUS19, H36M16, H36M17, LSP14, MPII16, SMPL24
 
 
 # Index tables as HMR, SPIN and HRNet print them.
@@ -39,8 +39,8 @@ def test_flipping_twice_changes_nothing_and_keeps_the_tree(skeleton):
 
 def test_mpii_to_lsp_is_the_table_of_hmr():
     table = skeletons.convert(MPII16, LSP14)
-    assert table.first.tolist() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9]
-    assert (table.first == table.second).all()
+    assert table.sources[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9]
+    assert (table.sources == table.sources[:, :1]).all()
     assert (table.weights == 1).all()
 
 
@@ -56,8 +56,36 @@ def test_lsp_to_mpii_takes_midpoints():
 def test_coco_to_cocoplus_lacks_neck_and_head_top():
     table = skeletons.convert(COCO17, COCOPLUS19)
     assert np.flatnonzero(table.weights == 0).tolist() == [12, 13]
-    assert table.first[:12].tolist() == [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9]
+    assert table.sources[:12, 0].tolist() == [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9]
     assert (table.coordinates(np.ones((17, 2)))[12:14] == 0).all()
+
+
+def test_human36m_without_the_nose_is_what_martinez_lifts():
+    table = skeletons.convert(H36M17, H36M16)
+    assert table.sources[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16]
+    assert H36M16.parents == (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14)
+
+
+def test_human36m_to_lsp_is_the_table_of_hmr():
+    table = skeletons.convert(H36M17, LSP14)
+    assert table.sources[:, 0].tolist() == [3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10]
+    assert (table.weights == 1).all()
+
+
+def test_the_spine_of_lsp_is_midway_between_two_midpoints():
+    table = skeletons.convert(LSP14, H36M16)
+    joints = np.random.default_rng(0).normal(size=(14, 2))
+    assert (table.weights == 1).all()
+    np.testing.assert_allclose(table.coordinates(joints)[7], joints[[2, 3, 8, 9]].mean(axis=0))
+    visibility = np.ones(14)
+    visibility[9] = 0
+    np.testing.assert_array_equal(np.flatnonzero(table.confidences(visibility) == 0), [7, 8, 10])
+
+
+@pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
+def test_conversion_to_itself_keeps_every_bit(skeleton):
+    joints = np.random.default_rng(0).normal(size=(5, len(skeleton), 3)).astype(np.float32)
+    np.testing.assert_array_equal(skeletons.convert(skeleton, skeleton).coordinates(joints), joints)
 
 
 def test_a_midpoint_is_as_visible_as_its_weaker_end():

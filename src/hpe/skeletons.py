@@ -196,6 +196,29 @@ H36M17 = _skeleton(
     """,
 )
 
+# What Martinez et al. lift: Human3.6M without the nose, which detectors of other joint sets lack.
+H36M16 = _skeleton(
+    "h36m16",
+    """
+    pelvis
+    right_hip pelvis
+    right_knee right_hip
+    right_ankle right_knee
+    left_hip pelvis
+    left_knee left_hip
+    left_ankle left_knee
+    spine pelvis
+    thorax spine
+    head_top thorax
+    left_shoulder thorax
+    left_elbow left_shoulder
+    left_wrist left_elbow
+    right_shoulder thorax
+    right_elbow right_shoulder
+    right_wrist right_elbow
+    """,
+)
+
 COCO17 = _skeleton(
     "coco17",
     """
@@ -219,7 +242,7 @@ COCO17 = _skeleton(
     """,
 )
 
-SKELETONS = {s.name: s for s in (LSP14, COCOPLUS19, MPII16, SMPL24, H36M17, COCO17)}
+SKELETONS = {s.name: s for s in (LSP14, COCOPLUS19, MPII16, SMPL24, H36M17, H36M16, COCO17)}
 
 
 def get(name: str) -> Skeleton:
@@ -229,11 +252,16 @@ def get(name: str) -> Skeleton:
     return SKELETONS[name]
 
 
-# A joint that a set lacks but that lies midway between two it has.
+# A joint that a set lacks but that lies midway between two others, which it has or which are midpoints themselves.
 _MIDPOINTS = {
     "pelvis": ("left_hip", "right_hip"),
     "thorax": ("left_shoulder", "right_shoulder"),
+    "spine": ("pelvis", "thorax"),
 }
+
+# A joint that another of the set stands for: Human3.6M's thorax is where the neck begins, and HMR's 14 joints take
+# it for the neck.
+_STAND_INS = {"neck": "thorax"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,35 +269,44 @@ class Conversion:
     """How joints of one skeleton become those of another.
 
     Attributes:
-        first, second: (J_target,) int32 source indices; the target joint is the mean of both. They are
+        sources: (J_target, 4) int32 source indices; the target joint is the mean of these joints. All four are
             equal where the source has the joint itself, and 0 where the joint is missing.
         weights: (J_target,) float32, 1 where the target joint can be computed, else 0.
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    sources: np.ndarray
     weights: np.ndarray
 
     def coordinates(self, joints):
         """Converts coordinates (..., J_source, C) to (..., J_target, C); missing joints become 0."""
-        joints = np.asarray(joints)
-        mean = 0.5 * (joints[..., self.first, :] + joints[..., self.second, :])
+        a, b, c, d = np.moveaxis(np.asarray(joints)[..., self.sources, :], -2, 0)
+        # Means of pairs, so that the mean of four equal values is exactly that value.
+        mean = 0.5 * (0.5 * (a + b) + 0.5 * (c + d))
         return mean * self.weights[:, None].astype(mean.dtype)
 
     def confidences(self, values):
-        """Converts confidences or 0/1 visibilities (..., J_source): a midpoint is as sure as its weaker end."""
-        values = np.asarray(values)
-        least = np.minimum(values[..., self.first], values[..., self.second])
+        """Converts confidences or 0/1 visibilities (..., J_source): a midpoint is as sure as its weakest end."""
+        least = np.asarray(values)[..., self.sources].min(axis=-1)
         return least * self.weights.astype(least.dtype)
 
 
 def convert(source: Skeleton, target: Skeleton) -> Conversion:
-    """Finds every joint of `target` in `source` by name, or as the midpoint of two of its joints."""
-    pairs = []
-    for joint in target.joints:
-        ends = (joint, joint) if joint in source.joints else _MIDPOINTS.get(joint, (joint, joint))
-        pairs.append([source.joints.index(end) if end in source.joints else -1 for end in ends])
-    table = np.array(pairs, dtype=np.int32)
-    found = (table >= 0).all(axis=1)
-    table[~found] = 0
-    return Conversion(table[:, 0], table[:, 1], found.astype(np.float32))
+    """Finds every joint of `target` in `source` by name, or as the midpoint of others, or by its stand-in."""
+    found = [_sources(source, joint) for joint in target.joints]
+    return Conversion(
+        np.array([indices or [0] * 4 for indices in found], dtype=np.int32),
+        np.array([indices is not None for indices in found], np.float32),
+    )
+
+
+def _sources(source: Skeleton, joint: str) -> list[int] | None:
+    """Returns the four joints of `source` whose mean is `joint`, or None where there is no such joint."""
+    if joint not in source.joints and _STAND_INS.get(joint) in source.joints:
+        joint = _STAND_INS[joint]
+    if joint in source.joints:
+        return [source.index(joint)] * 4
+    ends = [_sources(source, end) for end in _MIDPOINTS.get(joint, ())]
+    if not ends or None in ends:
+        return None
+    # Of two midpoints all four ends, of two joints each twice.
+    return [end[place] for place in (0, 1) for end in ends]
