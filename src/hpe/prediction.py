@@ -14,24 +14,26 @@ class Prediction:
     Attributes:
         skeleton: name of the joint set of `joints2d` and `joints3d`, see `hpe.skeletons`.
         joints2d: (B, J, 2) float32, crop coordinates in [-1, 1], x = 2 px / size - 1.
-        joints3d: (B, J, 3) float32, metres, camera axes (x right, y down, z forward).
+        joints3d: (B, J, 3) float32, metres, camera axes (x right, y down, z forward), or None.
         camera: (B, 3) float32 weak-perspective (s, tx, ty): p = s (X_xy + t), or None.
         vertices: (B, V, 3) float32, metres, same frame as `joints3d`, or None.
         faces: (F, 3) int32 triangles of `vertices`, or None.
         vertex_colors: (V, 3) uint8 RGB, or None.
         pose: (B, 24, 3, 3) float32 rotation matrices, root first, or None.
         shape: (B, 10) float32 shape coefficients, or None.
+        confidence: (B, J) float32 in [0, 1], how sure `joints2d` are, or None.
     """
 
     skeleton: str
     joints2d: np.ndarray
-    joints3d: np.ndarray
+    joints3d: np.ndarray | None = None
     camera: np.ndarray | None = None
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None
     vertex_colors: np.ndarray | None = None
     pose: np.ndarray | None = None
     shape: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.joints2d)

@@ -27,7 +27,7 @@ def config_of(flags, *kinds):
 
     before = set(absl_flags.FLAGS)
     try:
-        train.define_flags()
+        train.define_flags(flags)
         absl_flags.FLAGS(["train", *flags])
         return [program_flags.read(kind) for kind in kinds]
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from absl import flags
 
 
@@ -12,7 +14,9 @@ def run(program, *arguments: str) -> None:
     """
     before = set(flags.FLAGS)
     try:
-        program.define_flags()
+        # The program of training has flags that depend on the system, which is one of its flags.
+        given = (arguments,) if inspect.signature(program.define_flags).parameters else ()
+        program.define_flags(*given)
         flags.FLAGS(["program", *arguments])
         program.main()
     finally:

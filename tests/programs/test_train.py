@@ -97,7 +97,7 @@ def test_a_run_is_not_overwritten(trained):
         ({"val_datasets": "nobody"}, "there is no dataset nobody; found: people"),
         ({"datasets": "/no/such.tfrecords"}, r"/no/such\.tfrecords: no such record file"),
         ({"mocap_datasets": "CMU"}, "CMU"),
-        ({"batch_size": 100}, "--batch_size=100 is larger than the dataset: people has 12 records"),
+        ({"batch_size": 100}, "--batch_size=100 is larger than the dataset: people has 12 images"),
         ({"encoder": "ResNet5"}, "Unknown encoder 'ResNet5'"),
         ({"encoder_weights": "/no/such.h5"}, r"--encoder_weights=/no/such\.h5"),
         (

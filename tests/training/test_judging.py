@@ -40,12 +40,16 @@ class Killed(BaseException):
 class System:
     """A network of one variable: these tests are about the loop around it."""
 
+    input_key = "image"
     adversary = None
     loss_names = ()
     body_models = ()
 
     def __init__(self):
         self.networks = {"net": types.SimpleNamespace(variables=[keras.Variable(np.zeros(2, np.float32))])}
+
+    def adapt(self, statistics):
+        """Needs nothing."""
 
     def infer(self, images):
         return images

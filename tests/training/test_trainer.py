@@ -161,7 +161,7 @@ def test_a_predictor_is_loaded_by_run_by_folder_and_by_checkpoint(finished):
     assert load_predictor(exact)[2] == load_predictor(f"{exact}.index")[2] == 2
     with pytest.raises(UserError, match="ckpt-7: no such run directory or checkpoint"):
         load_predictor(run.checkpoints / "ckpt-7")
-    with pytest.raises(ValueError, match=r"Crops must be \(B, 48, 48, 3\)"):
+    with pytest.raises(ValueError, match=r"Inputs must be \(B, 48, 48, 3\)"):
         predictor.predict_one(image[:40])
 
 
@@ -247,7 +247,7 @@ def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeyp
 
 
 def test_a_batch_larger_than_the_data_writes_nothing(data, tmp_path):
-    with pytest.raises(UserError, match=r"--batch_size=13 is larger than the dataset: people has 12 records"):
+    with pytest.raises(UserError, match=r"--batch_size=13 is larger than the dataset: people has 12 images"):
         go(run_config(data, batch_size=13), RunDirectory(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

@@ -50,6 +50,11 @@ class SampleResult:
     iou: float | None = None
     mpjpe: float | None = None
 
+    @property
+    def error(self) -> float | None:
+        """What samples are ranked by: the keypoint loss, or the MPJPE where there is none."""
+        return self.mpjpe if self.keypoint_loss is None else self.keypoint_loss
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -141,10 +146,9 @@ class _Collector:
         """Measures the people of a batch; the prediction may have more rows than the batch has people."""
         count = len(batch["name"])
         _require_finite(prediction, batch["name"])
-        columns = {
-            "keypoint_loss": self._keypoints(batch, prediction.joints2d[:count]),
-            **self._joints3d(batch, prediction.joints3d[:count]),
-        }
+        columns = {"keypoint_loss": self._keypoints(batch, prediction.joints2d[:count])}
+        if prediction.joints3d is not None:
+            columns |= self._joints3d(batch, prediction.joints3d[:count])
         if prediction.vertices is not None:
             if prediction.camera is not None:
                 columns["mesh_loss"], columns["iou"] = self._silhouettes(batch, prediction)
@@ -234,6 +238,8 @@ class _Collector:
 
     def _judge_bodies(self) -> list[Metric]:
         """Returns the metrics of feasibility; all bodies at once, since the search is quicker in large blocks."""
+        if "joints3d" not in self._bodies[0]:
+            return []
         bodies = {name: np.concatenate([part[name] for part in self._bodies]) for name in self._bodies[0]}
         columns = feasibility_measures.measure(skeleton=self._skeleton, reference=self._feasibility, **bodies)
         return feasibility_measures.summarize(columns, self._feasibility)

@@ -1,4 +1,4 @@
-"""A system compiled for prediction: batches of square crops in, Predictions out."""
+"""A system compiled for prediction: batches of inputs in, Predictions out."""
 
 from __future__ import annotations
 
@@ -7,28 +7,36 @@ import tensorflow as tf
 
 from hpe.prediction import Prediction
 
+# What systems take, by `input_key`.
+_DTYPES = {"image": tf.uint8, "joints2d": tf.float32}
+
 
 class Predictor:
     """Runs a system without training, compiled once per batch size.
 
     Args:
         system: a `hpe.systems.base.System`.
-        image_size: side of the crops in pixels.
     """
 
-    def __init__(self, system, *, image_size: int):
+    def __init__(self, system):
         self.system = system
-        self.image_size = image_size
+        self._dtype = _DTYPES[system.input_key]
         self._infer = tf.function(system.infer, autograph=False)
 
-    def __call__(self, images) -> Prediction:
-        """Predicts the people of crops (B, S, S, 3), uint8 RGB."""
-        expected = (self.image_size, self.image_size, 3)
-        if tuple(images.shape[1:]) != expected:
-            size = self.image_size
-            raise ValueError(f"Crops must be (B, {size}, {size}, 3). Received: shape={tuple(images.shape)}")
-        return self.system.to_prediction(self._infer(tf.convert_to_tensor(images, tf.uint8)))
+    @property
+    def image_size(self) -> int:
+        """Side of the crops in pixels, of a system that takes images."""
+        return self.system.input_shape[0]
 
-    def predict_one(self, image: np.ndarray) -> Prediction:
-        """Predicts the person of one crop (S, S, 3), uint8 RGB."""
-        return self(image[None])
+    def __call__(self, inputs) -> Prediction:
+        """Predicts people: of crops (B, S, S, 3), uint8 RGB, or whatever else the system takes."""
+        expected = tuple(self.system.input_shape)
+        if tuple(inputs.shape[1:]) != expected:
+            raise ValueError(
+                f"Inputs must be {('B', *expected)}. Received: shape={tuple(inputs.shape)}".replace("'", "")
+            )
+        return self.system.to_prediction(self._infer(tf.convert_to_tensor(inputs, self._dtype)))
+
+    def predict_one(self, value: np.ndarray) -> Prediction:
+        """Predicts the person of one input, such as a crop (S, S, 3), uint8 RGB."""
+        return self(value[None])

@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
 from hpe.errors import UserError
-from hpe.evaluation.evaluator import evaluate_dataset
 from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
 from hpe.evaluation.report import to_text, write_json
-from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices
-from hpe.records.reading import find_shards
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
+from hpe.training.feeds import feed_of
 from hpe.training.optimization import OptimizationConfig
 from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
 from hpe.training.trainer import train
@@ -44,22 +43,53 @@ _RESUMABLE = {
 _LENGTH = {"num_epochs", "max_steps"}
 
 
-def define_flags() -> None:
-    """Defines the flags of this program."""
-    flags.DEFINE_enum("system", "hybrid_hmr", sorted(SYSTEMS), "What to train.")
+_DEFAULT_SYSTEM = "hybrid_hmr"
+
+
+def define_flags(arguments: Sequence[str] | None = None) -> None:
+    """Defines the flags of this program: those of every run, and those of the system that is to be trained.
+
+    Args:
+        arguments: the command line without the program; by default that of this process. Only `--system`, or with
+            `--resume` the run, is read from it here.
+    """
+    system = _system_in(sys.argv[1:] if arguments is None else arguments)
+    entry = SYSTEMS[system]
+    flags.DEFINE_enum(
+        "system",
+        system,
+        sorted(SYSTEMS),
+        "What to train; --help shows the flags of the system that is given.",
+    )
     flags.DEFINE_boolean(
         "resume", False, "Go on with the run in --model_dir, or with the latest one in --logs."
     )
-    program_flags.define(TrainingConfig)
-    program_flags.define(OptimizationConfig)
-    program_flags.define(PipelineConfig)
-    for entry in SYSTEMS.values():
-        program_flags.define(entry.config)
-    flags.DEFINE_alias("epoch", "num_epochs")
-    flags.DEFINE_alias("train_from_checkpoint", "resume")
-    flags.DEFINE_alias("n_critic", "critic_steps")
-    # The other programs' name for it.
-    flags.DEFINE_alias("body_model", "smpl_model_path")
+    for config in (TrainingConfig, OptimizationConfig, feed_of(system).config, entry.config):
+        program_flags.define(config, defaults=entry.defaults)
+    aliases = {"epoch": "num_epochs", "train_from_checkpoint": "resume", "n_critic": "critic_steps"}
+    for alias, name in {**aliases, **entry.aliases}.items():
+        flags.DEFINE_alias(alias, name)
+
+
+def _system_in(arguments: Sequence[str]) -> str:
+    """Returns the system that a command line names, or whose run it resumes.
+
+    What is wrong with the command line is told when all its flags are parsed.
+    """
+    first = flags.FlagValues()
+    flags.DEFINE_string("system", None, "", flag_values=first)
+    flags.DEFINE_string("model_dir", None, "", flag_values=first)
+    flags.DEFINE_string("logs", TrainingConfig.logs, "", flag_values=first)
+    flags.DEFINE_boolean("resume", False, "", flag_values=first)
+    flags.DEFINE_boolean("train_from_checkpoint", False, "", flag_values=first)
+    try:
+        first(["train", *arguments], known_only=True)
+        system = first.system
+        if system is None and (first.resume or first.train_from_checkpoint):
+            system = (RunDirectory(first.model_dir) if first.model_dir else latest_run(first.logs)).system()
+    except (flags.Error, UserError):
+        system = None
+    return system if system in SYSTEMS else _DEFAULT_SYSTEM
 
 
 def read_config() -> RunConfig:
@@ -68,7 +98,7 @@ def read_config() -> RunConfig:
     return RunConfig(
         system,
         program_flags.read(SYSTEMS[system].config),
-        program_flags.read(PipelineConfig),
+        program_flags.read(feed_of(system).config),
         program_flags.read(TrainingConfig),
         program_flags.read(OptimizationConfig),
     )
@@ -77,6 +107,8 @@ def read_config() -> RunConfig:
 def _resumed_config(run: RunDirectory) -> RunConfig:
     """Takes the settings of the run and, over them, those flags that may change."""
     stored, asked = run.read_params(), read_config()
+    if asked.system != stored.system:
+        raise UserError(f"--system={asked.system}: the run in {run.path} is of {stored.system}.")
     sections = {}
     for section in ("model", "pipeline", "training", "optimization"):
         changes = {}
@@ -156,19 +188,19 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
     print(f"run directory: {run.path}; computing on {devices}")
     evaluate = None
     if training.use_validation and training.val_datasets:
-        shards = find_shards(training.data_dir, training.val_datasets)
-        feasibility = NO_REFERENCE
-        if distribution.is_chief:  # who validates alone
-            feasibility = reference_or_reason(training.data_dir, training.mocap_datasets)
+        source = config.feed.open(training.data_dir, training.val_datasets, config.pipeline)
+
+        @functools.cache
+        def reference():
+            return reference_or_reason(training.data_dir, training.mocap_datasets)
 
         def evaluate(predictor):
-            return evaluate_dataset(
+            return config.feed.evaluate(
                 predictor,
-                shards,
-                config.pipeline,
+                source,
                 # The chief validates alone, on one device.
                 batch_size=training.batch_size // distribution.replicas,
-                feasibility=feasibility,
+                feasibility=reference() if predictor.system.body_models else NO_REFERENCE,
                 show_progress=False,
             )
 

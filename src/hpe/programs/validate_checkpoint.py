@@ -8,16 +8,14 @@ import pathlib
 from absl import flags
 
 from hpe.configuration import option
-from hpe.evaluation.evaluator import Evaluation, SampleResult, crops_by_index, evaluate_dataset
-from hpe.evaluation.feasibility import load_reference, reference_or_reason
+from hpe.evaluation.evaluator import Evaluation, SampleResult
+from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
 from hpe.evaluation.report import to_text, write_json, write_text
 from hpe.inference.predictor import Predictor
-from hpe.pipeline.config import PipelineConfig
 from hpe.programs import flags as program_flags
-from hpe.records.reading import DatasetShards, find_shards
+from hpe.training.feeds import Feed, Source
 from hpe.training.restoring import load_predictor, run_directory
 from hpe.visualization.grids import grid, write_image
-from hpe.visualization.overlays import prediction_panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,45 +50,46 @@ def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
     predictor, run, step = load_predictor(config.checkpoint, body_model=config.body_model)
-    shards = find_shards(
+    source = run.feed.open(
         config.data_dir or run.training.data_dir,
         config.val_datasets or run.training.val_datasets,
+        run.pipeline,
         verify=config.verify,
     )
     data_dir = config.data_dir or run.training.data_dir
-    if config.mocap_datasets is None:
+    if not predictor.system.body_models:
+        feasibility = NO_REFERENCE
+    elif config.mocap_datasets is None:
         feasibility = reference_or_reason(data_dir, run.training.mocap_datasets)
     else:
         feasibility = load_reference(data_dir, config.mocap_datasets)
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
     print(f"{config.checkpoint}: {run.system} at step {step}")
-    evaluation = evaluate_dataset(
-        predictor, shards, run.pipeline, batch_size=config.batch_size, feasibility=feasibility
-    )
+    evaluation = run.feed.evaluate(predictor, source, batch_size=config.batch_size, feasibility=feasibility)
     print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
         "step": step,
-        "datasets": [dataset.name for dataset in shards],
+        "datasets": [dataset.name for dataset in source.shards],
         "samples": [dataclasses.asdict(sample) for sample in evaluation.samples],
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     write_text(output / "metrics.txt", to_text(evaluation.metrics))
-    written = _write_panels(evaluation, predictor, shards, run.pipeline, config.num_panels, output)
+    written = _write_panels(evaluation, predictor, run.feed, source, config.num_panels, output)
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 
 def _write_panels(
     evaluation: Evaluation,
     predictor: Predictor,
-    shards: list[DatasetShards],
-    pipeline: PipelineConfig,
+    feed: Feed,
+    source: Source,
     count: int,
     output: pathlib.Path,
 ) -> list[str]:
-    """Draws samples chosen by nothing but their place, and those with the least and the greatest keypoint loss."""
-    ranked = [sample for sample in evaluation.samples if sample.keypoint_loss is not None]
-    ranked.sort(key=lambda sample: sample.keypoint_loss)
+    """Draws samples chosen by nothing but their place, and those with the least and the greatest error."""
+    ranked = [sample for sample in evaluation.samples if sample.error is not None]
+    ranked.sort(key=lambda sample: sample.error)
     every = max(1, len(evaluation.samples) // max(count, 1))
     groups = {
         "samples": evaluation.samples[::every][:count],
@@ -99,23 +98,19 @@ def _write_panels(
     }
     groups = {name: samples for name, samples in groups.items() if samples}
     wanted = {sample.index for samples in groups.values() for sample in samples}
-    crops = crops_by_index(shards, pipeline, wanted)
+    panels = feed.panels(predictor, source, wanted)
     written = []
     for name, samples in groups.items():
-        rows, captions = [], []
-        for sample in samples:
-            crop = crops[sample.index]
-            rows.append(prediction_panel(crop, predictor.predict_one(crop), 0))
-            captions.append(_caption(sample))
-        write_image(output / f"{name}.png", grid(rows, columns=2, captions=captions))
+        rows = [panels[sample.index] for sample in samples]
+        write_image(output / f"{name}.png", grid(rows, columns=2, captions=list(map(_caption, samples))))
         written.append(f"{name}.png")
     return written
 
 
 def _caption(sample: SampleResult) -> str:
-    if sample.keypoint_loss is None:
-        return sample.name
-    return f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}"
+    if sample.keypoint_loss is not None:
+        return f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}"
+    return sample.name if sample.mpjpe is None else f"{sample.name}  MPJPE {sample.mpjpe:.1f} mm"
 
 
 def define_flags() -> None:

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig
+from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig, build_hybrid_hmr
 
 
 @dataclasses.dataclass(frozen=True)
 class SystemEntry:
-    """How to configure and build a system by its name."""
+    """How to configure and build a system by its name.
+
+    Attributes:
+        config: the dataclass of its networks and losses.
+        build: takes that, the settings of the pipeline that feeds it, and the keywords `build_critic` (False leaves
+            out what only training needs) and `pretrained` (False starts from random weights, because a checkpoint
+            replaces them); returns the System.
+        input_key: of the System.
+        defaults: what its runs are trained with unless flags say otherwise, by the name of the flag.
+        aliases: other names of its flags.
+    """
 
     config: type
     build: Callable
+    input_key: str
+    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-SYSTEMS = {HybridHmr.name: SystemEntry(HybridHmrConfig, HybridHmr)}
+SYSTEMS = {
+    HybridHmr.name: SystemEntry(
+        HybridHmrConfig,
+        build_hybrid_hmr,
+        HybridHmr.input_key,
+        # The other programs' name for it.
+        aliases={"body_model": "smpl_model_path"},
+    ),
+}

@@ -89,7 +89,10 @@ class System(Protocol):
 
     Attributes:
         name: the value of `--system`.
-        skeleton: name of the joint set of its 2D and 3D joints.
+        input_key: what of a batch its networks take: `image`, crops (B, S, S, 3) uint8 RGB, or `joints2d`,
+            2D joints (B, J, 2) float32.
+        input_shape: shape of one input, (S, S, 3) or (J, 2).
+        skeleton: name of the joint set of its 2D and 3D joints; images come with their joints in it.
         body_models: names of the body models whose pose and shape it predicts, empty without any; body
             parameters of other models in records are no truth for it.
         networks: every network by the name it has in checkpoints; learned means included.
@@ -97,6 +100,8 @@ class System(Protocol):
     """
 
     name: str
+    input_key: str
+    input_shape: tuple[int, ...]
     skeleton: str
     body_models: Sequence[str]
     networks: Mapping[str, Any]
@@ -117,9 +122,19 @@ class System(Protocol):
         """State that a forward pass updates, such as batch normalisation statistics."""
         ...
 
+    def adapt(self, statistics: Mapping[str, Any]) -> None:
+        """Takes what is to be known of the training data before the first step of a new run.
+
+        What it keeps lies in weights of its networks, so that it travels with the checkpoint.
+
+        Args:
+            statistics: NumPy arrays by name, of the source that the run is fed by; images have none.
+        """
+        ...
+
     def forward(
         self,
-        images: Tensor,
+        inputs: Tensor,
         *,
         training: bool,
         seed: BatchSeed | None = None,
@@ -128,7 +143,7 @@ class System(Protocol):
         """Runs the networks.
 
         Args:
-            images: (B, S, S, 3) uint8 RGB.
+            inputs: what `input_key` says of a batch.
             training: whether dropout is active and batch statistics are used.
             seed: from which all randomness of this pass is drawn; needed when training.
             frozen: names of networks that run as in inference; they get no gradient and keep their state.
@@ -139,7 +154,7 @@ class System(Protocol):
         """Compares outputs with the truth in a batch of `hpe.pipeline`."""
         ...
 
-    def infer(self, images: Tensor) -> dict[str, Tensor]:
+    def infer(self, inputs: Tensor) -> dict[str, Tensor]:
         """Runs the networks without training and returns the tensors that `to_prediction` reads."""
         ...
 

@@ -18,7 +18,7 @@ from keras import ops
 from hpe import skeletons
 from hpe.backends import xla_compiled
 from hpe.body.body_model import BodyModel
-from hpe.body.data import NUM_SHAPES, BodyModelData
+from hpe.body.data import NUM_SHAPES, BodyModelData, load_body_model
 from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
 from hpe.configuration import option
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
@@ -84,7 +84,7 @@ class HybridHmrConfig:
     mr_loss_weight: float = option(
         0.5, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
     )
-    critic_loss_weight: float = option(0.01, "Weight of the critic's term in the generator's loss.")
+    critic_loss_weight: float = option(0.3, "Weight of the critic's term in the generator's loss.")
     gradient_penalty_weight: float = option(10.0, "Weight of the gradient penalty in the critic's loss.")
     mocap_shapes: MocapShapes = option(
         MocapShapes.AUTO,
@@ -144,6 +144,7 @@ class HybridHmr:
     """
 
     name = "hybrid_hmr"
+    input_key = "image"
     skeleton = skeletons.COCOPLUS19.name
 
     def __init__(
@@ -156,6 +157,7 @@ class HybridHmr:
     ):
         self.config = config
         self.image_size = image_size
+        self.input_shape = (image_size, image_size, 3)
         self.body = BodyModel(body_data, keypoints=self.skeleton)
         self.body_models = (body_data.name,)
         mean = load_mean_parameters(config.mean_params) if config.mean_params else None
@@ -213,7 +215,10 @@ class HybridHmr:
         """Batch normalisation statistics of the encoder."""
         return [*self.encoder.non_trainable_variables, *self.regressor.non_trainable_variables]
 
-    def forward(self, images, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
+    def adapt(self, statistics: Mapping) -> None:
+        """Needs nothing of the training data; see `hpe.systems.base.System`."""
+
+    def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
         """Runs encoder, regressor and body model; see `hpe.systems.base.System` for the arguments.
 
         Returns:
@@ -221,7 +226,7 @@ class HybridHmr:
             (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1], `joints3d` (B, 19, 3) in metres,
             and `vertices` (B, V, 3) where the configuration needs them.
         """
-        features = self.encoder(images, training=training and "encoder" not in frozen)
+        features = self.encoder(inputs, training=training and "encoder" not in frozen)
         features = ops.cast(features, "float32")
         if "encoder" in frozen:
             features = ops.stop_gradient(features)
@@ -275,9 +280,9 @@ class HybridHmr:
             weights["joints3d_loss"] = config.joints3d_loss_weight
         return Losses(parts, weights)
 
-    def infer(self, images) -> dict:
+    def infer(self, inputs) -> dict:
         """Runs the networks without training and keeps the last stage; see `forward` for the tensors."""
-        outputs = self.forward(images, training=False)
+        outputs = self.forward(inputs, training=False)
         outputs.pop("stages")
         return outputs
 
@@ -300,6 +305,21 @@ class HybridHmr:
             pose=arrays["rotmats"],
             shape=arrays["shape"],
         )
+
+
+def build_hybrid_hmr(
+    config: HybridHmrConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+) -> HybridHmr:
+    """Builds the system for crops of `pipeline.img_size`; see `hpe.systems.SystemEntry` for the arguments.
+
+    Raises:
+        UserError: a file of weights, means or the body model is missing or unfit.
+    """
+    body_data = load_body_model(config.smpl_model_path)
+    if not pretrained:
+        # Neither file has to be there then: the checkpoint holds both.
+        config = dataclasses.replace(config, encoder_weights="none", mean_params=None)
+    return HybridHmr(config, body_data, image_size=pipeline.img_size, build_critic=build_critic)
 
 
 def _normal_shapes(choice: MocapShapes, body_data: BodyModelData) -> bool:

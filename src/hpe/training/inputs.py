@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import tensorflow as tf
 
+from hpe.errors import UserError
 from hpe.pipeline.damage import translate_errors
-from hpe.pipeline.images import steps_per_epoch, training_batches
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
-from hpe.records.reading import DatasetShards, find_shards
-from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
+from hpe.training.feeds import Source
 from hpe.training.runs import RunConfig
 
 Tensors = dict[str, tf.Tensor]
@@ -24,12 +23,12 @@ class TrainingData:
     """The training datasets of a run, and how many steps they make.
 
     Attributes:
-        shards: the datasets.
+        source: the datasets.
         epoch_steps: steps of one pass.
         total_steps: steps of the whole run.
     """
 
-    shards: Sequence[DatasetShards]
+    source: Source
     epoch_steps: int
     total_steps: int
 
@@ -38,14 +37,24 @@ class TrainingData:
         return step / self.epoch_steps
 
 
-def find_training_data(training: TrainingConfig) -> TrainingData:
-    """Finds the datasets of a run; raises UserError if one is missing or smaller than a batch."""
-    shards = find_shards(training.data_dir, training.datasets)
-    epoch_steps = steps_per_epoch(shards, training.batch_size)
+def find_training_data(config: RunConfig) -> TrainingData:
+    """Finds the datasets of a run; raises UserError if one is missing or all are smaller than a batch.
+
+    A batch never straddles two epochs: what is left over sits this epoch out, and the next epoch, shuffled anew,
+    leaves out others.
+    """
+    training = config.training
+    source = config.feed.open(training.data_dir, training.datasets, config.pipeline)
+    epoch_steps = source.count // training.batch_size
+    if not epoch_steps:
+        raise UserError(
+            f"--batch_size={training.batch_size} is larger than the dataset: {', '.join(training.datasets)} has "
+            f"{source.count} {config.feed.unit}s; set --batch_size to {source.count} or less, or add datasets."
+        )
     total_steps = training.num_epochs * epoch_steps
     if training.max_steps is not None:
         total_steps = min(total_steps, training.max_steps)
-    return TrainingData(shards, epoch_steps, total_steps)
+    return TrainingData(source, epoch_steps, total_steps)
 
 
 def training_examples(
@@ -61,7 +70,7 @@ def training_examples(
         start_step: number of steps that were done before.
 
     Returns:
-        Pairs of this worker's rows of a batch of `hpe.pipeline.images` and mocap frames of `hpe.pipeline.mocap`,
+        Pairs of this worker's rows of a batch of the system's feed and mocap frames of `hpe.pipeline.mocap`,
         the latter None without a critic.
 
     Raises:
@@ -69,13 +78,12 @@ def training_examples(
     """
     training = config.training
     batches = iter(
-        training_batches(
-            data.shards,
-            config.pipeline,
+        config.feed.training_batches(
+            data.source,
+            system,
             batch_size=training.batch_size,
             seed=training.seed,
             start_step=start_step,
-            body_models=system.body_models,
             shard_index=distribution.worker,
             num_shards=distribution.num_workers,
         )
@@ -100,7 +108,7 @@ def training_examples(
     # A generator of its own: what is missing is to be said now, not with the first batch.
     def examples():
         while True:
-            with translate_errors(data.shards, mocap_files=mocap_files):
+            with translate_errors(data.source.shards, mocap_files=mocap_files):
                 example = next(batches), next(mocap) if mocap is not None else None
             yield example
 

@@ -6,17 +6,11 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe.evaluation.evaluator import Evaluation
-from hpe.inference.predictor import Predictor
 from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
 from hpe.training.inputs import TrainingData
 from hpe.training.logging import TrainingLog
 from hpe.training.runs import RunDirectory
 from hpe.training.timing import binding
-from hpe.visualization.grids import grid
-from hpe.visualization.overlays import prediction_panel
-
-# Images whose predictions are drawn into the log.
-_PANEL_IMAGES = 4
 
 # What the bar shows of the scalars, if they are there.
 _SHOWN = (
@@ -90,9 +84,9 @@ class RunReport:
         text = "  ".join(f"{name} {value:.4g}" for name, value in measured.items())
         self.note(f"step {step}: {text}")
 
-    def panels(self, predictor: Predictor, images: np.ndarray, step: int) -> None:
-        """Draws the predictions of the first images of a batch, uint8 RGB crops."""
-        self._log.image("vis_images", panels(predictor, images), step)
+    def picture(self, picture: np.ndarray, step: int) -> None:
+        """Writes a picture of predictions, (H, W, 3) uint8 RGB."""
+        self._log.image("vis_images", picture, step)
 
     def note(self, text: str) -> None:
         """Prints a line above the bar."""
@@ -107,11 +101,3 @@ class NoReport:
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Writes nothing."""
-
-
-def panels(predictor: Predictor, images: np.ndarray) -> np.ndarray:
-    """Draws the predictions of the first images of a batch below each other, (H, W, 3) uint8 RGB."""
-    images = images[:_PANEL_IMAGES]
-    prediction = predictor(images)
-    rows = [prediction_panel(image, prediction, index) for index, image in enumerate(images)]
-    return grid(rows, columns=1)

@@ -49,6 +49,8 @@ def load_predictor(
         )
     config = run.read_params()
     if body_model is not None:
+        if not hasattr(config.model, "smpl_model_path"):
+            raise UserError(f"--body_model={body_model}: {config.system} has no body model; leave it out.")
         model = dataclasses.replace(config.model, smpl_model_path=body_model)
         config = dataclasses.replace(config, model=model)
     system = config.build_system(build_critic=False, pretrained=False)
@@ -58,4 +60,4 @@ def load_predictor(
     average = read_average(exact)
     if average is not None:
         set_average(system, average)
-    return Predictor(system, image_size=config.pipeline.img_size), config, step
+    return Predictor(system), config, step

@@ -26,21 +26,23 @@ import numpy as np
 import tensorflow as tf
 
 import hpe
-from hpe.body.data import load_body_model
 from hpe.errors import UserError
-from hpe.pipeline.config import PipelineConfig
 from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
+from hpe.training.feeds import Feed, feed_of
 from hpe.training.optimization import OptimizationConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything that defines a run: the settings of the system, the pipeline, the trainer and the updates."""
+    """Everything that defines a run: the settings of the system, the pipeline, the trainer and the updates.
+
+    `model` and `pipeline` are of the types that the system, and its feed, are configured by.
+    """
 
     system: str
     model: object
-    pipeline: PipelineConfig
+    pipeline: object
     training: TrainingConfig
     optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
 
@@ -48,19 +50,18 @@ class RunConfig:
         """Builds the system of this run.
 
         Args:
-            build_critic: False leaves out the critic, for prediction alone.
-            pretrained: False starts from random weights and the body's own mean, because a checkpoint replaces
-                both; no file of weights or means is needed then.
+            build_critic: False leaves out what only training needs, such as a critic.
+            pretrained: False starts from random weights, because a checkpoint replaces them; no file of weights
+                is needed then.
         """
-        model = self.model
-        if not pretrained:
-            model = dataclasses.replace(model, encoder_weights="none", mean_params=None)
         return SYSTEMS[self.system].build(
-            model,
-            load_body_model(self.model.smpl_model_path),
-            image_size=self.pipeline.img_size,
-            build_critic=build_critic,
+            self.model, self.pipeline, build_critic=build_critic, pretrained=pretrained
         )
+
+    @property
+    def feed(self) -> Feed:
+        """How the system is fed and judged."""
+        return feed_of(self.system)
 
 
 class RunDirectory:
@@ -128,26 +129,18 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
+    def system(self) -> str:
+        """Returns the name of the system that the run trains; raises UserError as `read_params` does."""
+        return self._system_of(self._read())
+
     def read_params(self) -> RunConfig:
         """Reads `params.json`; raises UserError if it is missing or of another version."""
+        content = self._read()
+        system = self._system_of(content)
         try:
-            content = json.loads(self.params.read_text())
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: not a run directory (no readable params.json: {error.strerror}); "
-                f"give the folder that training created."
-            ) from error
-        except ValueError as error:
-            raise UserError(f"{self.params}: not valid JSON ({error}).") from error
-        try:
-            system = content["system"]
-            if system not in SYSTEMS:
-                raise UserError(
-                    f"{self.params}: unknown system {system!r}; this version has {', '.join(SYSTEMS)}."
-                )
             sections = {
                 "model": SYSTEMS[system].config,
-                "pipeline": PipelineConfig,
+                "pipeline": feed_of(system).config,
                 "training": TrainingConfig,
                 "optimization": OptimizationConfig,
             }
@@ -159,6 +152,30 @@ class RunDirectory:
             raise UserError(f"{self.params}: does not fit this version of hpe (it lacks {error}).") from error
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.params}: does not fit this version of hpe ({error}).") from error
+
+    def _read(self) -> dict:
+        try:
+            content = json.loads(self.params.read_text())
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: not a run directory (no readable params.json: {error.strerror}); "
+                f"give the folder that training created."
+            ) from error
+        except ValueError as error:
+            raise UserError(f"{self.params}: not valid JSON ({error}).") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{self.params}: does not fit this version of hpe (it is no JSON object).")
+        return content
+
+    def _system_of(self, content: dict) -> str:
+        if "system" not in content:
+            raise UserError(f"{self.params}: does not fit this version of hpe (it lacks 'system').")
+        system = content["system"]
+        if not isinstance(system, str) or system not in SYSTEMS:
+            raise UserError(
+                f"{self.params}: unknown system {system!r}; this version has {', '.join(SYSTEMS)}."
+            )
+        return system
 
 
 def new_run_name(config: RunConfig, now: datetime.datetime) -> str:

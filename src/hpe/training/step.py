@@ -196,7 +196,7 @@ class TrainingStep:
         system = self.system
         with tf.GradientTape() as tape:
             outputs = system.forward(
-                batch["image"], training=True, seed=self._batch_seed(batch), frozen=frozen
+                batch[system.input_key], training=True, seed=self._batch_seed(batch), frozen=frozen
             )
             total, scalars = self._weigh(system.losses(outputs, batch), "generator")
             if system.adversary is not None:
@@ -225,7 +225,7 @@ class TrainingStep:
 
     def _batch_seed(self, batch) -> BatchSeed:
         pair = tf.stack([tf.constant(self._seed, tf.int32), tf.cast(self.step, tf.int32)])
-        replicas, images = self._strategy.num_replicas_in_sync, batch["image"].shape[0]
+        replicas, images = self._strategy.num_replicas_in_sync, batch[self.system.input_key].shape[0]
         if replicas == 1:
             return BatchSeed(pair)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group

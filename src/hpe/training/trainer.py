@@ -83,7 +83,7 @@ def train(
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
 
-    data = find_training_data(training)
+    data = find_training_data(config)
     with distribution.explained_loss(lambda: "no step was taken; start all workers again as this time"):
         trained = _build(config, run, data, distribution, resume=resume)
         distribution.require_same_step(trained.done, run.checkpoints)
@@ -132,6 +132,8 @@ def _build(
     with distribution.scope():
         system = config.build_system(pretrained=checkpoint is None)
     distribution.synchronize_batch_norm(system.networks)
+    if checkpoint is None:
+        system.adapt(data.source.statistics())
     if checkpoint is None and training.init_from is not None:
         # Before the step is built: averages of weights start at the weights that there are then.
         matches = initialize(system, training.init_from, networks=training.init_networks)
@@ -181,6 +183,7 @@ class _Loop:
         judge: Judge | None,
     ):
         self._training = config.training
+        self._feed = config.feed
         self._data = data
         self._update, self._store = trained.update, trained.store
         self._examples = examples
@@ -189,7 +192,7 @@ class _Loop:
         self._interrupts = interrupts
         self._evaluate = evaluate
         self._judge = judge
-        self._predictor = Predictor(trained.system, image_size=config.pipeline.img_size)
+        self._predictor = Predictor(trained.system)
         self._timer = StepTimer(config.training.batch_size)
         self._first = self._done = self._saved = trained.done
         self._evaluation: Evaluation | None = None
@@ -258,7 +261,7 @@ class _Loop:
             self._report.scalars(values | self._timer.lap(), self._done)
         if self._distribution.is_chief and self._done % training.log_img_step == 0:
             with self._averaged():
-                self._report.panels(self._predictor, batch["image"].numpy(), self._done)
+                self._report.picture(self._feed.picture(self._predictor, batch), self._done)
         # Before validation, which may take long and may be left.
         if last or epoch_ended or self._done % training.checkpoint_steps == 0:
             self._save()

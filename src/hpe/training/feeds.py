@@ -1,0 +1,163 @@
+"""How a system is fed, judged and drawn, by the kind of input that it takes.
+
+This is the one place that knows of both systems and sources: what the trainer and the programs do with a run goes
+through its `Feed`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
+from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
+from hpe.inference.predictor import Predictor
+from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.images import training_batches
+from hpe.records.reading import DatasetShards, find_shards
+from hpe.systems import SYSTEMS
+from hpe.visualization.grids import grid
+from hpe.visualization.overlays import prediction_panel
+
+# Inputs of a batch whose predictions are drawn into the log.
+_PANELS = 4
+
+
+class Source(Protocol):
+    """Datasets that are open for training or evaluation.
+
+    Attributes:
+        shards: their files.
+        count: number of samples.
+    """
+
+    shards: Sequence[DatasetShards]
+    count: int
+
+    def statistics(self) -> Mapping[str, np.ndarray]:
+        """What a system may want to know of the training data, see `hpe.systems.base.System.adapt`."""
+        ...
+
+
+class Feed(Protocol):
+    """One kind of input.
+
+    Attributes:
+        config: the dataclass of its pipeline's settings.
+        unit: what a sample is called, for messages and progress bars.
+    """
+
+    config: type
+    unit: str
+
+    def open(
+        self, data_dir: str | os.PathLike, names: Sequence[str], config: Any, *, verify: bool = False
+    ) -> Source:
+        """Finds datasets by name; UserError names the one that is absent or damaged."""
+        ...
+
+    def training_batches(
+        self,
+        source: Source,
+        system: Any,
+        *,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        shard_index: int = 0,
+        num_shards: int = 1,
+    ) -> tf.data.Dataset:
+        """Returns endless batches for a system: batch k is a function of (seed, k) and the data alone."""
+        ...
+
+    def evaluate(
+        self,
+        predictor: Predictor,
+        source: Source,
+        *,
+        batch_size: int,
+        feasibility: FeasibilityReference | str = NO_REFERENCE,
+        show_progress: bool = True,
+    ) -> Evaluation:
+        """Predicts every sample once and compares with all truth that it has."""
+        ...
+
+    def picture(self, predictor: Predictor, batch: Mapping[str, tf.Tensor]) -> np.ndarray:
+        """Draws predictions of the first samples of a batch, (H, W, 3) uint8 RGB."""
+        ...
+
+    def panels(self, predictor: Predictor, source: Source, indices: Iterable[int]) -> dict[int, np.ndarray]:
+        """Draws the predictions of the samples at some positions of a source, each (H, W, 3) uint8 RGB."""
+        ...
+
+
+class ImageSource:
+    """Datasets of images, as `hpe.pipeline.images` reads them."""
+
+    def __init__(self, shards: Sequence[DatasetShards], config: PipelineConfig):
+        self.shards = shards
+        self.config = config
+        self.count = sum(dataset.count for dataset in shards)
+
+    def statistics(self) -> dict[str, np.ndarray]:
+        """Nothing: backbones normalise images by constants."""
+        return {}
+
+
+class ImageFeed:
+    """Crops of images: see `Feed` for the methods."""
+
+    config = PipelineConfig
+    unit = "image"
+
+    def open(self, data_dir, names, config, *, verify=False) -> ImageSource:
+        """Finds the datasets; crops are made when batches are asked for."""
+        return ImageSource(find_shards(data_dir, names, verify=verify), config)
+
+    def training_batches(self, source, system, *, batch_size, seed, **place) -> tf.data.Dataset:
+        """Returns the batches of `hpe.pipeline.images`."""
+        return training_batches(
+            source.shards,
+            source.config,
+            batch_size=batch_size,
+            seed=seed,
+            body_models=system.body_models,
+            **place,
+        )
+
+    def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
+        """Measures with `hpe.evaluation.evaluator`."""
+        return evaluate_dataset(
+            predictor,
+            source.shards,
+            source.config,
+            batch_size=batch_size,
+            feasibility=feasibility,
+            show_progress=show_progress,
+        )
+
+    def picture(self, predictor, batch) -> np.ndarray:
+        """Draws one panel per image below each other."""
+        images = batch["image"][:_PANELS].numpy()
+        prediction = predictor(images)
+        rows = [prediction_panel(image, prediction, index) for index, image in enumerate(images)]
+        return grid(rows, columns=1)
+
+    def panels(self, predictor, source, indices) -> dict[int, np.ndarray]:
+        """Draws one panel per image."""
+        crops = crops_by_index(source.shards, source.config, indices)
+        return {
+            index: prediction_panel(crop, predictor.predict_one(crop), 0) for index, crop in crops.items()
+        }
+
+
+FEEDS: dict[str, Feed] = {"image": ImageFeed()}
+
+
+def feed_of(system: str) -> Feed:
+    """Returns the feed of a system by its name."""
+    return FEEDS[SYSTEMS[system].input_key]
