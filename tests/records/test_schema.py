@@ -260,6 +260,7 @@ def test_parse_example_has_static_shapes_in_a_graph():
         "visibility": (19,),
         "center": (2,),
         "scale": (),
+        "head_size": (),
         "joints3d": (19, 3),
         "confidence3d": (19,),
         "pose": (72,),
@@ -269,6 +270,84 @@ def test_parse_example_has_static_shapes_in_a_graph():
         "camera": (3,),
         "name": (),
     }
+
+
+def _in_skeleton(name, index, **changes):
+    """A sample with 2D and 3D joints of one skeleton; one of its joints has no label."""
+    length = len(skeletons.get(name))
+    rng = np.random.default_rng(index)
+    weights = (np.arange(length) != index).astype(np.float32)
+    values = {
+        "skeleton": name,
+        "joints2d": rng.uniform(1, 6, (length, 2)).astype(np.float32),
+        "visibility": weights,
+        "skeleton3d": name,
+        "joints3d": rng.normal(size=(length, 3)).astype(np.float32),
+        "confidence3d": 0.5 * weights,
+    }
+    return lsp_sample(**(values | changes))
+
+
+@pytest.mark.parametrize("wanted", ["h36m17", "h36m16", "mpii16", "coco17", "lsp14", "smpl24", "cocoplus19"])
+def test_joints_come_in_the_skeleton_that_is_wanted_whatever_they_were_in(wanted):
+    names = ["h36m17", "lsp14", "mpii16", "coco17", "cocoplus19", "smpl24"]
+    samples = [_in_skeleton(name, 3 + index) for index, name in enumerate(names)]
+    samples.append(
+        _in_skeleton("mpii16", 9, skeleton3d="h36m17", joints3d=np.ones((17, 3)), confidence3d=None)
+    )
+    records = [schema.encode_sample(sample) for sample in samples]
+    together = schema.parse_example(tf.constant(records), skeleton=wanted)
+    target = skeletons.get(wanted)
+    for row, sample in enumerate(samples):
+        conversion = skeletons.convert(skeletons.get(sample.skeleton), target)
+        visible = conversion.confidences(sample.visibility) > 0
+        np.testing.assert_array_equal(together["visibility"][row], visible)
+        np.testing.assert_array_equal(
+            together["joints2d"][row][visible], conversion.coordinates(sample.joints2d)[visible]
+        )
+        conversion = skeletons.convert(skeletons.get(sample.skeleton3d), target)
+        given = np.ones(17, np.float32) if sample.confidence3d is None else sample.confidence3d
+        confidence = conversion.confidences(given)
+        np.testing.assert_array_equal(together["confidence3d"][row], confidence)
+        np.testing.assert_array_equal(
+            together["joints3d"][row][confidence > 0],
+            conversion.coordinates(sample.joints3d).astype(np.float32)[confidence > 0],
+        )
+        alone = schema.parse_example(records[row], skeleton=wanted)
+        for key, value in alone.items():
+            np.testing.assert_array_equal(together[key][row], value, err_msg=key)
+
+
+def test_records_of_hmr_come_in_any_skeleton():
+    record = schema.parse_example(hmr_record(**{"mosh/gt3d": np.arange(42.0)}), skeleton="mpii16")
+    pelvis = skeletons.MPII16.index("pelvis")
+    np.testing.assert_array_equal(record["joints2d"][pelvis], [2.5, 1.25])
+    np.testing.assert_array_equal(record["joints3d"][pelvis], [7.5, 8.5, 9.5])
+    assert record["visibility"].numpy().all()
+
+
+def test_own_joints_that_do_not_fit_their_skeleton_are_not_taken():
+    example = tf.train.Example.FromString(schema.encode_sample(_in_skeleton("mpii16", 3)))
+    expected = schema.parse_example(example.SerializeToString(), skeleton="mpii16")["joints2d"]
+    del example.features.feature["keypoints/xyv"].float_list.value[5:]
+    record = schema.parse_example(example.SerializeToString(), skeleton="mpii16")
+    wrist = skeletons.MPII16.index("left_wrist")
+    np.testing.assert_array_equal(record["joints2d"][wrist], expected[wrist])
+    assert np.isfinite(record["joints2d"]).all()
+
+
+def test_only_skeletons_that_cocoplus_does_not_cover_are_kept_beside_it():
+    kept = [
+        name
+        for name in skeletons.SKELETONS
+        if "keypoints/xyv" in features(schema.encode_sample(_in_skeleton(name, 3)))
+    ]
+    assert kept == ["mpii16", "smpl24", "h36m17", "h36m16"]
+
+
+def test_head_size_comes_back():
+    assert parse(lsp_sample(head_size=31.5))["head_size"] == 31.5
+    assert parse(lsp_sample())["head_size"] == 0
 
 
 @pytest.mark.data

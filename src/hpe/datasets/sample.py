@@ -21,6 +21,7 @@ class Sample:
         center: (2,) float32, centre of the person box in pixels.
         scale: side of the person box in pixels; None means that the person is already about 150 px tall,
             the convention of LSP and HMR, and the crop is taken at the image's own resolution.
+        head_size: 0.6 of the diagonal of the head's box in pixels, the unit of PCKh, or None.
         mask: encoded PNG of the person mask (0 background, 255 person), or None.
         skeleton3d: name of the joint set of `joints3d`, or None.
         joints3d: (K, 3) float32, metres, camera frame (x right, y down, z forward), or None.
@@ -44,6 +45,7 @@ class Sample:
     visibility: np.ndarray
     center: np.ndarray
     scale: float | None = None
+    head_size: float | None = None
     mask: bytes | None = None
     skeleton3d: str | None = None
     joints3d: np.ndarray | None = None

@@ -14,8 +14,12 @@ are and ours can be read by them:
 |              | a reader must cut the decoded mask at 128 |
 | image/scale | side of the person box in pixels; absent where the person is about 150 px tall already |
 | image/skeleton | joint set of the dataset, before its joints were brought to `cocoplus19` by their names |
+| keypoints/xyv | joints in that set, Jx3 row-major: x, y in pixels, visibility; only where `cocoplus19` loses any |
+| image/head_size | 0.6 of the diagonal of the head's box in pixels, the unit of PCKh; absent where unknown |
 | image/camera | weak-perspective (s, tx, ty) of the whole image |
 | joints3d/xyz, joints3d/confidence | 19x3 metres in the camera frame and 19 confidences, in `cocoplus19` |
+| keypoints3d/skeleton, keypoints3d/xyzc | the dataset's own set and Jx4 row-major: metres, confidence; only where |
+|                                        | `cocoplus19` loses any |
 | body/pose, body/shape, body/model | 72 axis-angle values, 10 coefficients, the body model they belong to |
 | mosh/pose, mosh/shape, mosh/gt3d, meta/has_3d | HMR's 3D labels, read only |
 """
@@ -30,6 +34,7 @@ import tensorflow as tf
 from hpe import skeletons
 from hpe.body.data import NUM_SHAPES, POSE_SIZE, SMPL_NAME
 from hpe.datasets.sample import Sample
+from hpe.records import joints as record_joints
 
 # LSP14 joints come first in cocoplus19, the points of the face follow.
 BODY_JOINTS = len(skeletons.LSP14)
@@ -54,7 +59,8 @@ def encode_sample(sample: Sample) -> bytes:
     Raises:
         ValueError: if the Sample contradicts itself: unknown skeleton, arrays of another shape.
     """
-    joints2d, visibility = _to_keypoints(sample.name, sample.skeleton, sample.joints2d, sample.visibility, 2)
+    own = _known_joints(sample.name, sample.skeleton, sample.joints2d, sample.visibility, 2)
+    joints2d, visibility = _to_keypoints(sample.skeleton, own)
     face = np.concatenate([joints2d[BODY_JOINTS:].T, visibility[None, BODY_JOINTS:]])
     feature = {
         "image/encoded": _bytes(sample.image),
@@ -69,6 +75,11 @@ def encode_sample(sample: Sample) -> bytes:
         "image/center": _ints(_array(sample.name, "center", sample.center, (2,))),
         "image/skeleton": _bytes(sample.skeleton.encode()),
     }
+    if record_joints.loses_joints(skeletons.get(sample.skeleton)):
+        own[:, 2] = own[:, 2] > 0
+        feature["keypoints/xyv"] = _floats(own)
+    if sample.head_size is not None:
+        feature["image/head_size"] = _floats([sample.head_size])
     if sample.mask is not None:
         feature["image/seg_gt"] = _bytes(sample.mask)
     if sample.scale is not None:
@@ -79,9 +90,12 @@ def encode_sample(sample: Sample) -> bytes:
         confidence = sample.confidence3d
         if confidence is None:
             confidence = np.ones(len(sample.joints3d), np.float32)
-        joints3d, confidence = _to_keypoints(
-            sample.name, sample.skeleton3d or sample.skeleton, sample.joints3d, confidence, 3
-        )
+        skeleton3d = sample.skeleton3d or sample.skeleton
+        own = _known_joints(sample.name, skeleton3d, sample.joints3d, confidence, 3)
+        if record_joints.loses_joints(skeletons.get(skeleton3d)):
+            feature["keypoints3d/skeleton"] = _bytes(skeleton3d.encode())
+            feature["keypoints3d/xyzc"] = _floats(np.where(own[:, 3:] > 0, own, 0))
+        joints3d, confidence = _to_keypoints(skeleton3d, own)
         feature["joints3d/xyz"] = _floats(np.where(confidence[:, None] > 0, joints3d, 0))
         feature["joints3d/confidence"] = _floats(confidence)
     if (sample.pose is None) != (sample.shape is None):
@@ -94,7 +108,9 @@ def encode_sample(sample: Sample) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(
+    serialized: tf.Tensor, *, skeleton: str = skeletons.COCOPLUS19.name
+) -> dict[str, tf.Tensor]:
     """Returns the contents of image records, ours or the originals', as tensors of fixed shape.
 
     It is graph code: `dataset.map(parse_example)`. Records that are parsed together cost less than half of
@@ -103,17 +119,20 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     Args:
         serialized: scalar string, one `tf.train.Example`; or (N,) strings, and everything that is returned
             has a leading axis N.
+        skeleton: the joint set that is wanted, J joints, whatever sets the records are in. Joints are found by
+            their names in a record's own set, else in `cocoplus19`; those that are in neither have weight 0.
 
     Returns:
         A dict with
         `image`: scalar string, encoded JPEG or PNG;
         `mask`: scalar string, encoded mask or empty. The original's JPEG masks are not clean: cut at 128;
         `height`, `width`: scalar int32, pixels;
-        `joints2d`: (19, 2) float32 `cocoplus19` in pixels, meaningless where `visibility` is 0;
-        `visibility`: (19,) float32, 1 where labelled and visible, else 0;
+        `joints2d`: (J, 2) float32 in pixels, meaningless where `visibility` is 0;
+        `visibility`: (J,) float32, 1 where labelled and visible, else 0;
         `center`: (2,) float32, pixels; `scale`: float32, side of the person box in pixels, 0 where the
         person is about 150 px tall already;
-        `joints3d`: (19, 3) float32 metres in the camera frame; `confidence3d`: (19,) float32, 0 where there
+        `head_size`: float32, unit of PCKh in pixels, 0 where it is unknown;
+        `joints3d`: (J, 3) float32 metres in the camera frame; `confidence3d`: (J,) float32, 0 where there
         is no such joint;
         `pose`: (72,) and `shape`: (10,) float32, zeros where `has_body` (float32) is 0;
         `body_model`: scalar string, the body model that they belong to, `smpl` in records of HMR, empty where
@@ -122,21 +141,33 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         `name`: scalar string.
     """
     # It parses scalars and vectors of them alike.
-    record = tf.io.parse_example(serialized, _FEATURES)
-    joints2d = tf.stack([record["image/x"], record["image/y"]], axis=-1)
-    face = _split(record["image/face_pts"], (3, FACE_POINTS))
-    visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[..., 2, :]], axis=-1)
+    target = skeletons.get(skeleton)
+    needs_own = record_joints.loses_joints(target)
+    record = tf.io.parse_example(serialized, _FEATURES | (_OWN_JOINTS if needs_own else {}))
+    joints2d, visibility = _joints2d(record)
     joints3d, confidence3d = _joints3d(record)
+    if needs_own:
+        own2d = record["keypoints/xyv"], record["image/skeleton"]
+        own3d = record["keypoints3d/xyzc"], record["keypoints3d/skeleton"]
+        joints2d, visibility = record_joints.in_skeleton(target, _with(joints2d, visibility), *own2d)
+        joints3d, confidence3d = record_joints.in_skeleton(target, _with(joints3d, confidence3d), *own3d)
+    elif target is not skeletons.COCOPLUS19:
+        places = [skeletons.COCOPLUS19.index(joint) for joint in target.joints]
+        joints2d, joints3d = (tf.gather(values, places, axis=-2) for values in (joints2d, joints3d))
+        visibility, confidence3d = (
+            tf.gather(values, places, axis=-1) for values in (visibility, confidence3d)
+        )
     pose, shape, has_body, body_model = _body(record)
     return {
         "image": record["image/encoded"],
         "mask": record["image/seg_gt"],
         "height": tf.cast(record["image/height"], tf.int32),
         "width": tf.cast(record["image/width"], tf.int32),
-        "joints2d": tf.concat([joints2d, tf.linalg.matrix_transpose(face[..., :2, :])], axis=-2),
-        "visibility": tf.cast(visibility > 0, tf.float32),
+        "joints2d": joints2d,
+        "visibility": visibility,
         "center": tf.cast(record["image/center"], tf.float32),
         "scale": record["image/scale"],
+        "head_size": record["image/head_size"],
         "joints3d": joints3d,
         "confidence3d": confidence3d,
         "pose": pose,
@@ -165,6 +196,7 @@ _FEATURES = {
     "image/visibility": tf.io.FixedLenFeature((BODY_JOINTS,), tf.int64),
     "image/face_pts": tf.io.FixedLenFeature((3 * FACE_POINTS,), tf.float32, [0.0] * (3 * FACE_POINTS)),
     "image/scale": tf.io.FixedLenFeature((), tf.float32, 0.0),
+    "image/head_size": tf.io.FixedLenFeature((), tf.float32, 0.0),
     "image/camera": tf.io.FixedLenFeature((3,), tf.float32, [0.0] * 3),
     "joints3d/xyz": _optional(3 * KEYPOINTS),
     "joints3d/confidence": tf.io.FixedLenFeature((KEYPOINTS,), tf.float32, [0.0] * KEYPOINTS),
@@ -176,6 +208,26 @@ _FEATURES = {
     "mosh/shape": _optional(NUM_SHAPES),
     "meta/has_3d": tf.io.FixedLenFeature((), tf.int64, 0),
 }
+
+# Lists of any length: in a batch they are filled up with NaN, which no writer stores.
+_ANY_FLOATS = tf.io.FixedLenSequenceFeature((), tf.float32, allow_missing=True, default_value=float("nan"))
+
+# What only a joint set that `cocoplus19` does not cover asks for.
+_OWN_JOINTS = {
+    "image/skeleton": tf.io.FixedLenFeature((), tf.string, ""),
+    "keypoints/xyv": _ANY_FLOATS,
+    "keypoints3d/skeleton": tf.io.FixedLenFeature((), tf.string, ""),
+    "keypoints3d/xyzc": _ANY_FLOATS,
+}
+
+
+def _joints2d(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns joints (..., 19, 2) in pixels and their visibility (..., 19), 0 or 1."""
+    joints2d = tf.stack([record["image/x"], record["image/y"]], axis=-1)
+    face = _split(record["image/face_pts"], (3, FACE_POINTS))
+    visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[..., 2, :]], axis=-1)
+    joints2d = tf.concat([joints2d, tf.linalg.matrix_transpose(face[..., :2, :])], axis=-2)
+    return joints2d, tf.cast(visibility > 0, tf.float32)
 
 
 def _joints3d(record: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -219,22 +271,29 @@ def _split(values: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
     return tf.reshape(values, shape if values.shape.rank == 1 else (-1, *shape))
 
 
-def _to_keypoints(name: str, skeleton_name: str, joints, weights, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns coordinates (19, size) and weights (19,) in `cocoplus19`; what is not known is 0."""
-    length, conversion = _conversion(skeleton_name)
-    joints = _array(name, f"joints of {skeleton_name}", joints, (length, size)).astype(np.float32)
-    weights = _array(name, f"weights of {skeleton_name}", weights, (length,)).astype(np.float32)
-    finite = np.isfinite(joints).all(axis=1) & np.isfinite(weights)
-    joints = np.where(finite[:, None], joints, 0)
-    weights = np.where(finite, weights, 0)
-    return conversion.coordinates(joints), conversion.confidences(weights)
+def _with(joints: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns coordinates (..., J, C) and weights (..., J) as one, (..., J, C + 1)."""
+    return tf.concat([joints, weights[..., None]], axis=-1)
+
+
+def _known_joints(name: str, skeleton_name: str, joints, weights, size: int) -> np.ndarray:
+    """Returns coordinates and weights (J, size + 1) float32; what is not finite is 0."""
+    length = len(skeletons.get(skeleton_name))
+    joints = _array(name, f"joints of {skeleton_name}", joints, (length, size))
+    weights = _array(name, f"weights of {skeleton_name}", weights, (length,))
+    values = np.concatenate([joints, weights[:, None]], axis=1).astype(np.float32)
+    return np.where(np.isfinite(values).all(axis=1, keepdims=True), values, 0)
+
+
+def _to_keypoints(skeleton_name: str, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns coordinates (19, C) and weights (19,) in `cocoplus19` of joints (J, C + 1); what is unknown is 0."""
+    conversion = _to_cocoplus(skeleton_name)
+    return conversion.coordinates(joints[:, :-1]), conversion.confidences(joints[:, -1])
 
 
 @functools.cache
-def _conversion(skeleton_name: str) -> tuple[int, skeletons.Conversion]:
-    """Returns the number of joints of a skeleton and its conversion to `cocoplus19`."""
-    skeleton = skeletons.get(skeleton_name)
-    return len(skeleton), skeletons.convert(skeleton, skeletons.COCOPLUS19)
+def _to_cocoplus(skeleton_name: str) -> skeletons.Conversion:
+    return skeletons.convert(skeletons.get(skeleton_name), skeletons.COCOPLUS19)
 
 
 def _array(name: str, what: str, values, shape: tuple[int, ...]) -> np.ndarray:

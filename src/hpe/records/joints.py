@@ -1,0 +1,86 @@
+"""Joints of records in the joint set that is wanted, whatever sets the records of one batch are in. Graph code.
+
+A record has its joints in `cocoplus19`, and also in the dataset's own set where `cocoplus19` loses some of them.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.skeletons import COCOPLUS19, Skeleton
+
+_NAMES = tuple(skeletons.SKELETONS)
+_MOST_JOINTS = max(map(len, skeletons.SKELETONS.values()))
+
+
+def loses_joints(skeleton: Skeleton) -> bool:
+    """Returns whether `cocoplus19` lacks joints that this set has."""
+    return not set(skeleton.joints) <= set(COCOPLUS19.joints)
+
+
+def in_skeleton(
+    target: Skeleton, keypoints: tf.Tensor, own: tf.Tensor, own_skeleton: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Converts joints of one record or of several (`...`) by names: from their own set, else from `cocoplus19`.
+
+    Args:
+        target: the joint set that is wanted, J joints.
+        keypoints: (..., 19, C + 1) float32 `cocoplus19`: coordinates and weight.
+        own: (..., n) float32, the same of the own set, row after row; filled up with NaN.
+        own_skeleton: (...) string, the own set. Where it is unknown or `own` does not have as many values as it
+            says, `keypoints` are taken.
+
+    Returns:
+        (..., J, C) float32 coordinates, meaningless where the weight is 0, and (..., J) float32 weights.
+    """
+    sources, weights, lengths = _tables(target)
+    columns = keypoints.shape[-1]
+    count = tf.reduce_sum(tf.cast(tf.math.is_finite(own), tf.int32), axis=-1)
+    fits = (own_skeleton[..., None] == tf.constant(_NAMES)) & (count[..., None] == columns * lengths)
+    has_own = tf.reduce_any(fits, axis=-1)
+    table = tf.where(has_own, tf.argmax(tf.cast(fits, tf.int32), axis=-1), _NAMES.index(COCOPLUS19.name))
+
+    joints = tf.where(
+        has_own[..., None, None],
+        _split(_padded(own, _MOST_JOINTS * columns), columns),
+        _split(_padded(_joined(keypoints), _MOST_JOINTS * columns), columns),
+    )
+    a, b, c, d = tf.unstack(
+        tf.gather(joints, tf.gather(sources, table), batch_dims=keypoints.shape.rank - 2), axis=-2
+    )
+    # As `skeletons.Conversion` does it.
+    coordinates = 0.5 * (0.5 * (a + b) + 0.5 * (c + d))[..., :-1]
+    least = tf.minimum(tf.minimum(a, b), tf.minimum(c, d))[..., -1]
+    return coordinates, least * tf.gather(weights, table)
+
+
+@functools.cache
+def _tables(target: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns sources (K, J, 4) and weights (K, J) of the conversions from all K joint sets, and their lengths."""
+    known = [skeletons.get(name) for name in _NAMES]
+    conversions = [skeletons.convert(skeleton, target) for skeleton in known]
+    return (
+        np.stack([conversion.sources for conversion in conversions]),
+        np.stack([conversion.weights for conversion in conversions]),
+        np.array([len(skeleton) for skeleton in known], np.int32),
+    )
+
+
+def _padded(values: tf.Tensor, length: int) -> tf.Tensor:
+    """Returns values (..., n) as (..., length): cut off, or filled up with zeros."""
+    values = values[..., :length]
+    missing = length - tf.shape(values)[-1]
+    return tf.pad(values, [[0, 0]] * (values.shape.rank - 1) + [[0, missing]])
+
+
+def _joined(values: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(values, (-1,) if values.shape.rank == 2 else (-1, values.shape[-2] * values.shape[-1]))
+
+
+def _split(values: tf.Tensor, columns: int) -> tf.Tensor:
+    shape = (_MOST_JOINTS, columns)
+    return tf.reshape(values, shape if values.shape.rank == 1 else (-1, *shape))
