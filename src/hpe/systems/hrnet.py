@@ -1,0 +1,193 @@
+"""HRNet: 2D joints of one person from heat maps.
+
+After Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation" (2019), for square crops.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from keras import ops
+
+from hpe import skeletons
+from hpe.configuration import option
+from hpe.errors import UserError
+from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
+from hpe.networks import hrnet_weights
+from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
+from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
+from hpe.prediction import Prediction
+from hpe.systems.base import Losses
+
+_NO_WEIGHTS = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class HrnetConfig:
+    """Network and targets of HRNet; the names are those of the command line."""
+
+    hrnet_width: int = option(
+        32, "Channels of the finest branch: 32 and 48 are the published networks, 8 suits a CPU."
+    )
+    skeleton: str = option(
+        skeletons.LSP14.name, f"Joint set of the heat maps: {', '.join(sorted(skeletons.SKELETONS))}."
+    )
+    hrnet_weights: str = option(
+        _NO_WEIGHTS, "Weights to start from: none, or a file that hpe.programs.convert_hrnet wrote."
+    )
+    backbone_only: bool = option(
+        False, "Take the backbone of --hrnet_weights alone, and start with a new head, as for other joints."
+    )
+    heatmap_sigma: float = option(
+        2.0,
+        "Standard deviation of the Gaussians that are learned, in cells of a quarter of the crop's pixels.",
+    )
+    flip_test: bool = option(
+        True,
+        "Predict from the mean of the heat maps of a crop and of its mirror image; takes twice the time.",
+    )
+    mixed_precision: bool = option(
+        False, "Backbone in bfloat16 (its weights in float32); heat maps and losses stay in float32."
+    )
+
+    def __post_init__(self):
+        if self.hrnet_width < 1:
+            raise ValueError(f"--hrnet_width must be at least 1. Received: hrnet_width={self.hrnet_width}")
+        if self.skeleton not in skeletons.SKELETONS:
+            raise ValueError(
+                f"--skeleton must be one of {', '.join(sorted(skeletons.SKELETONS))}. "
+                f"Received: skeleton={self.skeleton}"
+            )
+        if not 0 < self.heatmap_sigma < math.inf:
+            raise ValueError(
+                f"--heatmap_sigma must be finite and above 0. Received: heatmap_sigma={self.heatmap_sigma}"
+            )
+        if self.backbone_only and self.hrnet_weights == _NO_WEIGHTS:
+            raise ValueError("--backbone_only needs --hrnet_weights. Received: hrnet_weights=none")
+
+
+class Hrnet:
+    """HRNet as a `System`, see `hpe.systems.base`.
+
+    Args:
+        config: network and targets.
+        image_size: side of the square input in pixels, a multiple of 32.
+
+    Raises:
+        UserError: the size does not suit the network, or the weights cannot be had.
+    """
+
+    name = "hrnet"
+    input_key = "image"
+    body_models = ()
+    adversary = None
+    loss_names = ("heatmap_loss",)
+
+    def __init__(self, config: HrnetConfig, *, image_size: int):
+        self.config = config
+        self.input_shape = (image_size, image_size, 3)
+        self.skeleton = config.skeleton
+        self._joints = skeletons.get(config.skeleton)
+        self.backbone = build_hrnet(
+            config.hrnet_width,
+            image_size=image_size,
+            dtype="mixed_bfloat16" if config.mixed_precision else "float32",
+        )
+        self.head = build_heatmap_head(config.hrnet_width, len(self._joints))
+        self._size = image_size // STRIDE
+        self.networks = {"backbone": self.backbone, "head": self.head}
+        if config.hrnet_weights != _NO_WEIGHTS:
+            self._load(config.hrnet_weights)
+
+    def _load(self, path: str) -> None:
+        config, flag = self.config, f"--hrnet_weights={path}"
+        if path.endswith((".pth", ".pt", ".tar")):
+            raise UserError(
+                f"{flag}: a PyTorch file; convert it by python -m hpe.programs.convert_hrnet --input={path} "
+                "--output=hrnet.npz."
+            )
+        weights = hrnet_weights.load(path)
+        if weights.width != config.hrnet_width:
+            raise UserError(
+                f"{flag}: weights of HRNet-W{weights.width}; use --hrnet_width={weights.width} or another file."
+            )
+        if config.backbone_only:
+            hrnet_weights.assign(weights, self.backbone, source=flag)
+            return
+        if weights.skeleton != self.skeleton:
+            holds = f"heat maps of {weights.skeleton}" if weights.skeleton else "no heat maps"
+            use = f"--skeleton={weights.skeleton}, or " if weights.skeleton else ""
+            raise UserError(
+                f"{flag}: {holds}, not of --skeleton={self.skeleton}; use {use}--backbone_only for a new head."
+            )
+        hrnet_weights.assign(weights, self.backbone, self.head, source=flag)
+
+    @property
+    def trainable_variables(self):
+        """Variables of backbone and head."""
+        return [*self.backbone.trainable_variables, *self.head.trainable_variables]
+
+    @property
+    def non_trainable_variables(self):
+        """Batch normalisation statistics."""
+        return list(self.backbone.non_trainable_variables)
+
+    def adapt(self, statistics: Mapping) -> None:
+        """Needs nothing of the training data; see `hpe.systems.base.System`."""
+
+    def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
+        """Runs backbone and head; see `hpe.systems.base.System` for the arguments.
+
+        Returns:
+            Dict with `heatmaps` (B, S/4, S/4, J) float32.
+        """
+        features = self.backbone(inputs, training=training and "backbone" not in frozen)
+        return {"heatmaps": self.head(ops.cast(features, "float32"))}
+
+    def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
+        """Compares heat maps with those drawn around the joints of the batch, (B, J, 3) in `joints2d`."""
+        predicted = outputs["heatmaps"]
+        target, weights = draw_heatmaps(batch["joints2d"], self._size, sigma=self.config.heatmap_sigma)
+        return Losses(
+            {"heatmap_loss": heatmap_mse(predicted, target, weights)},
+            {"heatmap_loss": 1.0},
+            {"heatmaps/accuracy": heatmap_accuracy(predicted, target)},
+        )
+
+    def infer(self, inputs) -> dict:
+        """Returns `joints2d` (B, J, 2) in [-1, 1] and `confidence` (B, J) of images (B, S, S, 3)."""
+        heatmaps = self.forward(inputs, training=False)["heatmaps"]
+        if self.config.flip_test:
+            mirrored = ops.flip(ops.convert_to_tensor(inputs), axis=2)
+            others = self.forward(mirrored, training=False)["heatmaps"]
+            heatmaps = 0.5 * (heatmaps + mirror_heatmaps(others, self._joints.flip))
+        joints2d, confidence = decode_heatmaps(heatmaps)
+        return {"joints2d": joints2d, "confidence": confidence}
+
+    def true_vertices(self, pose, shape):
+        """Has no mesh; see `hpe.systems.base.System`."""
+        raise NotImplementedError("hrnet predicts no mesh")
+
+    def to_prediction(self, inferred: Mapping) -> Prediction:
+        """Turns the tensors of `infer` into a Prediction."""
+        arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}
+        return Prediction(
+            skeleton=self.skeleton, joints2d=arrays["joints2d"], confidence=arrays["confidence"]
+        )
+
+
+def build_hrnet_system(
+    config: HrnetConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+) -> Hrnet:
+    """Builds the system for crops of `pipeline.img_size`; see `hpe.systems.SystemEntry` for the arguments.
+
+    Raises:
+        UserError: the crop size does not suit HRNet, or the file of weights is missing or unfit.
+    """
+    if not pretrained:
+        # The file does not have to be there then: the checkpoint holds the weights.
+        config = dataclasses.replace(config, hrnet_weights=_NO_WEIGHTS, backbone_only=False)
+    return Hrnet(config, image_size=pipeline.img_size)
