@@ -15,6 +15,9 @@ from hpe.records import framing
 from hpe.records.manifest import RECREATE, SUFFIX, Manifest
 from hpe.records.writing import RECORD_SUFFIX, shard_pattern
 
+# What every record of a person in an image has.
+PEOPLE_KEYS = ("image/encoded", "image/x")
+
 # HMR writes `.tfrecord`, the original hybrid HMR and we write `.tfrecords`.
 _SUFFIXES = (RECORD_SUFFIX, ".tfrecord")
 
@@ -37,9 +40,14 @@ class DatasetShards:
 
 
 def find_shards(
-    data_dir: str | os.PathLike, names: Iterable[str], *, verify: bool = False
+    data_dir: str | os.PathLike,
+    names: Iterable[str],
+    *,
+    verify: bool = False,
+    keys: Sequence[str] = PEOPLE_KEYS,
+    what: str = "people",
 ) -> list[DatasetShards]:
-    """Finds image datasets by name and checks that their files are whole.
+    """Finds datasets by name and checks that their files are whole.
 
     A name is looked for as `<data_dir>/<name>.manifest.json` with its shards, as the single file
     `<data_dir>/<name>.tfrecords` of the original code, as a folder `<data_dir>/<name>/` of record files, and
@@ -50,6 +58,8 @@ def find_shards(
         names: names or paths.
         verify: also compares every byte with its checksum; otherwise sizes are compared with the manifest,
             and without a manifest the headers of all records are walked.
+        keys: what the first record of every dataset must have.
+        what: what records with these keys are of, for the message.
 
     Returns:
         One DatasetShards per name.
@@ -60,7 +70,7 @@ def find_shards(
     """
     found = [_find(pathlib.Path(data_dir), name, verify) for name in names]
     for dataset in found:
-        require_keys(dataset.files[0], ("image/encoded", "image/x"), "people")
+        require_keys(dataset.files[0], keys, what)
     return found
 
 

@@ -33,6 +33,7 @@ class WriteSummary:
         notes: for every remark the names of the samples that were kept with something missing.
         shards, bytes: number and total size of the files.
         seconds: how long it took.
+        frames: number of frames in all records; None where a record is not a sequence.
     """
 
     name: str
@@ -43,6 +44,7 @@ class WriteSummary:
     shards: int
     bytes: int
     seconds: float
+    frames: int | None = None
 
     @property
     def read(self) -> int:
