@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from hpe import skeletons
 from hpe.errors import UserError
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import evaluation_batches, steps_per_epoch, training_batches
@@ -21,6 +22,7 @@ KEYS = {
     "joints3d": ((19, 3), np.float32),
     "joints3d_weight": ((19,), np.float32),
     "has_joints3d": ((), np.float32),
+    "head_size": ((), np.float32),
     "pose": ((72,), np.float32),
     "shape": ((10,), np.float32),
     "has_body": ((), np.float32),
@@ -335,3 +337,59 @@ def test_records_of_the_original_code_are_read_as_they_are(data_dir):
         pixels = np.round((trained["joints2d"][..., :2] + 1) * 112).astype(int).clip(0, 223)
         on_mask = trained["silhouette"][np.arange(8)[:, None], pixels[..., 1], pixels[..., 0]]
         assert on_mask[trained["joints2d"][..., 2] > 0].mean() > 0.8
+
+
+def _native(name, index, **changes):
+    """A person in a joint set of its own, in 2D and 3D."""
+    length = len(skeletons.get(name))
+    rng = np.random.default_rng(index)
+    values = {
+        "skeleton": name,
+        "joints2d": rng.uniform(10, 80, (length, 2)).astype(np.float32),
+        "visibility": np.ones(length, np.float32),
+        "skeleton3d": name,
+        "joints3d": rng.normal(size=(length, 3)).astype(np.float32),
+        "confidence3d": rng.uniform(0.5, 1, length).astype(np.float32),
+        "scale": 100.0,
+    }
+    return make_sample(index, **(values | changes))
+
+
+@pytest.mark.parametrize("wanted", ["h36m17", "mpii16", "coco17", "lsp14"])
+def test_joints_of_mixed_datasets_come_in_the_skeleton_that_is_wanted(tmp_path, wanted):
+    names = ["h36m17", "lsp14", "mpii16", "coco17"]
+    samples = [_native(name, index) for index, name in enumerate(names)]
+    shard = write_shards(tmp_path, [4], samples=samples)
+    batch = _take(evaluation_batches([shard], CONFIG, batch_size=4, skeleton=wanted), 1)[0]
+    target = skeletons.get(wanted)
+    assert batch["joints2d"].shape == (4, len(target), 3)
+    for row, sample in enumerate(samples):
+        conversion = skeletons.convert(skeletons.get(sample.skeleton), target)
+        np.testing.assert_array_equal(batch["joints2d"][row, :, 2], conversion.weights)
+        np.testing.assert_array_equal(
+            batch["joints3d_weight"][row], conversion.confidences(sample.confidence3d)
+        )
+        # The box of 100 pixels takes 0.8 of the crop.
+        pixels = (conversion.coordinates(sample.joints2d) - np.floor(sample.center)) / 62.5
+        error = (batch["joints2d"][row, :, :2] - pixels)[conversion.weights > 0]
+        assert np.abs(error).max() < 0.05
+        np.testing.assert_allclose(batch["joints3d"][row], conversion.coordinates(sample.joints3d), atol=1e-6)
+
+
+def test_mirrored_joints_change_sides_in_their_own_skeleton(tmp_path):
+    shard = write_shards(tmp_path, [1], samples=[_native("h36m17", 0)])
+    config = dataclasses.replace(CONFIG, trans_max=0, scale_min=1.0, scale_max=1.0)
+    options = {"batch_size": 1, "skeleton": "h36m17"}
+    plain = _take(evaluation_batches([shard], config, **options), 1)[0]
+    flip = list(skeletons.H36M17.flip)
+    mirrored = 0
+    for batch in _take(training_batches([shard], config, seed=0, **options), 8):
+        if (batch["joints3d"] == plain["joints3d"]).all():
+            np.testing.assert_array_equal(batch["joints2d"], plain["joints2d"])
+            continue
+        np.testing.assert_array_equal(batch["joints3d"], plain["joints3d"][:, flip] * [-1, 1, 1])
+        np.testing.assert_array_equal(batch["joints3d_weight"], plain["joints3d_weight"][:, flip])
+        expected = plain["joints2d"][:, flip] * [-1, 1, 1] - [2 / 32, 0, 0]
+        np.testing.assert_allclose(batch["joints2d"], expected, atol=1e-5)
+        mirrored += 1
+    assert 0 < mirrored < 8

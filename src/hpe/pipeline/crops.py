@@ -2,18 +2,20 @@
 
 TensorFlow decodes, which is strict about damage, of a JPEG the window only; OpenCV resamples, whose fixed-point
 loops take a third of the time of TensorFlow's resizing and rounding. Outside the image its border is repeated -
-for masks there is background. See `hpe.pipeline.augmentation` for the map.
+for masks there is background. Turned crops are warped from an upright window that holds them. See
+`hpe.pipeline.augmentation` for the map.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
-from hpe.pipeline.augmentation import REDUCTIONS, Placement
+from hpe.pipeline.augmentation import REDUCTIONS, Placement, turned_window
 
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -22,6 +24,8 @@ _DCT_METHOD = "INTEGER_ACCURATE"
 
 # Masks are stored as 0 and 255; the cut is in the middle because some originals went through JPEG.
 _MASK_CUT = 128
+
+_LONGEST_WARPED = 32766
 
 
 def crop_person(
@@ -46,14 +50,15 @@ def crop_person(
     Raises:
         tf.errors.InvalidArgumentError: if the bytes do not decode or the mask has another size than the image.
     """
+    window = placement if placement.angle is None else turned_window(placement)
     is_jpeg = tf.strings.substr(encoded, 0, len(_JPEG_START)) == _JPEG_START
     pixels, image_shape = tf.cond(
-        is_jpeg & (placement.reduction == 1),
-        lambda: _decode_jpeg_window(encoded, placement, 1),
+        is_jpeg & (window.reduction == 1),
+        lambda: _decode_jpeg_window(encoded, window, 1),
         lambda: tf.cond(
             is_jpeg,
-            lambda: _decode_reduced_jpeg_window(encoded, placement),
-            lambda: _decode_png_window(encoded, placement),
+            lambda: _decode_reduced_jpeg_window(encoded, window),
+            lambda: _decode_png_window(encoded, window),
         ),
     )
     mask = tf.cond(
@@ -62,11 +67,14 @@ def crop_person(
         lambda: tf.zeros((0, 0, 1), tf.uint8),
     )
     numbers = [placement.extent, placement.reduction, tf.cast(placement.mirror, tf.int32)]
+    numbers = tf.concat([placement.corner, numbers], axis=0)
+    if placement.angle is None:
+        function, arguments = _resample, [pixels, mask, numbers]
+    else:
+        function = _resample_turned
+        arguments = [pixels, mask, numbers, placement.angle, window.corner, image_shape]
     image, silhouette = tf.numpy_function(
-        functools.partial(_resample, size=size),
-        [pixels, mask, tf.concat([placement.corner, numbers], axis=0)],
-        [tf.uint8, tf.uint8],
-        stateful=False,
+        functools.partial(function, size=size), arguments, [tf.uint8, tf.uint8], stateful=False
     )
     return tf.ensure_shape(image, (size, size, 3)), tf.ensure_shape(silhouette, (size, size)), image_shape
 
@@ -160,6 +168,59 @@ def _resample(
     if not mask.size:
         return image, np.zeros((size, size), np.uint8)
     return image, _crop_mask(mask[..., 0], left, top, extent, bool(mirror), size)
+
+
+def _resample_turned(
+    pixels: np.ndarray,
+    mask: np.ndarray,
+    numbers: np.ndarray,
+    angle: np.ndarray,
+    corner: np.ndarray,
+    image_shape: np.ndarray,
+    *,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Does what `_resample` does for a crop that is turned by `angle`.
+
+    Args:
+        pixels: (h, w, 3) uint8, what of the upright window lies in the image, reduced.
+        mask: (H, W, 1) uint8, the whole mask; (0, 0, 1) if there is none.
+        numbers: (5,) int32: left, top, extent, reduction and mirror of the Placement.
+        angle: () float32, radians.
+        corner: (2,) int32, x and y of the first source pixel of the upright window.
+        image_shape: (2,) int32, height and width of the image.
+        size: side of the crop in pixels.
+    """
+    if angle == 0:
+        return _resample(pixels, mask, numbers, size=size)
+    left, top, extent, reduction, mirror = numbers.tolist()
+    # Crop pixels to source pixels: the inverse of the map of `hpe.pipeline.augmentation`, mirror first.
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = np.array([[cos, sin], [-sin, cos]]) * (extent / size) * [-1 if mirror else 1, 1]
+    start = np.array([left, top]) + (extent - 1) / 2 - turn.sum(axis=1) * (size - 1) / 2
+
+    last = (image_shape[::-1] - 1) // reduction
+    first = np.clip(corner // reduction, 0, last)
+    reduced_start = (start - (reduction - 1) / 2) / reduction - first
+    image = cv2.warpAffine(
+        pixels,
+        np.column_stack([turn / reduction, reduced_start]),
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if not mask.size:
+        return image, np.zeros((size, size), np.uint8)
+    # OpenCV warps nothing as long as some images, so that they are thinned out.
+    step = 1 + max(mask.shape) // _LONGEST_WARPED
+    silhouette = cv2.warpAffine(
+        mask[::step, ::step, 0],
+        np.column_stack([turn / step, start / step]),
+        (size, size),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return image, (silhouette >= _MASK_CUT).astype(np.uint8)
 
 
 def _repeat_border(pixels: np.ndarray, left: int, top: int, extent: int) -> np.ndarray:

@@ -4,43 +4,36 @@
 |---|---|---|
 | image | (S, S, 3) uint8 | RGB crop |
 | silhouette, has_silhouette | (S, S) uint8, () float32 | 1 where the person is |
-| joints2d | (19, 3) float32 | `cocoplus19`: x, y in [-1, 1], visibility; (0, 0, 0) where not visible |
-| joints3d, joints3d_weight, has_joints3d | (19, 3), (19,), () float32 | metres, camera frame; confidence |
+| joints2d | (J, 3) float32 | x, y in [-1, 1], visibility; (0, 0, 0) where not visible |
+| joints3d, joints3d_weight, has_joints3d | (J, 3), (J,), () float32 | metres, camera frame; confidence |
+| head_size | () float32 | unit of PCKh in pixels of the crop; 0 where unknown |
 | pose, shape, has_body | (72,), (10,), () float32 | axis-angle, root in the camera frame; of `body_models` |
 | camera, has_camera | (3,), () float32 | weak-perspective (s, tx, ty) of the crop |
 | name | () string | for messages and pictures |
 | valid | () float32 | 0 in the rows that fill up the last batch of an evaluation |
 
+Joints come in the joint set that is asked for, `cocoplus19` (J = 19) if none is, whatever sets the records are in.
 What a sample lacks is zeros with a 0 beside it. Shape coefficients mean something else on every body model, so
-a sample whose body parameters belong to another model than the system's counts as one that lacks them.
+a sample whose body parameters belong to another model than the system's counts as one that lacks them. A body turns
+about its pelvis, joints and camera about the optical axis: of a turned crop `pose` has no place beside `camera`.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from hpe.body.data import NUM_SHAPES, POSE_SIZE
+from hpe import skeletons
 from hpe.errors import UserError
-from hpe.pipeline import augmentation, crops, ordering
+from hpe.pipeline import augmentation, crops, labels, ordering
 from hpe.pipeline.augmentation import Jitter, Placement
 from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.half_body import halved_box
 from hpe.records.reading import DatasetShards
-from hpe.records.schema import KEYPOINTS, parse_example
-
-# Labels of a parsed record that are numbers, with their shapes.
-_LABELS = {
-    "joints2d": (KEYPOINTS, 2),
-    "visibility": (KEYPOINTS,),
-    "joints3d": (KEYPOINTS, 3),
-    "confidence3d": (KEYPOINTS,),
-    "pose": (POSE_SIZE,),
-    "shape": (NUM_SHAPES,),
-    "has_body": (),
-    "camera": (3,),
-}
+from hpe.records.schema import parse_example
+from hpe.skeletons import COCOPLUS19, Skeleton
 
 # Any crop size shows whether a record can be used.
 _CHECK_SIZE = 8
@@ -73,6 +66,7 @@ def training_batches(
     seed: int,
     start_step: int = 0,
     body_models: Sequence[str] | None = None,
+    skeleton: str = COCOPLUS19.name,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> tf.data.Dataset:
@@ -89,6 +83,7 @@ def training_batches(
         seed: of order and augmentation.
         start_step: number of batches to pass over.
         body_models: names of the body models whose parameters are kept; None keeps all.
+        skeleton: the joint set that joints are wanted in.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) B / num_shards.
             The others are read, but neither parsed nor decoded.
         num_shards: number of shares.
@@ -104,16 +99,17 @@ def training_batches(
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
     records = _training_records(shards, config, batch_size=batch_size, seed=seed, start_step=start_step)
     jitter_key = ordering.stream_key(seed, ordering.Stream.IMAGE_JITTER)
+    wanted = skeletons.get(skeleton)
+    parse = functools.partial(_parse, size=config.img_size, body_models=body_models, skeleton=wanted)
 
     def augmented(serialized: tf.Tensor, step: tf.Tensor) -> dict:
         jitter = augmentation.draw_jitter(config, tf.stack([jitter_key, step]), batch_size)
-        jitter = Jitter(*(values[rows] for values in jitter))
-        return _parse(serialized[rows], jitter, size=config.img_size, body_models=body_models)
+        return parse(serialized[rows], jitter.rows(rows))
 
     steps = tf.data.Dataset.counter(start=start_step)
     parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
     batches = _crops(parsed, config).batch(rows.stop - rows.start, drop_remainder=True)
-    return _finished(batches.map(lambda raw: _labels(raw, size=config.img_size)))
+    return _finished(batches.map(lambda raw: _mapped(raw, size=config.img_size, skeleton=wanted)))
 
 
 def _training_records(
@@ -151,6 +147,7 @@ def evaluation_batches(
     *,
     batch_size: int,
     body_models: Sequence[str] | None = None,
+    skeleton: str = COCOPLUS19.name,
 ) -> tf.data.Dataset:
     """Returns every record once, in order, without augmentation.
 
@@ -159,24 +156,31 @@ def evaluation_batches(
         config: crop size.
         batch_size: B, images per batch; the last batch is filled up with rows of zeros and `valid` 0.
         body_models: names of the body models whose parameters are kept; None keeps all.
+        skeleton: the joint set that joints are wanted in.
 
     Returns:
         A finite dataset of batches as the module says.
     """
 
+    wanted = skeletons.get(skeleton)
+
     def plain(serialized: tf.Tensor) -> dict:
         jitter = augmentation.no_jitter(tf.size(serialized))
-        return _parse(serialized, jitter, size=config.img_size, body_models=body_models)
+        return _parse(serialized, jitter, size=config.img_size, body_models=body_models, skeleton=wanted)
+
+    def filled(raw: dict) -> dict:
+        return _fill(_mapped(raw, size=config.img_size, skeleton=wanted), batch_size)
 
     files = [file for dataset in shards for file in dataset.files]
     parsed = tf.data.TFRecordDataset(files).batch(batch_size).map(plain)
     batches = _crops(parsed, config).batch(batch_size)
-    return _finished(batches.map(lambda raw: _fill(_labels(raw, size=config.img_size), batch_size)))
+    return _finished(batches.map(filled))
 
 
 def check_record(serialized: tf.Tensor) -> tf.Tensor:
     """Raises tf.errors.InvalidArgumentError if a serialized record has no image that can be used."""
-    parsed = _parse(serialized[None], augmentation.no_jitter(1), size=_CHECK_SIZE, body_models=None)
+    jitter = augmentation.no_jitter(1)
+    parsed = _parse(serialized[None], jitter, size=_CHECK_SIZE, body_models=None, skeleton=COCOPLUS19)
     return tf.reduce_max(_crop({key: value[0] for key, value in parsed.items()}, size=_CHECK_SIZE)["image"])
 
 
@@ -185,19 +189,35 @@ def check_record(serialized: tf.Tensor) -> tf.Tensor:
 
 
 def _parse(
-    serialized: tf.Tensor, jitter: Jitter, *, size: int, body_models: Sequence[str] | None
+    serialized: tf.Tensor,
+    jitter: Jitter,
+    *,
+    size: int,
+    body_models: Sequence[str] | None,
+    skeleton: Skeleton,
 ) -> dict[str, tf.Tensor]:
     """Parses N records and places their crops; returns few tensors with a leading axis N."""
-    record = _only_of(parse_example(serialized), body_models)
-    placement = augmentation.place(record["center"], record["scale"], jitter, size=size)
+    record = _only_of(parse_example(serialized, skeleton=skeleton.name), body_models)
+    center, scale = record["center"], record["scale"]
+    if jitter.half is not None:
+        center, scale = halved_box(
+            center,
+            scale,
+            record["joints2d"],
+            record["visibility"],
+            half=jitter.half,
+            upper=jitter.upper,
+            skeleton=skeleton,
+        )
+    placement = augmentation.place(center, scale, jitter, size=size)
     numbers = [placement.extent, placement.reduction, tf.cast(placement.mirror, tf.int32)]
-    labels = [tf.reshape(record[key], (-1, math.prod(shape))) for key, shape in _LABELS.items()]
     return {
         "image": record["image"],
         "mask": record["mask"],
         "name": record["name"],
         "placement": tf.concat([placement.corner, tf.stack(numbers, axis=-1)], axis=-1),
-        "labels": tf.concat(labels, axis=-1),
+        "labels": labels.pack(record, skeleton),
+        **({} if placement.angle is None else {"angle": placement.angle}),
     }
 
 
@@ -213,28 +233,23 @@ def _crops(parsed: tf.data.Dataset, config: PipelineConfig) -> tf.data.Dataset:
 def _crop(row: dict[str, tf.Tensor], *, size: int) -> dict[str, tf.Tensor]:
     """Makes the crops of one record; its labels are mapped later, for a whole batch at once."""
     image, silhouette, image_shape = crops.crop_person(
-        row["image"], row["mask"], _placement(row["placement"]), size=size, name=row["name"]
+        row["image"], row["mask"], _placement(row), size=size, name=row["name"]
     )
     return {
         "image": image,
         "silhouette": silhouette,
         "image_shape": image_shape,
         "has_silhouette": tf.cast(tf.strings.length(row["mask"]) > 0, tf.float32),
-        **{key: row[key] for key in ("name", "placement", "labels")},
+        **{key: row[key] for key in ("name", "placement", "labels", "angle") if key in row},
     }
 
 
-def _placement(numbers: tf.Tensor) -> Placement:
+def _placement(parsed: dict[str, tf.Tensor]) -> Placement:
     """Returns the Placement of what `_parse` made of it, with or without a batch axis."""
-    return Placement(numbers[..., :2], numbers[..., 2], numbers[..., 3], numbers[..., 4] > 0)
-
-
-def _split_labels(labels: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the labels of a batch of `_parse` by their names."""
-    parts = tf.split(labels, [math.prod(shape) for shape in _LABELS.values()], axis=-1)
-    return {
-        key: tf.reshape(part, (-1, *shape)) for (key, shape), part in zip(_LABELS.items(), parts, strict=True)
-    }
+    numbers = parsed["placement"]
+    return Placement(
+        numbers[..., :2], numbers[..., 2], numbers[..., 3], numbers[..., 4] > 0, parsed.get("angle")
+    )
 
 
 def _only_of(record: dict, body_models: Sequence[str] | None) -> dict:
@@ -246,29 +261,11 @@ def _only_of(record: dict, body_models: Sequence[str] | None) -> dict:
     return {**record, **kept, "has_body": tf.where(known, record["has_body"], 0.0)}
 
 
-def _labels(raw: dict[str, tf.Tensor], *, size: int) -> dict[str, tf.Tensor]:
+def _mapped(raw: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton) -> dict[str, tf.Tensor]:
     """Maps the labels of a batch of `_crop` into their crops."""
-    placement, labels = _placement(raw["placement"]), _split_labels(raw["labels"])
-    confidence = augmentation.mirror_confidence(labels["confidence3d"], placement.mirror)
-    joints3d = augmentation.mirror_joints3d(labels["joints3d"], placement.mirror)
-    camera = augmentation.camera_to_crop(labels["camera"], raw["image_shape"], placement, size=size)
-    keypoints = augmentation.keypoints_to_crop(labels["joints2d"], labels["visibility"], placement, size=size)
-    return {
-        "image": raw["image"],
-        "silhouette": raw["silhouette"],
-        "has_silhouette": raw["has_silhouette"],
-        "joints2d": keypoints,
-        "joints3d": tf.where(confidence[..., None] > 0, joints3d, 0.0),
-        "joints3d_weight": confidence,
-        "has_joints3d": tf.cast(tf.reduce_any(confidence > 0, axis=-1), tf.float32),
-        "pose": augmentation.mirror_pose(labels["pose"], placement.mirror),
-        "shape": labels["shape"],
-        "has_body": labels["has_body"],
-        "camera": camera,
-        "has_camera": tf.cast(camera[:, 0] > 0, tf.float32),
-        "name": raw["name"],
-        "valid": tf.ones_like(labels["has_body"]),
-    }
+    mapped = labels.to_crop(raw["labels"], raw["image_shape"], _placement(raw), size=size, skeleton=skeleton)
+    crops_and_names = {key: raw[key] for key in ("image", "silhouette", "has_silhouette", "name")}
+    return {**crops_and_names, **mapped, "valid": tf.ones_like(mapped["has_body"])}
 
 
 def _fill(batch: dict, batch_size: int) -> dict:
