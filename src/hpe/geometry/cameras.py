@@ -1,4 +1,4 @@
-"""Weak-perspective projection and normalised image coordinates.
+"""Weak-perspective and perspective projection, and normalised image coordinates.
 
 Camera axes are x right, y down, z forward. Normalised crop coordinates run over [-1, 1]: x = 2 px / size - 1.
 The functions use plain arithmetic, so they take NumPy arrays and tensors of any Keras backend alike.
@@ -26,3 +26,55 @@ def normalized_to_pixels(points, size):
 def pixels_to_normalized(points, size):
     """Converts pixels of a square crop to normalised coordinates: 2 px / size - 1."""
     return points * (2.0 / size) - 1.0
+
+
+def world_to_camera(points, rotation, translation):
+    """Moves points from the world into the camera frame: X_camera = R (X_world - T).
+
+    Args:
+        points: (..., N, 3) points in the world.
+        rotation: (..., 3, 3) world to camera: its rows are the camera's axes in the world.
+        translation: (..., 3) the camera's centre in the world, same unit as the points.
+
+    Returns:
+        (..., N, 3) points in the camera frame, same unit.
+    """
+    offset = points - translation[..., None, :]
+    # Column by column: a matrix product has another name on every backend.
+    first, second, third = (offset[..., i : i + 1] * rotation[..., None, :, i] for i in range(3))
+    return first + second + third
+
+
+def perspective_project(points, f, c, k=None, p=None):
+    """Projects points by a pinhole camera with the lens distortion of Human3.6M.
+
+    With (x, y) = (X / Z, Y / Z) and r^2 = x^2 + y^2:
+    (x', y') = (x, y) (1 + k1 r^2 + k2 r^4 + k3 r^6 + p1 y + p2 x) + (p2, p1) r^2, pixel = f (x', y') + c.
+    This is the model that Human3.6M's cameras were fitted with; in Brown's and OpenCV's the tangential term
+    p1 y + p2 x counts twice.
+
+    Args:
+        points: (..., N, 3) points in the camera frame, Z > 0.
+        f: (..., 2) focal lengths in pixels.
+        c: (..., 2) principal point in pixels.
+        k: (..., 3) radial distortion; None for none.
+        p: (..., 2) tangential distortion; None for none.
+
+    Returns:
+        (..., N, 2) pixels.
+    """
+    plane = points[..., :2] / points[..., 2:]
+    squared = plane[..., :1] * plane[..., :1] + plane[..., 1:] * plane[..., 1:]
+    scale = 1.0
+    if k is not None:
+        k1, k2, k3 = (k[..., None, i : i + 1] for i in range(3))
+        scale = scale + squared * (k1 + squared * (k2 + squared * k3))
+    if p is None:
+        distorted = plane * scale
+    else:
+        p1, p2 = (p[..., None, i : i + 1] for i in range(2))
+        tilt = p1 * plane[..., 1:] + p2 * plane[..., :1]
+        # (p2, p1) without reversing an axis, which PyTorch's tensors do not do by slicing.
+        swapped = p1 + p2 - p[..., None, :]
+        distorted = plane * (scale + tilt) + swapped * squared
+    return distorted * f[..., None, :] + c[..., None, :]
