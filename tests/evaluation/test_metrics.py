@@ -116,6 +116,55 @@ def test_pck_without_a_torso_is_not_judged():
     assert np.isnan(metrics.pck(hits[:1]))
 
 
+@pytest.mark.parametrize("name", ["mpii16", "coco17", "h36m17", "cocoplus19"])
+def test_pck_of_any_skeleton_is_that_of_its_joints(name):
+    skeleton = skeletons.get(name)
+    rng = np.random.default_rng(0)
+    lsp = rng.normal(size=(5, 14, 2))
+    target = skeletons.convert(skeletons.LSP14, skeleton).coordinates(lsp)
+    target[:, [joint not in skeletons.LSP14.joints for joint in skeleton.joints]] = 0
+    noise = rng.normal(scale=0.3, size=target.shape)
+    hits = metrics.pck_hits(target + noise, target, np.ones(target.shape[:2]), skeleton=skeleton)
+    back = skeletons.convert(skeleton, skeletons.LSP14)
+    shared = [j for j, joint in enumerate(skeletons.LSP14.joints) if joint in skeleton.joints]
+    noise = back.coordinates(noise)
+    expected = metrics.pck_hits(lsp + noise, lsp, np.ones((5, 14)))
+    np.testing.assert_array_equal(back.coordinates(hits[..., None])[:, shared, 0], expected[:, shared])
+    assert hits.shape == (5, len(skeleton))
+
+
+def test_pckh_of_a_hand_computed_case():
+    """Two heads of 20 and 40 px: half of them are 10 and 20, a tenth 2 and 4."""
+    skeleton = skeletons.MPII16
+    target = np.zeros((3, 16, 2))
+    predicted = target.copy()
+    predicted[:, skeleton.index("left_knee")] = (12, 16)
+    predicted[:, skeleton.index("right_knee")] = (0, 3)
+    predicted[:, skeleton.index("pelvis")] = (500, 0)
+    visibility = np.ones((3, 16))
+    visibility[1, skeleton.index("right_ankle")] = 0
+    hits = metrics.pckh_hits(predicted, target, visibility, [20, 40, 0], skeleton=skeleton)
+    assert np.isnan(hits[2]).all()
+    assert np.isnan(hits[1, skeleton.index("right_ankle")])
+    assert hits[:2, skeleton.index("left_knee")].tolist() == [0, 1]
+    table = metrics.pck_groups(hits, skeleton)
+    assert table["Knee"] == pytest.approx(3 / 4)
+    assert table["Ankle"] == table["Head"] == 1
+    # 14 joints of two people, one of them without a label, one wrong; the pelvis does not count.
+    assert table["Mean"] == pytest.approx(26 / 27)
+    fine = metrics.pckh_hits(predicted, target, visibility, [20, 40, 0], fraction=0.1, skeleton=skeleton)
+    assert metrics.pck_groups(fine, skeleton)["Knee"] == pytest.approx(1 / 4)
+
+
+def test_groups_without_their_joints_are_not_measured():
+    hits = np.ones((2, 17))
+    hits[0, skeletons.COCO17.index("nose")] = 0
+    assert metrics.pck_groups(hits, skeletons.COCO17)["Head"] == 0.5
+    nobody = metrics.pck_groups(np.full((2, 14), np.nan))
+    assert list(nobody) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"]
+    assert np.isnan(list(nobody.values())).all()
+
+
 def test_keypoint_loss_of_a_hand_computed_case():
     target = np.zeros((2, 19, 3))
     predicted = np.full((2, 19, 2), 7.0)  # counts only where visible
@@ -143,3 +192,11 @@ def test_shapes_that_do_not_fit_are_refused():
         metrics.mpjpe(np.zeros((1, 13, 3)), np.zeros((1, 13, 3)))
     with pytest.raises(ValueError, match="weights"):
         metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((1, 14, 3)), np.ones(14))
+    with pytest.raises(ValueError, match=r"joints of mpii16 must be \(N, 16, 2\)"):
+        metrics.pck_hits(
+            np.zeros((1, 14, 2)), np.zeros((1, 14, 2)), np.ones((1, 14)), skeleton=skeletons.MPII16
+        )
+    with pytest.raises(ValueError, match="head_size"):
+        metrics.pckh_hits(np.zeros((1, 14, 2)), np.zeros((1, 14, 2)), np.ones((1, 14)), 3.0)
+    with pytest.raises(ValueError, match="hits must be"):
+        metrics.pck_groups(np.zeros((1, 16)))
