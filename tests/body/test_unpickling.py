@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hpe.body.unpickling import load_pickle
+from hpe.body.unpickling import load_npz, load_pickle
 from hpe.errors import UserError
 
 
@@ -135,6 +135,42 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         load_pickle(path)
     with pytest.raises(UserError, match=r"none\.pkl: cannot be read"):
         load_pickle(tmp_path / "none.pkl")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_files_with_pickled_objects_are_read(tmp_path, save):
+    value = {"S1": {"Walking": [np.arange(6.0).reshape(3, 2), None]}}
+    rows = np.empty(2, object)
+    rows[:] = [np.arange(2), "b"]
+    save(tmp_path / "a.npz", positions=value, plain=np.eye(3, dtype=np.float32), rows=rows)
+    loaded = load_npz(tmp_path / "a.npz")
+    np.testing.assert_array_equal(loaded["positions"]["S1"]["Walking"][0], np.arange(6.0).reshape(3, 2))
+    assert loaded["positions"]["S1"]["Walking"][1] is None
+    np.testing.assert_array_equal(loaded["plain"], np.eye(3))
+    np.testing.assert_array_equal(loaded["rows"][0], np.arange(2))
+    assert loaded["rows"][1] == "b"
+    assert set(load_npz(tmp_path / "a.npz", ("plain", "absent"))) == {"plain"}
+
+
+def test_an_npz_file_that_wants_to_run_code_is_refused_by_name(tmp_path):
+    target = tmp_path / "was_here"
+    np.savez(tmp_path / "evil.npz", positions={"S1": _Calls(open, str(target), "w")})
+    with pytest.raises(UserError, match=r"evil\.npz: refused, because it holds .*open") as caught:
+        load_npz(tmp_path / "evil.npz")
+    assert not target.exists()
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_npz_files_are_named(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, positions={"x": np.zeros(100)})
+    content = path.read_bytes()
+    for damaged in (content[:300], b"not at all", content.replace(b"NUMPY", b"NUMBY", 1)):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"a\.npz: not a readable npz file"):
+            load_npz(path)
+    with pytest.raises(UserError, match=r"none\.npz: cannot be read"):
+        load_npz(tmp_path / "none.npz")
 
 
 @pytest.mark.data

@@ -1,14 +1,20 @@
-"""Reads the pickles of public body models and mocap without running any code of theirs.
+"""Reads the pickles of public body models, mocap and poses without running any code of theirs.
 
 A pickle may name any function and have it called. Here only what plain array data needs is let through: NumPy
 arrays, SciPy's compressed sparse matrices and chumpy's arrays, the latter two decoded from their stored state
-so that neither SciPy's internals nor chumpy is imported. Everything else is refused by name.
+so that neither SciPy's internals nor chumpy is imported. Everything else is refused by name. An npz file may hold
+pickles, too, as arrays of objects: they go the same way.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import io
+import os
 import pickle
+import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -116,9 +122,49 @@ def load_pickle(path):
     Raises:
         UserError: the file cannot be read, or it names a class or function that is not array data.
     """
+    with _refusing(path, "pickle"), open(path, "rb") as file:
+        return _decode(_Unpickler(file, encoding="latin1").load())
+
+
+def load_npz(path: str | os.PathLike, names: tuple[str, ...] | None = None) -> dict:
+    """Reads the arrays of an npz file; arrays of objects are read like a pickle of `load_pickle`.
+
+    Args:
+        path: the file.
+        names: arrays to read, where they are there; None for all.
+
+    Returns:
+        For every name its array. A single object, such as a dict that was saved as if it were an array, is that
+        object, decoded as by `load_pickle`.
+
+    Raises:
+        UserError: the file cannot be read, or it names a class or function that is not array data.
+    """
+    with _refusing(path, "npz file"), zipfile.ZipFile(path) as archive:
+        members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        wanted = members if names is None else [name for name in names if name in members]
+        return {name: _read_array(archive.read(members[name])) for name in wanted}
+
+
+def _read_array(content: bytes):
+    file = io.BytesIO(content)
+    form = np.lib.format
+    version = form.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        # Version 3 only adds names of fields, which these files have no use for.
+        raise ValueError(f"an array of version {version[0]}")
+    read_header = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    dtype = read_header(file)[2]
+    if not dtype.hasobject:
+        return form.read_array(io.BytesIO(content), allow_pickle=False)
+    return _decode(_Unpickler(file, encoding="latin1").load())
+
+
+@contextlib.contextmanager
+def _refusing(path, what: str) -> Iterator[None]:
+    """Turns whatever goes wrong while a file of pickles is read into one line."""
     try:
-        with open(path, "rb") as file:
-            return _decode(_Unpickler(file, encoding="latin1").load())
+        yield
     except _Refused as refused:
         raise UserError(
             f"{path}: refused, because it holds {refused}, which is not array data and could run code; "
@@ -128,12 +174,14 @@ def load_pickle(path):
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except Exception as error:  # a damaged pickle can fail in any way, all of which mean the same to the user
         detail = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a readable pickle of array data ({detail}).") from None
+        raise UserError(f"{path}: not a readable {what} of array data ({detail}).") from None
 
 
 def _decode(value):
     if isinstance(value, _Stub):
         return value.decode()
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        return _decode(value.tolist())  # of no dimension: the object itself
     if isinstance(value, dict):
         return {key: _decode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
