@@ -22,6 +22,8 @@ class Person:
         joints2d: (J, 2) pixels; 0 where unlabelled.
         visibility: (J,) 1 where labelled and visible.
         scale: side of the person box in pixels, see `Sample`.
+        center: (2,) centre of the person box in pixels; None for that of the box of the visible joints.
+        head_size: see `Sample`.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Person:
     joints2d: np.ndarray
     visibility: np.ndarray
     scale: float | None = None
+    center: np.ndarray | None = None
+    head_size: float | None = None
 
 
 def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
@@ -59,7 +63,10 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         return Skipped(person.name, problem)
     # Most people of LSP-extended have no segmentation: that is as it should be and needs no note.
     notes = (f"{problem}: left out",) if problem and person.mask else ()
-    visible = person.joints2d[person.visibility > 0]
+    center = person.center
+    if center is None:
+        visible = person.joints2d[person.visibility > 0]
+        center = (visible.min(axis=0) + visible.max(axis=0)) / 2
     return Sample(
         name=person.name,
         image=image,
@@ -68,8 +75,9 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         skeleton=person.skeleton,
         joints2d=person.joints2d.astype(np.float32),
         visibility=person.visibility.astype(np.float32),
-        center=((visible.min(axis=0) + visible.max(axis=0)) / 2).astype(np.float32),
+        center=center.astype(np.float32),
         scale=person.scale,
+        head_size=person.head_size,
         mask=mask,
         notes=notes,
     )

@@ -11,6 +11,8 @@ from absl import flags
 from hpe.configuration import option
 from hpe.datasets import lsp as lsp_files
 from hpe.datasets import mpii as mpii_files
+from hpe.datasets.coco import coco
+from hpe.datasets.mpii_json import mpii_json
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.programs import flags as program_flags
@@ -48,6 +50,12 @@ class CreateConfig:
     lsp_val: bool = option(False, "Create lsp_val: the last 1000 images of Leeds Sports Pose.")
     lsp_ext: bool = option(False, "Create lsp_ext: LSP-extended.")
     mpii: bool = option(False, "Create mpii, in the layout of Unite the People.")
+    mpii_json: str = option(
+        "", "Create mpii_train and mpii_valid from this folder: annot/*.json of MSRA and HRNet, and images/."
+    )
+    coco: str = option(
+        "", "Create coco_train and coco_val from this folder: annotations/person_keypoints_*.json and images."
+    )
     mocap: bool = option(False, "Create mocap_neutrMosh/ from HMR's pickles or records, or from AMASS.")
     synthetic: int = option(0, "Create synthetic_train with this many people.")
     synthetic_val: int = option(
@@ -126,8 +134,8 @@ def create(config: CreateConfig, *, progress: bool = True) -> list[WriteSummary]
     jobs = plan(config)
     if not jobs:
         raise UserError(
-            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mocap, --synthetic=N, "
-            "--synthetic_val=N or --synthetic_mocap=N, in any combination."
+            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mpii_json=DIR, --coco=DIR, --mocap, "
+            "--synthetic=N, --synthetic_val=N or --synthetic_mocap=N, in any combination."
         )
     return [job(progress) for job in jobs]
 
@@ -146,6 +154,10 @@ def plan(config: CreateConfig) -> list[Callable[[bool], WriteSummary]]:
         sources.append(lsp_files.lsp_extended(*folders, only_segmented=config.only_segmented))
     if config.mpii:
         sources.append(_mpii(config))
+    if config.mpii_json:
+        sources += mpii_json(_require(config.mpii_json, "mpii_json", "annot", "images"))
+    if config.coco:
+        sources += coco(_require(config.coco, "coco"), only_segmented=config.only_segmented)
     if config.synthetic or config.synthetic_val:
         sources.extend(_synthetic(config))
     jobs = [_image_job(source, config, num_workers) for source in sources]
