@@ -27,6 +27,7 @@ class KnowingSystem:
     def __init__(self, body_models=("default",)):
         self.body = BodyModel(load_body_model())
         self.body_models = body_models
+        self.skeleton = "cocoplus19"
 
     def true_vertices(self, pose, shape):
         return np.asarray(self.body(axis_angle_to_rotmat(pose.reshape(-1, 24, 3)), shape)["vertices"])

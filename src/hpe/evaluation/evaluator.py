@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from hpe import skeletons
 from hpe.errors import UserError
 from hpe.evaluation import feasibility as feasibility_measures
 from hpe.evaluation import metrics
@@ -98,8 +99,9 @@ def evaluate_dataset(
         raise UserError("--val_datasets: names no dataset to validate on.")
     count = sum(dataset.count for dataset in shards)
     collected = _Collector(predictor, feasibility)
+    system = predictor.system
     batches = evaluation_batches(
-        shards, pipeline, batch_size=batch_size, body_models=predictor.system.body_models
+        shards, pipeline, batch_size=batch_size, body_models=system.body_models, skeleton=system.skeleton
     )
     bar = tqdm(total=count, unit="image", disable=not show_progress, dynamic_ncols=True, leave=False)
     with bar, translate_errors(shards):
@@ -148,7 +150,7 @@ class _Collector:
         _require_finite(prediction, batch["name"])
         columns = {"keypoint_loss": self._keypoints(batch, prediction.joints2d[:count])}
         if prediction.joints3d is not None:
-            columns |= self._joints3d(batch, prediction.joints3d[:count])
+            columns |= self._joints3d(batch, prediction)
         if prediction.vertices is not None:
             if prediction.camera is not None:
                 columns["mesh_loss"], columns["iou"] = self._silhouettes(batch, prediction)
@@ -157,7 +159,7 @@ class _Collector:
             self._columns.setdefault(name, []).append(values)
         bodies = {"joints3d": prediction.joints3d, "rotmats": prediction.pose, "shape": prediction.shape}
         self._bodies.append({name: value[:count] for name, value in bodies.items() if value is not None})
-        self._skeleton = prediction.skeleton
+        self._skeleton = prediction.joints3d_skeleton
         for row in range(count):
             measured = {
                 name: float(columns[name][row])
@@ -175,11 +177,18 @@ class _Collector:
         self._hits.append(metrics.pck_hits(joints2d, truth[..., :2], truth[..., 2]))
         return metrics.KEYPOINT_LOSS_SCALE * np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
-    def _joints3d(self, batch, joints3d):
-        truth = joints3d, batch["joints3d"], batch["joints3d_weight"]
+    def _joints3d(self, batch, prediction):
+        # The protocols are those of 14 joints, which every joint set knows.
+        from_prediction = _to_lsp14(prediction.joints3d_skeleton)
+        from_truth = _to_lsp14(prediction.skeleton)
+        judged = (
+            from_prediction.coordinates(prediction.joints3d[: len(batch["name"])]),
+            from_truth.coordinates(batch["joints3d"]),
+            from_truth.confidences(batch["joints3d_weight"]) * from_prediction.weights,
+        )
         return {
-            "mpjpe": _MILLIMETRES * metrics.mpjpe(*truth),
-            "pa_mpjpe": _MILLIMETRES * metrics.pa_mpjpe(*truth),
+            "mpjpe": _MILLIMETRES * metrics.mpjpe(*judged),
+            "pa_mpjpe": _MILLIMETRES * metrics.pa_mpjpe(*judged),
         }
 
     def _silhouettes(self, batch, prediction):
@@ -243,6 +252,10 @@ class _Collector:
         bodies = {name: np.concatenate([part[name] for part in self._bodies]) for name in self._bodies[0]}
         columns = feasibility_measures.measure(skeleton=self._skeleton, reference=self._feasibility, **bodies)
         return feasibility_measures.summarize(columns, self._feasibility)
+
+
+def _to_lsp14(skeleton: str) -> skeletons.Conversion:
+    return skeletons.convert(skeletons.get(skeleton), skeletons.LSP14)
 
 
 def _require_finite(prediction: Prediction, names) -> None:

@@ -26,7 +26,8 @@ def define(config: type, *, defaults: dict | None = None) -> None:
     Args:
         config: a dataclass with fields of type bool, int, float, str, `tuple[str, ...]` or an `enum.Enum` with
             string values; any of them may be `| None`.
-        defaults: default values by field name that replace those of the dataclass.
+        defaults: default values by field name that replace those of the dataclass, of an enum its value; names
+            of other dataclasses are passed over.
 
     Raises:
         TypeError: if a field has another type.
@@ -47,7 +48,8 @@ def define(config: type, *, defaults: dict | None = None) -> None:
             flags.DEFINE_string(field.name, default, help_text)
         elif isinstance(kind, type) and issubclass(kind, enum.Enum):
             values = [member.value for member in kind]
-            flags.DEFINE_enum(field.name, default.value if default else None, values, help_text)
+            default = default.value if isinstance(default, enum.Enum) else default
+            flags.DEFINE_enum(field.name, default, values, help_text)
         elif typing.get_origin(kind) is tuple:
             flags.DEFINE_list(field.name, None if default is None else list(default), help_text)
         else:

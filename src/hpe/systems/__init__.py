@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig, build_hybrid_hmr
 
 
@@ -36,5 +37,23 @@ SYSTEMS = {
         HybridHmr.input_key,
         # The other programs' name for it.
         aliases={"body_model": "smpl_model_path"},
+    ),
+    # The recipe of the reference for MPII: rotation by up to 60 degrees, scale 0.75 to 1.25, 210 epochs.
+    Hrnet.name: SystemEntry(
+        HrnetConfig,
+        build_hrnet_system,
+        Hrnet.input_key,
+        defaults={
+            "img_size": 256,
+            "trans_max": 0,
+            "scale_min": 0.75,
+            "scale_max": 1.25,
+            "rotation_max": 60.0,
+            "batch_size": 32,
+            "num_epochs": 210,
+            "generator_lr": 1e-3,
+            "lr_schedule": "step",
+            "lr_step_epochs": ("170", "200"),
+        },
     ),
 }

@@ -126,6 +126,7 @@ class ImageFeed:
             batch_size=batch_size,
             seed=seed,
             body_models=system.body_models,
+            skeleton=system.skeleton,
             **place,
         )
 

@@ -1,0 +1,103 @@
+"""Prediction files in the layout of the ETH course on Human3.6M: normalised 2D joints, and 3D joints.
+
+`submission.csv`: `Id,Hip_x,Hip_y,RHip_x,...`, 34 normalised coordinates per row. `final_submission.csv.gz`:
+`Id,Hip_x,Hip_y,Hip_z,...`, 51 coordinates per row, mm relative to the hip. Ids count from 1, in the order of the
+records.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from hpe.errors import UserError
+
+# The course's names of the joints of `h36m17`, in its order.
+JOINTS = (
+    *("Hip", "RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot", "Spine", "Thorax", "Neck/Nose", "Head"),
+    *("LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist"),
+)
+FILES = {2: "submission.csv", 3: "final_submission.csv.gz"}
+_AXES = "xyz"
+
+
+def header(dimensions: int) -> str:
+    """Returns the first line of a file of 2D or 3D joints, without its end."""
+    return ",".join(["Id", *(f"{joint}_{axis}" for joint in JOINTS for axis in _AXES[:dimensions])])
+
+
+def write_submission(path: str | os.PathLike, joints: np.ndarray) -> None:
+    """Writes joints of `h36m17` in one move, compressed if the name ends in `.gz`.
+
+    Args:
+        path: the file.
+        joints: (N, 17, 2) normalised 2D joints or (N, 17, 3) mm relative to the hip.
+
+    Raises:
+        ValueError: the joints are of another shape.
+        UserError: a joint is not finite, or the file cannot be written.
+    """
+    path, joints = pathlib.Path(path), np.asarray(joints, np.float64)
+    if joints.ndim != 3 or joints.shape[1] != len(JOINTS) or joints.shape[2] not in FILES:
+        raise ValueError(f"joints must be (N, 17, 2) or (N, 17, 3). Received: shape={joints.shape}")
+    bad = np.flatnonzero(~np.isfinite(joints).all(axis=(1, 2)))
+    if len(bad):
+        raise UserError(f"{path}: the prediction of row {bad[0] + 1} is not finite; nothing was written.")
+    rows = [header(joints.shape[2])]
+    rows += [
+        ",".join([str(number), *(f"{value:.6g}" for value in row.ravel())])
+        for number, row in enumerate(joints, 1)
+    ]
+    _write(path, ("\n".join(rows) + "\n").encode())
+
+
+def read_submission(path: str | os.PathLike) -> np.ndarray:
+    """Reads a file of `write_submission`: (N, 17, 2) or (N, 17, 3) float64.
+
+    Raises:
+        UserError: naming the line that is not of the layout.
+    """
+    path = pathlib.Path(path)
+    try:
+        content = path.read_bytes()
+        lines = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from error
+    dimensions = next((size for size in FILES if lines and lines[0] == header(size)), None)
+    if dimensions is None:
+        raise UserError(f"{path}: line 1 is not the header of a submission: {header(2)[:40]}...")
+    return np.array([_parse(path, number, line, dimensions) for number, line in enumerate(lines[1:], 1)])
+
+
+def _parse(path: pathlib.Path, number: int, line: str, dimensions: int) -> np.ndarray:
+    identity, *values = line.split(",")
+    expected = dimensions * len(JOINTS)
+    try:
+        if identity != str(number):
+            raise ValueError(f"its Id is {identity!r}, not {number}")
+        if len(values) != expected:
+            raise ValueError(f"it has {len(values)} values, not {expected}")
+        return np.array([float(value) for value in values]).reshape(len(JOINTS), dimensions)
+    except ValueError as error:
+        raise UserError(f"{path}: line {number + 1}: {error}.") from error
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    # Without the time in its head, equal predictions give equal files.
+    content = gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = pathlib.Path(file.name)
+            file.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error

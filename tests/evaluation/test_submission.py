@@ -1,0 +1,66 @@
+"""The course's prediction files: exact headers, ids, and what comes back."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from hpe.errors import UserError
+from hpe.evaluation.submission import header, read_submission, write_submission
+
+
+def test_headers_are_the_courses():
+    assert header(2).startswith("Id,Hip_x,Hip_y,RHip_x,RHip_y,RKnee_x,")
+    assert header(3).startswith("Id,Hip_x,Hip_y,Hip_z,RHip_x,")
+    assert header(3).endswith("RWrist_x,RWrist_y,RWrist_z")
+    assert len(header(2).split(",")) == 35
+    assert len(header(3).split(",")) == 52
+
+
+@pytest.mark.parametrize(("dimensions", "name"), [(2, "submission.csv"), (3, "final_submission.csv.gz")])
+def test_rows_come_back_in_order(tmp_path, dimensions, name):
+    joints = np.random.default_rng(0).normal(scale=300, size=(5, 17, dimensions))
+    write_submission(tmp_path / name, joints)
+    np.testing.assert_allclose(read_submission(tmp_path / name), joints, rtol=1e-5)
+    content = (tmp_path / name).read_bytes()
+    text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
+    assert [line.split(",")[0] for line in text.splitlines()] == ["Id", "1", "2", "3", "4", "5"]
+
+
+def test_equal_predictions_give_equal_files(tmp_path):
+    joints = np.ones((2, 17, 3))
+    for name in ("a.csv.gz", "b.csv.gz"):
+        write_submission(tmp_path / name, joints)
+    assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+
+
+def test_what_is_not_finite_is_named_and_nothing_written(tmp_path):
+    joints = np.zeros((3, 17, 2))
+    joints[1, 4, 0] = np.nan
+    with pytest.raises(UserError, match=r"submission\.csv: the prediction of row 2 is not finite"):
+        write_submission(tmp_path / "submission.csv", joints)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda lines: ["Id,Hip_x", *lines[1:]], "line 1 is not the header"),
+        (lambda lines: [lines[0], lines[2]], "line 2: its Id is '2', not 1"),
+        (lambda lines: [lines[0], lines[1] + ",1"], "line 2: it has 35 values, not 34"),
+        (lambda lines: [lines[0], lines[1].replace("0", "zero", 1)], "line 2: could not convert"),
+        (lambda lines: [], "line 1 is not the header"),
+    ],
+)
+def test_damage_is_one_line(tmp_path, damage, message):
+    path = tmp_path / "submission.csv"
+    write_submission(path, np.zeros((2, 17, 2)))
+    path.write_text("\n".join(damage(path.read_text().splitlines())))
+    with pytest.raises(UserError, match=message):
+        read_submission(path)
+
+
+def test_a_folder_that_refuses(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_submission(tmp_path / "file" / "submission.csv", np.zeros((1, 17, 2)))
