@@ -17,6 +17,7 @@ from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.programs import flags as program_flags
 from hpe.programs.create_mocap import plan_mocap, plan_synthetic
+from hpe.programs.create_poses import plan_h36m
 from hpe.records import workers
 from hpe.records.writing import SHARD_SIZE, WriteSummary, write_dataset
 
@@ -55,6 +56,9 @@ class CreateConfig:
     )
     coco: str = option(
         "", "Create coco_train and coco_val from this folder: annotations/person_keypoints_*.json and images."
+    )
+    h36m: str = option(
+        "", "Create h36m_train and h36m_val from this folder of Human3.6M, in any of its public layouts."
     )
     mocap: bool = option(False, "Create mocap_neutrMosh/ from HMR's pickles or records, or from AMASS.")
     synthetic: int = option(0, "Create synthetic_train with this many people.")
@@ -160,7 +164,11 @@ def plan(config: CreateConfig) -> list[Callable[[bool], WriteSummary]]:
         sources += coco(_require(config.coco, "coco"), only_segmented=config.only_segmented)
     if config.synthetic or config.synthetic_val:
         sources.extend(_synthetic(config))
-    jobs = [_image_job(source, config, num_workers) for source in sources]
+    jobs: list[Callable[[bool], WriteSummary]] = []
+    if config.h36m:
+        jobs, crops = plan_h36m(_require(config.h36m, "h36m"), config.data_dir)
+        sources.extend(crops)
+    jobs += [_image_job(source, config, num_workers) for source in sources]
     if config.mocap:
         _require(config.mocap_dir, "mocap_dir")
         jobs += plan_mocap(
@@ -178,7 +186,11 @@ def plan(config: CreateConfig) -> list[Callable[[bool], WriteSummary]]:
 
 def format_summary(summaries: Iterable[WriteSummary]) -> str:
     """Returns a table of what was read, kept and skipped, with the first names of every reason."""
-    rows = [("dataset", "read", "kept", "masks", "skipped", "files", "MiB", "s", "records/s")]
+    summaries = list(summaries)
+    columns = ["dataset", "read", "kept", "masks", "skipped", "files", "MiB", "s", "records/s"]
+    # Of recordings the sequences are counted, and then the frames in those that were kept.
+    with_frames = any(summary.frames is not None for summary in summaries)
+    rows = [(*columns, "frames") if with_frames else tuple(columns)]
     remarks = []
     for summary in summaries:
         rows.append(
@@ -193,6 +205,7 @@ def format_summary(summaries: Iterable[WriteSummary]) -> str:
                 f"{summary.seconds:.1f}",
                 f"{summary.kept / max(summary.seconds, 1e-9):.0f}",
             )
+            + ((f"{summary.frames or '-'}",) if with_frames else ())
         )
         for kind, reasons in (("skipped", summary.skipped), ("note", summary.notes)):
             for reason, names in sorted(reasons.items()):

@@ -17,7 +17,8 @@ from hpe.programs import flags as program_flags
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX
 from hpe.records.mocap import PREFIX, find_frames
-from hpe.records.reading import available, check_files, find_shards
+from hpe.records.poses import decode_sequence, is_pose_dataset
+from hpe.records.reading import PEOPLE_KEYS, available, check_files, find_shards, require_keys
 from hpe.records.schema import BODY_JOINTS, parse_example
 from hpe.visualization.grids import grid, write_image
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
@@ -90,6 +91,8 @@ def show(name: str, config: ShowConfig) -> list[tuple[np.ndarray, str]]:
     records = _spread(files, count, config.count)
     if is_mocap:
         return _draw_frames(records, config)
+    if is_pose_dataset(files[0]):
+        return [_draw_sequence(record, config) for record in records]
     return [_draw_person(record, config) for record in records]
 
 
@@ -165,6 +168,31 @@ def _draw_frames(records: list[bytes], config: ShowConfig) -> list[tuple[np.ndar
     ]
 
 
+def _draw_sequence(serialized: bytes, config: ShowConfig) -> tuple[np.ndarray, str]:
+    """Draws the middle frame of a sequence: 2D joints of every origin on one canvas, and the 3D skeleton."""
+    try:
+        sequence = decode_sequence(serialized)
+    except ValueError as error:
+        raise UserError(f"a record {error}; look for the file with --verify_data of train.") from error
+    middle = len(sequence) // 2
+    panels = []
+    points = {name: keypoints.joints[middle] for name, keypoints in sequence.keypoints.items()}
+    if points:
+        everything = np.concatenate(list(points.values()))
+        low, high = everything.min(axis=0), everything.max(axis=0)
+        factor = 0.9 * config.cell / max(*(high - low), 1.0)
+        canvas = np.full((config.cell, config.cell, 3), 255, np.uint8)
+        for name, joints in points.items():
+            placed = (joints - (low + high) / 2) * factor + config.cell / 2
+            skeleton = skeletons.get(sequence.keypoints[name].skeleton)
+            canvas = draw_skeleton(canvas, placed, skeleton, names=False)
+        panels.append(canvas)
+    if sequence.joints3d is not None:
+        panels.append(draw_skeleton3d(sequence.joints3d[middle], skeletons.H36M17, config.cell))
+    caption = f"{sequence.name} {middle + 1}/{len(sequence)} {' '.join(points)}"
+    return np.concatenate(panels, axis=1), caption
+
+
 def _find(name: str, data_dir: str) -> tuple[tuple[str, ...], int, bool]:
     """Returns files, number of records, and whether they are mocap."""
     path = pathlib.Path(name)
@@ -174,7 +202,10 @@ def _find(name: str, data_dir: str) -> tuple[tuple[str, ...], int, bool]:
         name = path.name.removesuffix(SUFFIX).removeprefix(PREFIX)
         (found,) = find_frames(data_dir, [name])
         return found.files, found.count, True
-    (found,) = find_shards(data_dir, [name])
+    # Of people or of poses: the first record will tell.
+    (found,) = find_shards(data_dir, [name], keys=())
+    if not is_pose_dataset(found.files[0]):
+        require_keys(found.files[0], PEOPLE_KEYS, "people")
     return found.files, found.count, False
 
 

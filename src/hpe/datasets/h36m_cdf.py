@@ -1,0 +1,66 @@
+"""Human3.6M's own release of 3D positions: `S9/MyPoseFeatures/D3_Positions/Directions 1.cdf`.
+
+The variable `Pose` holds 96 numbers per frame, 32 joints in the world in millimetres, at 50 frames per second.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+
+import numpy as np
+
+from hpe.datasets.h36m_h5 import subject_folders
+from hpe.datasets.h36m_names import NUM_RAW_JOINTS, parse_trial
+from hpe.datasets.h36m_recordings import Recordings, select_joints
+from hpe.errors import UserError, first_line
+
+POSITIONS = pathlib.PurePath("MyPoseFeatures") / "D3_Positions"
+FRAMES_PER_SECOND = 50.0
+_VARIABLE = "Pose"
+_MM_PER_M = 1000.0
+
+
+def find_positions(directory: str | os.PathLike) -> Recordings | None:
+    """Finds the 3D positions of this layout in a folder; None where there are none."""
+    positions, strangers = {}, []
+    for folder in subject_folders(directory):
+        for path in sorted((folder / POSITIONS).glob("*.cdf")):
+            if (trial := parse_trial(folder.name, path.stem)) is None:
+                strangers.append(str(path.relative_to(directory)))
+            else:
+                positions[trial] = functools.partial(read_positions, path)
+    if not positions:
+        return None
+    return Recordings("cdf", positions, {}, FRAMES_PER_SECOND, tuple(strangers))
+
+
+def read_positions(path: str | os.PathLike) -> np.ndarray:
+    """Returns joints (T, 17, 3) in the world, metres.
+
+    Raises:
+        UserError: if the file is no CDF, is damaged, or holds something else.
+    """
+    # Only who has these files waits for their reader.
+    import cdflib
+
+    try:
+        values = np.asarray(cdflib.CDF(pathlib.Path(path)).varget(_VARIABLE))
+    except Exception as error:  # the reader raises whatever its parsing runs into
+        raise UserError(
+            f"{path}: is not a readable CDF file with the variable {_VARIABLE} ({first_line(error)})."
+        ) from error
+    if values.dtype.kind != "f" or values.ndim not in (2, 3) or values.size % (3 * NUM_RAW_JOINTS):
+        raise _wrong(path, values)
+    # One record of all frames, or one record per frame.
+    if values.shape[-1] != 3 * NUM_RAW_JOINTS:
+        raise _wrong(path, values)
+    return select_joints(str(path), values.reshape(-1, NUM_RAW_JOINTS, 3)) / _MM_PER_M
+
+
+def _wrong(path, values: np.ndarray) -> UserError:
+    found = "x".join(map(str, values.shape))
+    return UserError(
+        f"{path}: {_VARIABLE} must be {3 * NUM_RAW_JOINTS} numbers per frame. Received: {found} {values.dtype}"
+    )
