@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 
-from hpe.body.unpickling import _Refused, _Unpickler
+from hpe.body.unpickling import ArrayUnpickler, Refused
 from hpe.errors import UserError
 
 # What the older files begin with, as a pickled number.
@@ -75,7 +75,7 @@ def load_torch_file(path: str | os.PathLike):
     try:
         with open(path, "rb") as file:
             return _load_zip(file) if zipfile.is_zipfile(file) else _load_sequence(file)
-    except _Refused as refused:
+    except Refused as refused:
         raise UserError(
             f"{path}: refused, because it holds {refused}, which is not tensor data and could run code; expected "
             "a file of tensors alone, such as torch.save(model.state_dict(), ...) writes."
@@ -87,7 +87,7 @@ def load_torch_file(path: str | os.PathLike):
         raise UserError(f"{path}: not a readable PyTorch file ({detail}).") from None
 
 
-class _TensorUnpickler(_Unpickler):
+class _TensorUnpickler(ArrayUnpickler):
     """Adds tensors to plain array data.
 
     Args:

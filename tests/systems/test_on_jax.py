@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.jax_run import passes_on_jax, runs_on_jax
 from tests.systems import on_jax
 from tests.systems.conftest import SIZE
 
@@ -73,3 +74,8 @@ def test_jax_computes_the_same(tmp_path):
         scale = max(1.0, float(np.abs(value).max()))
         np.testing.assert_allclose(found[name], value, atol=2e-4 * scale, err_msg=name)
     assert np.abs(found["gradient"]).max() > 0.01
+
+
+@runs_on_jax
+def test_hrnet_passes_on_jax():
+    passes_on_jax(("systems/test_hrnet.py",), select="losses or seen or gradients", proof="test_hrnet.py:")

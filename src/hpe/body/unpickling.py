@@ -93,12 +93,18 @@ _ALLOWED = {
 _SPARSE = {"csc_matrix": True, "csr_matrix": False, "csc_array": True, "csr_array": False}
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """A class or function that is not array data; the message is its full name."""
 
 
-class _Unpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickles plain array data; raises `Refused` at the name of anything else.
+
+    Sparse matrices and chumpy's arrays come as stand-ins, which `load_pickle` decodes.
+    """
+
     def find_class(self, module, name):
+        """Returns the stand-in or the function of an allowed name."""
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
         package = module.partition(".")[0]
@@ -106,7 +112,7 @@ class _Unpickler(pickle.Unpickler):
             return type(name, (_SparseStub,), {"columns_first": _SPARSE[name]})
         if package == "chumpy":
             return type(name, (_ChumpyStub,), {"name": f"{module}.{name}"})
-        raise _Refused(f"{module}.{name}")
+        raise Refused(f"{module}.{name}")
 
 
 def load_pickle(path):
@@ -123,7 +129,7 @@ def load_pickle(path):
         UserError: the file cannot be read, or it names a class or function that is not array data.
     """
     with _refusing(path, "pickle"), open(path, "rb") as file:
-        return _decode(_Unpickler(file, encoding="latin1").load())
+        return _decode(ArrayUnpickler(file, encoding="latin1").load())
 
 
 def load_npz(path: str | os.PathLike, names: tuple[str, ...] | None = None) -> dict:
@@ -157,7 +163,7 @@ def _read_array(content: bytes):
     dtype = read_header(file)[2]
     if not dtype.hasobject:
         return form.read_array(io.BytesIO(content), allow_pickle=False)
-    return _decode(_Unpickler(file, encoding="latin1").load())
+    return _decode(ArrayUnpickler(file, encoding="latin1").load())
 
 
 @contextlib.contextmanager
@@ -165,7 +171,7 @@ def _refusing(path, what: str) -> Iterator[None]:
     """Turns whatever goes wrong while a file of pickles is read into one line."""
     try:
         yield
-    except _Refused as refused:
+    except Refused as refused:
         raise UserError(
             f"{path}: refused, because it holds {refused}, which is not array data and could run code; "
             "expected only NumPy arrays, SciPy sparse matrices and chumpy arrays."
