@@ -173,7 +173,7 @@ def _draw_sequence(serialized: bytes, config: ShowConfig) -> tuple[np.ndarray, s
     try:
         sequence = decode_sequence(serialized)
     except ValueError as error:
-        raise UserError(f"a record {error}; look for the file with --verify_data of train.") from error
+        raise UserError(f"a record {error}; make its dataset again with create_datasets.") from error
     middle = len(sequence) // 2
     panels = []
     points = {name: keypoints.joints[middle] for name, keypoints in sequence.keypoints.items()}
