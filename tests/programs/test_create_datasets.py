@@ -14,9 +14,10 @@ import tensorflow as tf
 from hpe.errors import UserError
 from hpe.programs.create_datasets import CreateConfig, create, format_summary
 from hpe.records.mocap import find_frames
+from hpe.records.poses import find_sequences, read_sequences
 from hpe.records.reading import find_shards
 from hpe.records.schema import parse_example
-from tests import dataset_folders
+from tests import dataset_folders, h36m_folders
 from tests.conftest import PROJECT_ROOT
 
 
@@ -147,6 +148,53 @@ def test_mocap(settings, tmp_path):
     np.testing.assert_allclose(np.array(written)[order], poses[np.argsort(poses[:, 0])], rtol=1e-6)
 
 
+def test_h36m(settings, tmp_path):
+    root = h36m_folders.write_h5(tmp_path / "h36m")
+    summaries = run(settings, h36m=str(root), lsp=True)
+    assert [(s.name, s.kept, s.frames) for s in summaries] == [
+        ("h36m_train", 16, 96),
+        ("h36m_val", 8, 48),
+        ("lsp_train", 4, None),
+    ]
+    (found,) = find_sequences(settings["data_dir"], ["h36m_val"], verify=True)
+    first, *_ = read_sequences(found)
+    assert (first.name, len(first), list(first.keypoints)) == ("S9/Directions/54138969", 6, ["gt", "sh"])
+    assert found.manifest.options == {
+        "directory": str(root),
+        "layout": "h5",
+        "cameras": str(root / "cameras.h5"),
+        "detections": ["sh"],
+        "frames": 48,
+    }
+    lines = format_summary(summaries).strip().splitlines()
+    assert [line.split()[-1] for line in lines[:4]] == ["frames", "96", "48", "-"]
+    assert "h36m_val: note: 1 x subject is missing (S11)" in lines
+    assert "h36m_train: note: 4 x subject is missing (S5, S6, S7, ...)" in lines
+
+
+def test_h36m_crops_are_records_of_people_and_of_poses(settings, tmp_path):
+    root = h36m_folders.write_course(tmp_path / "course")
+    summaries = run(settings, h36m=str(root))
+    assert {summary.name: (summary.kept, summary.frames) for summary in summaries} == {
+        "h36m_course_poses": (4, 5),
+        "h36m_course_train": (4, None),
+        "h36m_course_valid": (2, None),
+    }
+    for record in records(settings, "h36m_course_train"):
+        assert record["visibility"][:12].all()
+        assert record["confidence3d"][:12].all()
+    assert not any(record["visibility"].any() for record in records(settings, "h36m_course_valid"))
+
+
+def test_damaged_h36m_leaves_no_part_of_a_dataset(settings, tmp_path):
+    root = h36m_folders.write_h5(tmp_path / "h36m")
+    path = h36m_folders.positions_h5(root, "S1", "Walking")
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(UserError, match=r"Walking\.h5: is not a readable HDF5 file"):
+        run(settings, h36m=str(root))
+    assert contents(settings["data_dir"]) == {}
+
+
 def test_mocap_set_from_two_sources_is_refused(settings, tmp_path):
     recordings = tmp_path / "recordings"
     (recordings / "CMU").mkdir(parents=True)
@@ -200,6 +248,7 @@ def test_summary_table(settings, folders):
         ("mpii", "mpii_dir"),
         ("mpii", "mpii_poses_dir"),
         ("mocap", "mocap_dir"),
+        ("h36m", "h36m"),
         ("synthetic", "backgrounds"),
     ],
 )

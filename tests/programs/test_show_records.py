@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
+from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
 from hpe.datasets.sample import Sample
 from hpe.errors import UserError
 from hpe.programs.show_records import ShowConfig, draw_person, show
 from hpe.records.mocap import write_frames
+from hpe.records.poses import write_sequences
 from hpe.records.schema import encode_sample, parse_example
 from hpe.records.writing import write_dataset
 from hpe.visualization.skeletons import joint_color
@@ -124,6 +126,25 @@ def test_shard_manifest_and_mocap(data):
         pictures = [picture for picture, _ in show(name, config(data))]
         assert len(pictures) == (3 if name.endswith("d") else 5)
         assert all(picture.shape == (100, 100, 3) and picture.std() > 5 for picture in pictures)
+
+
+def test_pose_sequences_are_drawn_in_2d_and_3d(tmp_path):
+    rng = np.random.default_rng(0)
+    joints3d, joints2d = rng.normal(size=(5, 17, 3)), rng.uniform(0, 900, (5, 17, 2))
+    keypoints = {"gt": Keypoints("h36m17", joints2d), "sh": Keypoints("mpii16", joints2d[:, :16])}
+    whole = PoseSequence("S1/Walking/1", "S1", "Walking", "1", joints3d, keypoints)
+    items = [
+        whole,
+        dataclasses.replace(whole, name="flat", joints3d=None),
+        dataclasses.replace(whole, name="blind", keypoints={}),
+    ]
+    write_sequences(PoseSource("walks", 3, lambda: iter(items)), tmp_path, progress=False)
+    shown = show("walks", config(tmp_path, cell=100))
+    assert [caption for _, caption in shown] == ["S1/Walking/1 3/5 gt sh", "flat 3/5 gt sh", "blind 3/5"]
+    assert [picture.shape for picture, _ in shown] == [(100, 200, 3), (100, 100, 3), (100, 100, 3)]
+    for picture, _ in shown:
+        assert picture.dtype == np.uint8
+        assert picture.min() < 100
 
 
 def test_bad_names_and_numbers(data):

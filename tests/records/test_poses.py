@@ -100,11 +100,12 @@ def test_frames_that_are_not_finite_are_left_out():
     broken = sequence()
     broken.joints3d[1, 3, 2] = np.nan
     broken.keypoints["sh"].joints[4, 0, 0] = np.inf
+    broken.keypoints["sh"].confidence[0, 2] = np.nan
     kept = finite_frames(broken)
-    assert len(kept) == 3
+    assert len(kept) == 2
     assert kept.notes == ("frames with joints that are not finite: these frames left out",)
     np.testing.assert_array_equal(
-        kept.keypoints["sh"].confidence, broken.keypoints["sh"].confidence[[0, 2, 3]]
+        kept.keypoints["sh"].confidence, broken.keypoints["sh"].confidence[[2, 3]]
     )
     broken.joints3d[:] = np.nan
     assert finite_frames(broken) == Skipped(broken.name, "no frame has finite joints")

@@ -106,16 +106,17 @@ class PoseSource:
 
 
 def finite_frames(sequence: PoseSequence) -> PoseSequence | Skipped:
-    """Drops frames in which a joint of any origin is not finite, and notes it.
+    """Drops frames in which a joint of any origin, or its confidence, is not finite, and notes it.
 
     Returns:
         The sequence; Skipped where no frame is left.
     """
     arrays = [] if sequence.joints3d is None else [sequence.joints3d]
     arrays += [points.joints for points in sequence.keypoints.values()]
+    arrays += [points.confidence for points in sequence.keypoints.values() if points.confidence is not None]
     finite = np.ones(len(sequence), bool)
     for array in arrays:
-        finite &= np.isfinite(array).all(axis=(1, 2))
+        finite &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if finite.all() and len(finite):
         return sequence
     if not finite.any():

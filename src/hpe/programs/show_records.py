@@ -78,10 +78,11 @@ def main() -> None:
 def show(name: str, config: ShowConfig) -> list[tuple[np.ndarray, str]]:
     """Returns pictures (H, W, 3) uint8 RGB of records of one dataset, each with a caption.
 
-    The caption says name, visible joints of body and face, and whether there is a mask.
+    The caption says name, visible joints of body and face, and whether there is a mask; of pose sequences the frame
+    that is drawn, their number of frames and the origins of their 2D joints.
 
     Args:
-        name: a dataset, a record file, a manifest, a folder, or a set of mocap.
+        name: a dataset of people or poses, a record file, a manifest, a folder, or a set of mocap.
         config: how many and how large.
 
     Raises:
@@ -189,7 +190,7 @@ def _draw_sequence(serialized: bytes, config: ShowConfig) -> tuple[np.ndarray, s
         panels.append(canvas)
     if sequence.joints3d is not None:
         panels.append(draw_skeleton3d(sequence.joints3d[middle], skeletons.H36M17, config.cell))
-    caption = f"{sequence.name} {middle + 1}/{len(sequence)} {' '.join(points)}"
+    caption = " ".join([sequence.name, f"{middle + 1}/{len(sequence)}", *points])
     return np.concatenate(panels, axis=1), caption
 
 
