@@ -104,9 +104,7 @@ def test_frames_that_are_not_finite_are_left_out():
     kept = finite_frames(broken)
     assert len(kept) == 2
     assert kept.notes == ("frames with joints that are not finite: these frames left out",)
-    np.testing.assert_array_equal(
-        kept.keypoints["sh"].confidence, broken.keypoints["sh"].confidence[[2, 3]]
-    )
+    np.testing.assert_array_equal(kept.keypoints["sh"].confidence, broken.keypoints["sh"].confidence[[2, 3]])
     broken.joints3d[:] = np.nan
     assert finite_frames(broken) == Skipped(broken.name, "no frame has finite joints")
     whole = sequence()

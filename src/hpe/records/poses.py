@@ -12,7 +12,8 @@
 | camera/rotation, camera/translation_m | world to camera, and the camera's centre in the world |
 | camera/image_size, camera/fps | width and height in pixels; frames per second, 0 where unknown |
 
-Keys in `_f32` hold the little-endian float32 values of an array in C order as bytes: a tenth of the time of a list.
+Keys in `_f32` hold the little-endian float32 values of an array in C order as bytes, which is read more than ten
+times as fast as a list of floats.
 """
 
 from __future__ import annotations
