@@ -32,6 +32,8 @@ class Stream(enum.IntEnum):
     IMAGE_JITTER = 1
     MOCAP_ORDER = 2
     DATASET_CHOICE = 3
+    POSE_ORDER = 4
+    POSE_JITTER = 5
 
 
 def stream_key(seed: int, stream: Stream, *parts: int) -> int:

@@ -1,0 +1,119 @@
+"""Augmentation of pairs of 2D and 3D poses, on raw coordinates: what is done to one is done to the other.
+
+2D joints are pixels from the principal point, 3D joints metres in the camera frame. All functions are TensorFlow
+graph code on whole batches and return what they were given where they change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.geometry.cameras import perspective_project
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.pipeline.rotation import turn
+
+# Uniform numbers that `augment` takes per pose.
+DRAWS = 7
+
+# Nobody is shifted closer to the camera than this, metres.
+NEAREST = 2.0
+
+_JOINTS3D = skeletons.H36M17
+
+
+def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelineConfig):
+    """Augments poses as the configuration says.
+
+    Args:
+        joints2d: (B, J, 2) in the joint set `config.skeleton`.
+        joints3d: (B, 17, 3) from the camera's centre; from any point where nothing is projected again.
+        camera: per pose `f` (B, 2), `k` (B, 3), `p` (B, 2) and `up` (B, 3), the vertical in the camera frame; only
+            used where the configuration projects again.
+        uniform: (B, DRAWS) random numbers in [0, 1).
+        config: which augmentations, and how much.
+
+    Returns:
+        The augmented joints2d and joints3d.
+    """
+    draws = tf.unstack(uniform, axis=-1)
+    signed = [2.0 * draw - 1.0 for draw in draws]
+    if config.reproject:
+        joints2d, joints3d = project_again(
+            joints2d,
+            joints3d,
+            camera,
+            angle=math.radians(config.turn_max) * signed[0],
+            shift=config.shift_max * tf.stack(signed[1:4], axis=-1),
+            size=1.0 + config.size_max * signed[4],
+            skeleton=skeletons.get(config.skeleton),
+        )
+    if config.rotation_max:
+        angle = math.radians(config.rotation_max) * signed[5]
+        joints2d, joints3d = turn(joints2d, angle), turn(joints3d, angle)
+    if config.flip:
+        chosen = (draws[6] < 0.5)[:, None, None]
+        mirrored2d, mirrored3d = mirror(joints2d, joints3d, skeleton=skeletons.get(config.skeleton))
+        joints2d = tf.where(chosen, mirrored2d, joints2d)
+        joints3d = tf.where(chosen, mirrored3d, joints3d)
+    return joints2d, joints3d
+
+
+def mirror(joints2d, joints3d, *, skeleton: skeletons.Skeleton):
+    """Mirrors poses left to right, about the principal point; left joints become right ones."""
+    joints2d = tf.gather(joints2d, skeleton.flip, axis=-2) * tf.constant([-1.0, 1.0])
+    joints3d = tf.gather(joints3d, _JOINTS3D.flip, axis=-2) * tf.constant([-1.0, 1.0, 1.0])
+    return joints2d, joints3d
+
+
+def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, size, skeleton: skeletons.Skeleton):
+    """Turns, shifts and scales people on the ground, and projects them through their own camera.
+
+    What a 2D joint differs by from the projection of its 3D joint - a detector's error, or that it means another
+    point of the body - is added to the new projection, as many times as large as the person is nearer.
+
+    Args:
+        joints2d: (B, J, 2), pixels from the principal point.
+        joints3d: (B, 17, 3) metres from the camera's centre.
+        camera: `f`, `k`, `p` and `up`, see `augment`.
+        angle: (B,) radians about the vertical through the pelvis.
+        shift: (B, 3) metres; what of it is vertical is left out. Nobody comes nearer than `NEAREST` by it.
+        size: (B,) factor about the pelvis.
+        skeleton: of the 2D joints.
+
+    Returns:
+        joints2d and joints3d after it.
+    """
+    up = camera["up"][:, None]
+    pelvis, offsets = joints3d[:, :1], joints3d - joints3d[:, :1]
+    offsets = _turn_about(up, angle[:, None, None], offsets) * size[:, None, None]
+    shift = shift[:, None]
+    moved = pelvis + shift - up * tf.reduce_sum(shift * up, axis=-1, keepdims=True)
+    moved = tf.where(moved[..., 2:] > NEAREST, moved, pelvis)
+    changed = moved + offsets
+    # An arm that reaches behind the camera has no projection.
+    sound = tf.reduce_all(changed[..., 2:] > 0.1, axis=1, keepdims=True)
+    changed = tf.where(sound, changed, joints3d)
+    before, depth_before = _project(joints3d, camera, skeleton)
+    after, depth_after = _project(changed, camera, skeleton)
+    return after + (joints2d - before) * (depth_before / depth_after), changed
+
+
+def _turn_about(axis, angle, points):
+    """Turns points about an axis of length 1 through the origin (Rodrigues' formula)."""
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    along = tf.reduce_sum(points * axis, axis=-1, keepdims=True)
+    cross = tf.linalg.cross(tf.broadcast_to(axis, tf.shape(points)), points)
+    return points * cos + cross * sin + axis * along * (1.0 - cos)
+
+
+def _project(joints3d, camera, skeleton):
+    """Returns projections (B, J, 2) in the joint set, from the principal point, and their depths (B, J, 1)."""
+    conversion = skeletons.convert(_JOINTS3D, skeleton)
+    points = tf.reduce_mean(tf.gather(joints3d, conversion.sources, axis=1), axis=2)
+    centre = tf.zeros_like(camera["f"])
+    pixels = perspective_project(points, camera["f"], centre, camera["k"], camera["p"])
+    return pixels, points[..., 2:]

@@ -1,0 +1,263 @@
+"""The lifter: 3D joints of one person from 2D joints alone.
+
+After Martinez et al., "A simple yet effective baseline for 3d human pose estimation" (2017).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from keras import ops
+
+from hpe import skeletons
+from hpe.configuration import option
+from hpe.errors import UserError
+from hpe.losses.means import Mean
+from hpe.networks.lifter import Lifter, Standardization
+from hpe.prediction import Prediction
+from hpe.systems.base import Losses
+
+# A person's own box fills this part of the side of a `crop`.
+BOX_SHARE = 0.8
+
+_JOINTS3D = skeletons.H36M17
+_PELVIS = "pelvis"
+_MILLIMETRES = 1000.0
+
+
+class LifterLoss(enum.Enum):
+    """What is minimised: squares of standardised coordinates, or distances of joints."""
+
+    MSE = "mse"
+    MPJPE = "mpjpe"
+
+
+class InputFrame(enum.Enum):
+    """What coordinates the network sees: those of the camera's image, or of the person's own box."""
+
+    IMAGE = "image"
+    CROP = "crop"
+
+
+@dataclasses.dataclass(frozen=True)
+class LifterConfig:
+    """Network and loss of the lifter; the names are those of the command line."""
+
+    linear_size: int = option(1024, "Width of the hidden layers.")
+    num_blocks: int = option(2, "Residual blocks, of two hidden layers each.")
+    residual: bool = option(True, "Add the input of every block to its output.")
+    batch_norm: bool = option(True, "Use batch normalisation.")
+    dropout: float = option(0.5, "Dropout rate of every hidden layer.")
+    max_norm: bool = option(
+        False, "Hold the Frobenius norm of every whole kernel at 1 or below, as Martinez et al. do."
+    )
+    lifter_loss: LifterLoss = option(
+        LifterLoss.MSE,
+        "Loss: mse, the mean square of standardised coordinates, or mpjpe, the mean distance of joints in metres.",
+    )
+    input_frame: InputFrame = option(
+        InputFrame.IMAGE,
+        "Frame of the 2D joints: image, pixels from the principal point, for the cameras that it was trained with; "
+        "or crop, the box around the person's own 2D joints, for any picture.",
+    )
+    input_relative: bool = option(
+        False,
+        "Show the network all 2D joints but the pelvis relative to the pelvis; they need a pelvis then.",
+    )
+    flip_test: bool = option(
+        False, "Predict the mean of a pose and of its mirror image, mirrored back; takes twice the time."
+    )
+
+    def __post_init__(self):
+        for name in ("linear_size", "num_blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--dropout must be in [0, 1). Received: dropout={self.dropout}")
+
+
+class LiftingSystem:
+    """The lifter as a `System`, see `hpe.systems.base`.
+
+    It takes 2D joints in pixels from the camera's principal point and yields 3D joints in metres, camera frame,
+    from the pelvis.
+
+    Args:
+        config: network and loss.
+        input_skeleton: name of the joint set of the 2D joints.
+
+    Raises:
+        UserError: the joint set has no pelvis where the configuration needs one.
+    """
+
+    name = "lifter"
+    input_key = "joints2d"
+    skeleton = _JOINTS3D.name
+    body_models = ()
+    adversary = None
+    loss_names = ("lifter_loss",)
+
+    def __init__(self, config: LifterConfig, *, input_skeleton: str):
+        self.config = config
+        self.input_skeleton = input_skeleton
+        self._joints = skeletons.get(input_skeleton)
+        if config.input_relative and _PELVIS not in self._joints.joints:
+            raise UserError(f"--input_relative: {input_skeleton} has no pelvis; use --noinput_relative.")
+        self.input_shape = (len(self._joints), 2)
+        lifted = (len(_JOINTS3D) - 1, 3)
+        self.standardization = Standardization(self.input_shape, lifted, name="standardization")
+        self.lifter = Lifter(
+            lifted[0] * lifted[1],
+            linear_size=config.linear_size,
+            num_blocks=config.num_blocks,
+            residual=config.residual,
+            batch_norm=config.batch_norm,
+            dropout=config.dropout,
+            max_norm=config.max_norm,
+            name="lifter",
+        )
+        self.lifter.build((None, 2 * len(self._joints)))
+        self.networks = {"lifter": self.lifter, "standardization": self.standardization}
+
+    @property
+    def trainable_variables(self):
+        """Variables of the network; the statistics are fixed."""
+        return self.lifter.trainable_variables
+
+    @property
+    def non_trainable_variables(self):
+        """Batch normalisation statistics."""
+        return self.lifter.non_trainable_variables
+
+    def adapt(self, statistics: Mapping) -> None:
+        """Standardises by the poses of the training data.
+
+        Args:
+            statistics: `joints2d` (N, J, 2) as the system takes them, and `joints3d` (N, 17, 3), metres, from the
+                pelvis.
+
+        Raises:
+            UserError: there are none, they are not finite, or a coordinate is the same in all of them.
+        """
+        joints2d = ops.convert_to_numpy(self._shown(np.asarray(statistics["joints2d"], np.float32)))
+        joints3d = np.asarray(statistics["joints3d"], np.float32)[:, 1:]
+        given = {}
+        for side, values, joints in (
+            ("input", joints2d, self._joints.joints),
+            ("output", joints3d, _JOINTS3D.joints[1:]),
+        ):
+            # In double precision: the sum over many frames would lose digits.
+            mean = values.mean(axis=0, dtype=np.float64) if len(values) else np.full(values.shape[1:], np.nan)
+            deviation = values.std(axis=0, dtype=np.float64) if len(values) else mean
+            _check_statistics(mean, deviation, joints, what="2D" if side == "input" else "3D")
+            given |= {f"{side}_mean": mean, f"{side}_deviation": deviation}
+        self.standardization.adapt(**given)
+
+    def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
+        """Lifts poses; see `hpe.systems.base.System` for the arguments.
+
+        Args:
+            inputs: (B, J, 2) pixels from the principal point.
+
+        Returns:
+            Dict with `standardized` (B, 16, 3), the network's output, and `joints3d` (B, 17, 3) in metres, whose
+            first joint, the pelvis, is exactly zero.
+        """
+        training = training and "lifter" not in frozen
+        x = self.standardization(self._shown(inputs))
+        lifted = self.lifter(ops.reshape(x, (-1, 2 * len(self._joints))), training=training, seed=seed)
+        lifted = ops.reshape(lifted, (-1, len(_JOINTS3D) - 1, 3))
+        joints3d = self.standardization.restore_outputs(lifted)
+        joints3d = ops.concatenate([ops.zeros_like(joints3d[:, :1]), joints3d], axis=1)
+        return {"standardized": lifted, "joints3d": joints3d}
+
+    def _shown(self, joints2d):
+        """Returns what the network is shown of joints in pixels, before it is standardised."""
+        if self.config.input_frame is InputFrame.CROP:
+            joints2d = box_frame(joints2d)
+        if not self.config.input_relative:
+            return joints2d
+        pelvis = self._joints.index(_PELVIS)
+        root = joints2d[:, pelvis : pelvis + 1]
+        chosen = np.zeros((1, len(self._joints), 1), bool)
+        chosen[:, pelvis] = True
+        return ops.where(chosen, root, joints2d - root)
+
+    def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
+        """Compares with `joints3d`; `train_mpjpe`, in millimetres, is only shown."""
+        truth, weight = batch["joints3d"], batch["joints3d_weight"][:, 1:]
+        distance = ops.norm(outputs["joints3d"][:, 1:] - truth[:, 1:], axis=-1)
+        if self.config.lifter_loss is LifterLoss.MPJPE:
+            errors = distance
+        else:
+            truth = self.standardization.standardize_outputs(truth[:, 1:])
+            errors = ops.mean(ops.square(outputs["standardized"] - truth), axis=-1)
+        count = ops.sum(weight)
+        loss = Mean(ops.sum(errors * weight), count)
+        # The root counts too, as in the measure that is published.
+        joints = len(_JOINTS3D) / (len(_JOINTS3D) - 1)
+        shown = Mean(_MILLIMETRES * ops.sum(ops.stop_gradient(distance) * weight), joints * count)
+        return Losses({"lifter_loss": loss}, {"lifter_loss": 1.0}, {"generator/train_mpjpe": shown})
+
+    def infer(self, inputs) -> dict:
+        """Lifts poses without training; returns `joints3d`, and `joints2d` in the person's own box."""
+        joints3d = self.forward(inputs, training=False)["joints3d"]
+        if self.config.flip_test:
+            mirrored = self.forward(_mirror(inputs, self._joints), training=False)["joints3d"]
+            joints3d = 0.5 * (joints3d + _mirror(mirrored, _JOINTS3D))
+        return {"joints3d": joints3d, "joints2d": box_frame(inputs)}
+
+    def to_prediction(self, inferred: Mapping) -> Prediction:
+        """Turns the tensors of `infer` into a Prediction; its 2D joints are the input, see `box_frame`."""
+        arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}
+        return Prediction(
+            skeleton=self.input_skeleton,
+            joints2d=arrays["joints2d"],
+            joints3d=arrays["joints3d"],
+            skeleton3d=self.skeleton,
+        )
+
+
+def box_frame(joints2d):
+    """Maps poses into the square around their own box, which fills `BOX_SHARE` of it by its longer side.
+
+    Args:
+        joints2d: (B, J, 2) in any unit, x right and y down.
+
+    Returns:
+        (B, J, 2), [-1, 1] over the square. A box without size is taken for one of size 1.
+    """
+    low, high = ops.min(joints2d, axis=1, keepdims=True), ops.max(joints2d, axis=1, keepdims=True)
+    side = ops.max(high - low, axis=2, keepdims=True)
+    side = ops.where(side > 0, side, ops.ones_like(side))
+    return (joints2d - 0.5 * (low + high)) * (2.0 * BOX_SHARE / side)
+
+
+def build_lifter(
+    config: LifterConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+) -> LiftingSystem:
+    """Builds the system for the joint set of `pipeline.skeleton`; see `hpe.systems.SystemEntry`."""
+    return LiftingSystem(config, input_skeleton=pipeline.skeleton)
+
+
+def _mirror(joints, skeleton: skeletons.Skeleton):
+    """Mirrors joints (B, J, C) at x = 0; left joints become right ones."""
+    sign = np.ones(joints.shape[-1], np.float32)
+    sign[0] = -1.0
+    return ops.take(joints, np.array(skeleton.flip), axis=1) * sign
+
+
+def _check_statistics(mean, deviation, joints: Sequence[str], *, what: str) -> None:
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+        raise UserError(
+            f"training data: the mean of the {what} joints is not finite; there are no frames, or damaged ones."
+        )
+    if not (deviation > 0).all():
+        joint, axis = np.argwhere(deviation <= 0)[0]
+        raise UserError(
+            f"training data: {'xyz'[axis]} of the {what} joint {joints[joint]} is the same in all frames, so it "
+            "cannot be standardised; train on more poses."
+        )

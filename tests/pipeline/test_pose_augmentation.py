@@ -1,0 +1,184 @@
+"""Augmentation of poses: what is done to the 3D joints, the camera does to the 2D joints."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe import skeletons
+from hpe.geometry.cameras import perspective_project
+from hpe.pipeline.pose_augmentation import DRAWS, augment, mirror, project_again
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.pipeline.rotation import turn
+from tests.pipeline import poses
+
+FRAMES = 20
+H36M17 = skeletons.H36M17
+
+
+def project(joints3d, **changes):
+    """Pixels from the principal point."""
+    camera = {"f": poses.F, "k": poses.K, "p": poses.P} | changes
+    return perspective_project(joints3d, camera["f"], np.zeros(2, np.float32), camera["k"], camera["p"])
+
+
+def camera(count=FRAMES, seed=0):
+    one = {"f": poses.F, "k": poses.K, "p": poses.P, "up": poses.rotation(seed)[:, 2]}
+    return {name: tf.constant(np.repeat(value[None], count, axis=0)) for name, value in one.items()}
+
+
+def spin(points, angles):
+    """The rotation by angles (T,) in the plane of x and y, in NumPy."""
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    turned = np.array(points)
+    turned[..., 0] = cos * points[..., 0] - sin * points[..., 1]
+    turned[..., 1] = sin * points[..., 0] + cos * points[..., 1]
+    return turned
+
+
+# A camera without tangential distortion and with square pixels, about whose axis nothing is special.
+ROUND = {"f": np.float32([1145.0, 1145.0]), "p": np.zeros(2, np.float32)}
+
+
+def test_rotation_of_raw_coordinates_commutes_with_projection():
+    points = poses.joints(FRAMES)
+    angles = np.random.default_rng(1).uniform(-np.pi, np.pi, FRAMES).astype(np.float32)
+    turned2d = turn(tf.constant(project(points, **ROUND)), angles).numpy()
+    turned3d = turn(tf.constant(points), angles).numpy()
+    np.testing.assert_allclose(turned2d, project(turned3d, **ROUND), atol=2e-3)
+    np.testing.assert_allclose(turned3d, spin(points, angles), atol=1e-5)
+
+
+@pytest.mark.parametrize("angle", [np.pi, -np.pi / 2, np.pi / 2])
+def test_rotating_the_statistics_too_does_not(angle):
+    """(R p - R m) / (R s), which one implementation trains on: half a turn vanishes, a quarter is a reflection."""
+    points = poses.joints(200)
+    pixels = project(points, **ROUND)
+    angles = np.full(len(points), angle, np.float32)
+    mean, deviation = pixels.mean(axis=0), pixels.std(axis=0)
+
+    def turned(values):
+        return spin(values[None], angles[:1])[0]
+
+    defective = (spin(pixels, angles) - turned(mean)) / turned(deviation)
+    correct = (project(spin(points, angles), **ROUND) - mean) / deviation
+    assert np.abs(defective - correct).mean() > 0.5
+    ours = (turn(tf.constant(pixels), angles).numpy() - mean) / deviation
+    np.testing.assert_allclose(ours, correct, atol=1e-3)
+
+
+def test_mirrored_poses_are_projections_of_mirrored_people():
+    points = poses.joints(FRAMES)
+    mirrored2d, mirrored3d = mirror(
+        tf.constant(project(points, **ROUND)), tf.constant(points), skeleton=H36M17
+    )
+    np.testing.assert_allclose(mirrored2d, project(mirrored3d.numpy(), **ROUND), atol=1e-3)
+    left, right = H36M17.index("left_wrist"), H36M17.index("right_wrist")
+    np.testing.assert_allclose(mirrored3d[:, left], points[:, right] * [-1, 1, 1], atol=1e-6)
+    again = mirror(mirrored2d, mirrored3d, skeleton=H36M17)
+    np.testing.assert_array_equal(again[1], points)
+
+
+def again(points2d, points3d, *, angle=0.0, shift=(0.0, 0.0, 0.0), size=1.0, seed=0, skeleton=H36M17):
+    count = len(points3d)
+    changed = project_again(
+        tf.constant(points2d),
+        tf.constant(points3d),
+        camera(count, seed),
+        angle=tf.fill([count], tf.cast(angle, tf.float32)),
+        shift=tf.tile(tf.constant([shift], tf.float32), [count, 1]),
+        size=tf.fill([count], tf.cast(size, tf.float32)),
+        skeleton=skeleton,
+    )
+    return [value.numpy() for value in changed]
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_people_turn_about_the_vertical_of_the_world(seed):
+    points = poses.joints(FRAMES)
+    pixels, turned = again(project(points), points, angle=0.7, shift=(0.3, 0.2, 0.1), size=1.1, seed=seed)
+    np.testing.assert_allclose(pixels, project(turned), atol=2e-2)
+    rotation = poses.rotation(seed)
+    world, before = turned @ rotation, points @ rotation
+    np.testing.assert_allclose(world[:, 0, 2], before[:, 0, 2], atol=1e-4)
+    offsets, were = world - world[:, :1], before - before[:, :1]
+    np.testing.assert_allclose(offsets, 1.1 * spin(were, np.full(FRAMES, 0.7)), atol=1e-4)
+    moved = (world - before)[:, 0]
+    np.testing.assert_allclose(moved, np.repeat(moved[:1], FRAMES, axis=0), atol=1e-4)
+    assert 0.2 < np.linalg.norm(moved[0]) < 0.4
+
+
+def test_nothing_changes_without_turn_shift_and_size():
+    points = poses.joints(FRAMES)
+    pixels, same = again(project(points), points)
+    np.testing.assert_allclose(same, points, atol=1e-5)
+    np.testing.assert_allclose(pixels, project(points), atol=1e-2)
+
+
+def test_detections_keep_their_error_as_large_as_the_person_is_near():
+    points = poses.joints(FRAMES)
+    error = np.random.default_rng(2).normal(scale=8.0, size=(FRAMES, 17, 2)).astype(np.float32)
+    # Along the optical axis of a camera that looks straight ahead: the vertical is then -y.
+    view = {name: value for name, value in camera().items() if name != "up"}
+    view["up"] = tf.constant(np.repeat(np.float32([[0, -1, 0]]), FRAMES, axis=0))
+    moved2d, moved3d = project_again(
+        tf.constant(project(points) + error),
+        tf.constant(points),
+        view,
+        angle=tf.zeros(FRAMES),
+        shift=tf.tile(tf.constant([[0.0, 0.0, 2.0]]), [FRAMES, 1]),
+        size=tf.ones(FRAMES),
+        skeleton=H36M17,
+    )
+    kept = moved2d.numpy() - project(moved3d.numpy())
+    np.testing.assert_allclose(kept, error * points[..., 2:] / (points[..., 2:] + 2.0), atol=2e-2)
+
+
+def test_nobody_comes_too_near_or_behind_the_camera():
+    points = poses.joints(FRAMES)
+    _, moved = again(project(points), points, shift=(0, 0, -9.0))
+    assert (moved[..., 2] > 0.1).all()
+    _, grown = again(project(points), points, size=20.0)
+    assert (grown[..., 2] > 0.1).all()
+    assert (grown == points).all(axis=(1, 2)).any()
+
+
+@pytest.mark.parametrize("skeleton", ["h36m16", "mpii16", "h36m17"])
+def test_all_together_are_still_projections(skeleton):
+    config = PosePipelineConfig(
+        input_skeleton=skeleton, reproject=True, size_max=0.1, rotation_max=20, flip=True
+    )
+    points = poses.joints(FRAMES)
+    conversion = skeletons.convert(H36M17, skeletons.get(skeleton))
+    pixels = project(conversion.coordinates(points), **ROUND).astype(np.float32)
+    view = camera() | {"f": tf.constant(np.repeat(ROUND["f"][None], FRAMES, axis=0))}
+    view["p"] = tf.zeros_like(view["p"])
+    uniform = tf.random.stateless_uniform((FRAMES, DRAWS), [1, 2])
+    changed2d, changed3d = augment(pixels, points, view, uniform, config=config)
+    expected = project(conversion.coordinates(changed3d.numpy()), **ROUND)
+    np.testing.assert_allclose(changed2d, expected, atol=3e-2)
+    assert np.abs(changed3d.numpy() - points).max() > 0.1
+
+
+def test_switched_off_nothing_changes():
+    config = PosePipelineConfig(flip=False)
+    points = poses.joints(FRAMES)
+    changed = augment(points[..., :2], points, {}, tf.zeros((FRAMES, DRAWS)), config=config)
+    assert changed[0] is not None
+    np.testing.assert_array_equal(changed[1], points)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rotation_max": -1}, {"turn_max": 181}, {"shift_max": 11}, {"size_max": 1}, {"input_skeleton": "x"}],
+)
+def test_wrong_settings_are_refused_by_the_name_of_their_flag(wrong):
+    with pytest.raises(ValueError, match=f"--{next(iter(wrong))}"):
+        PosePipelineConfig(**wrong)
+
+
+def test_the_joint_set_follows_from_the_keypoints():
+    assert PosePipelineConfig().skeleton == "h36m16"
+    assert PosePipelineConfig(keypoints="sh").skeleton == "mpii16"
+    assert dataclasses.replace(PosePipelineConfig(), input_skeleton="h36m17").skeleton == "h36m17"

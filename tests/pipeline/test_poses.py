@@ -1,0 +1,145 @@
+"""Poses become batches: what they hold, their order, how several readers share them, and what is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.errors import UserError
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.pipeline.poses import PoseSource, shuffled_indices
+from tests.pipeline import poses
+
+PLAIN = PosePipelineConfig(flip=False)
+
+
+def source(config=PLAIN, sequences=None):
+    if sequences is None:
+        sequences = [poses.sequence(5, 0), poses.sequence(8, 1), poses.sequence(4, 2)]
+    return PoseSource.from_sequences(sequences, config)
+
+
+def take(batches, count):
+    return [{key: value.numpy() for key, value in batch.items()} for batch in batches.take(count)]
+
+
+def test_batches_hold_pixels_from_the_principal_point_and_metres_from_the_pelvis():
+    one = poses.sequence(3)
+    (batch,) = take(source(sequences=[one]).evaluation_batches(batch_size=3), 1)
+    kept = [joint for joint in range(17) if joint != 9]
+    np.testing.assert_allclose(batch["joints2d"], (one.keypoints["gt"].joints - poses.C)[:, kept], atol=1e-4)
+    np.testing.assert_allclose(batch["joints3d"], one.joints3d - one.joints3d[:, :1], atol=1e-6)
+    assert not batch["joints3d"][:, 0].any()
+    assert batch["joints3d_weight"].shape == (3, 17)
+    assert batch["joints3d_weight"].all()
+    assert list(batch["name"]) == [b"S0/Walking/cam#0", b"S0/Walking/cam#1", b"S0/Walking/cam#2"]
+
+
+def test_evaluation_shows_every_frame_once_and_fills_up_with_zeros():
+    batches = take(source().evaluation_batches(batch_size=7), 9)
+    assert [int(batch["valid"].sum()) for batch in batches] == [7, 7, 3]
+    names = np.concatenate([batch["name"] for batch in batches])
+    assert len(set(names[:17])) == 17
+    last = batches[-1]
+    for key in ("joints2d", "joints3d", "joints3d_weight"):
+        assert not last[key][3:].any()
+    assert set(last["name"][3:]) == {b""}
+    assert source().actions[[0, 5, 13]].tolist() == ["Walking", "Sitting", "Walking"]
+
+
+@pytest.mark.parametrize("batch_size", [3, 17, 40])
+def test_every_epoch_is_another_permutation(batch_size):
+    count, epochs = 17, 6
+    steps = -(-count * epochs // batch_size)
+    drawn = np.concatenate(
+        [shuffled_indices(tf.constant(k, tf.int64), batch_size, count, key=5).numpy() for k in range(steps)]
+    )[: count * epochs].reshape(epochs, count)
+    assert (np.sort(drawn, axis=1) == np.arange(count)).all()
+    assert len({tuple(row) for row in drawn}) == epochs
+    assert (drawn[0] != np.arange(count)).any()
+
+
+def test_training_batches_are_a_function_of_seed_and_step_and_shared_by_rows():
+    config = PosePipelineConfig(reproject=True, rotation_max=10)
+    whole = take(source(config).training_batches(batch_size=6, seed=3), 5)
+    later = take(source(config).training_batches(batch_size=6, seed=3, start_step=3), 2)
+    other = take(source(config).training_batches(batch_size=6, seed=4), 1)
+    for found, expected in zip(later, whole[3:], strict=True):
+        for key in expected:
+            np.testing.assert_array_equal(found[key], expected[key])
+    assert (other[0]["joints2d"] != whole[0]["joints2d"]).any()
+    shares = [
+        take(source(config).training_batches(batch_size=6, seed=3, shard_index=index, num_shards=2), 1)[0]
+        for index in range(2)
+    ]
+    for key, expected in whole[0].items():
+        np.testing.assert_array_equal(np.concatenate([share[key] for share in shares]), expected)
+    with pytest.raises(UserError, match="multiple of the 4"):
+        source().training_batches(batch_size=6, seed=0, num_shards=4)
+
+
+def test_training_batches_have_static_shapes():
+    spec = source().training_batches(batch_size=6, seed=0, num_shards=2).element_spec
+    assert spec["joints2d"].shape == (3, 16, 2)
+    assert spec["joints3d"].shape == (3, 17, 3)
+    assert spec["joints3d_weight"].shape == (3, 17)
+    assert spec["valid"].shape == spec["name"].shape == (3,)
+
+
+def test_augmented_batches_do_not_touch_what_lies_in_memory():
+    augmented = source(PosePipelineConfig(reproject=True))
+    before = augmented.statistics()["joints3d"].copy()
+    take(augmented.training_batches(batch_size=6, seed=3), 3)
+    np.testing.assert_array_equal(augmented.statistics()["joints3d"], before)
+    assert len(before) == 17
+
+
+def test_detections_come_in_their_own_joint_set():
+    one = poses.sequence(3)
+    (batch,) = take(
+        source(PosePipelineConfig(keypoints="sh", flip=False), [one]).evaluation_batches(batch_size=3), 1
+    )
+    np.testing.assert_allclose(batch["joints2d"], one.keypoints["sh"].joints - poses.C, atol=1e-4)
+
+
+def test_sequences_without_3d_weigh_nothing_and_are_no_statistics():
+    flat = poses.sequence(2, 1, joints3d=None)
+    mixed = source(sequences=[poses.sequence(3), flat])
+    (batch,) = take(mixed.evaluation_batches(batch_size=5), 1)
+    assert batch["joints3d_weight"].sum(axis=1).tolist() == [17, 17, 17, 0, 0]
+    assert not batch["joints3d"][3:].any()
+    assert len(mixed.statistics()["joints2d"]) == 3
+    with pytest.raises(UserError, match="no sequence has 3D"):
+        source(sequences=[flat]).statistics()
+
+
+def test_without_a_principal_point_pixels_count_from_the_middle_of_the_image():
+    one = poses.sequence(2, c=None)
+    (batch,) = take(source(sequences=[one]).evaluation_batches(batch_size=2), 1)
+    np.testing.assert_allclose(
+        batch["joints2d"][:, 0], one.keypoints["gt"].joints[:, 0] - [499.5, 500.5], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (PosePipelineConfig(keypoints="cpn"), {}, "S0/Walking/cam: has no keypoints 'cpn', only gt, sh"),
+        (PosePipelineConfig(keypoints="gt", input_skeleton="coco17"), {}, "lacks .*left_eye.*coco17"),
+        (PLAIN, {"c": None, "image_size": None}, "principal point"),
+        (PosePipelineConfig(reproject=True), {"f": None}, "--noreproject"),
+        (PosePipelineConfig(reproject=True), {"joints3d": None}, "--noreproject"),
+        (
+            PosePipelineConfig(reproject=True),
+            {"joints3d": poses.joints(6) - poses.joints(6)[:, :1]},
+            "not before the camera",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_named(config, changes, message):
+    with pytest.raises(UserError, match=message):
+        source(config, [poses.sequence(**changes)]).training_batches(batch_size=2, seed=0)
+
+
+def test_no_sequences_are_refused():
+    with pytest.raises(UserError, match="no pose sequences"):
+        source(sequences=[])
