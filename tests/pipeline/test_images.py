@@ -261,6 +261,17 @@ def test_what_a_sample_lacks_is_zero(tmp_path):
         assert batch[key] == 0, key
 
 
+def test_masks_that_are_not_wanted_change_nothing_else(shards):
+    wanted = _take(training_batches(shards, CONFIG, batch_size=4, seed=0), 2)
+    spared = _take(training_batches(shards, CONFIG, batch_size=4, seed=0, silhouettes=False), 2)
+    for batch, other in zip(wanted, spared, strict=True):
+        assert batch["has_silhouette"].all()
+        assert not other["has_silhouette"].any()
+        assert not other["silhouette"].any()
+        rest = batch.keys() - {"silhouette", "has_silhouette"}
+        _assert_equal([{key: batch[key] for key in rest}], [{key: other[key] for key in rest}])
+
+
 def test_body_parameters_of_another_model_count_as_absent(tmp_path):
     names = ("default", "smpl", None)
     people = [make_sample(0, body_model=name, name=f"{name}.jpg") for name in names]

@@ -67,6 +67,7 @@ def training_batches(
     start_step: int = 0,
     body_models: Sequence[str] | None = None,
     skeleton: str = COCOPLUS19.name,
+    silhouettes: bool = True,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> tf.data.Dataset:
@@ -84,6 +85,7 @@ def training_batches(
         start_step: number of batches to pass over.
         body_models: names of the body models whose parameters are kept; None keeps all.
         skeleton: the joint set that joints are wanted in.
+        silhouettes: whether masks are wanted; a system without them saves the time to decode them.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) B / num_shards.
             The others are read, but neither parsed nor decoded.
         num_shards: number of shares.
@@ -104,7 +106,8 @@ def training_batches(
 
     def augmented(serialized: tf.Tensor, step: tf.Tensor) -> dict:
         jitter = augmentation.draw_jitter(config, tf.stack([jitter_key, step]), batch_size)
-        return parse(serialized[rows], jitter.rows(rows))
+        parsed = parse(serialized[rows], jitter.rows(rows))
+        return parsed if silhouettes else {**parsed, "mask": tf.zeros_like(parsed["mask"])}
 
     steps = tf.data.Dataset.counter(start=start_step)
     parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
