@@ -114,7 +114,7 @@ class PoseSource:
         shard_index: int = 0,
         num_shards: int = 1,
     ) -> tf.data.Dataset:
-        """Returns endless augmented batches; no frame comes again before all came.
+        """Returns endless augmented batches, see `shuffled_indices` for their order.
 
         Batch k is a function of (seed, k) alone. Several readers share it by rows.
 
@@ -126,8 +126,11 @@ class PoseSource:
             num_shards: number of readers.
 
         Raises:
-            UserError: the batch does not divide, or a sequence lacks what the augmentation needs.
+            UserError: the batch does not divide, there are fewer frames than it takes, or a sequence lacks what the
+                augmentation needs.
         """
+        if batch_size > self.count:
+            raise UserError(f"--batch_size={batch_size}: there are only {self.count} frames.")
         rows = share_of_batch(batch_size, shard_index, num_shards)
         tables = self._tables(cameras=True)
         order = stream_key(seed, Stream.POSE_ORDER)
@@ -217,29 +220,26 @@ class PoseSource:
 
 
 def shuffled_indices(step: tf.Tensor, batch_size: int, count: int, *, key: int) -> tf.Tensor:
-    """Returns which samples make up a batch: every epoch is a permutation of its own.
+    """Returns which samples make up a batch: whole batches of a permutation, another one in every epoch.
+
+    What is left over by an epoch's last batch sits it out.
 
     Args:
         step: scalar int64, number of the batch.
-        batch_size: samples of a batch.
-        count: samples of an epoch.
+        batch_size: samples of a batch, at most `count`.
+        count: number of samples.
         key: of `hpe.pipeline.ordering.stream_key`.
 
     Returns:
         (batch_size,) int32.
     """
-    positions = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-    epochs, places = positions // count, tf.cast(positions % count, tf.int32)
-    indices = tf.zeros_like(places)
-    for part in range((batch_size - 1) // count + 2):
-        epoch = epochs[0] + part
-        # The op takes one seed of two 32-bit numbers for all.
-        seed = tf.random.stateless_uniform(
-            (2,), seed=tf.stack([key, epoch]), minval=None, maxval=None, dtype=tf.int32, alg="philox"
-        )
-        shuffled = tf.random.experimental.index_shuffle(places, seed, count - 1)
-        indices = tf.where(epochs == epoch, shuffled, indices)
-    return indices
+    per_epoch = count // batch_size
+    epoch, place = step // per_epoch, tf.cast(step % per_epoch, tf.int32)
+    seed = tf.random.stateless_uniform(
+        (2,), seed=tf.stack([key, epoch]), minval=None, maxval=None, dtype=tf.int32, alg="philox"
+    )
+    positions = place * batch_size + tf.range(batch_size)
+    return tf.random.experimental.index_shuffle(positions, seed, count - 1)
 
 
 def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> np.ndarray:
