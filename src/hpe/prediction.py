@@ -12,7 +12,8 @@ class Prediction:
     """Pose, and where the system has it shape, of one person per crop of a batch of B square crops.
 
     Attributes:
-        skeleton: name of the joint set of `joints2d` and `joints3d`, see `hpe.skeletons`.
+        skeleton: name of the joint set of `joints2d`, and of `joints3d` unless `skeleton3d` says otherwise, see
+            `hpe.skeletons`.
         joints2d: (B, J, 2) float32, crop coordinates in [-1, 1], x = 2 px / size - 1.
         joints3d: (B, J, 3) float32, metres, camera axes (x right, y down, z forward), or None.
         camera: (B, 3) float32 weak-perspective (s, tx, ty): p = s (X_xy + t), or None.
@@ -22,6 +23,7 @@ class Prediction:
         pose: (B, 24, 3, 3) float32 rotation matrices, root first, or None.
         shape: (B, 10) float32 shape coefficients, or None.
         confidence: (B, J) float32 in [0, 1], how sure `joints2d` are, or None.
+        skeleton3d: name of the joint set of `joints3d` where it is another one, or None.
     """
 
     skeleton: str
@@ -34,6 +36,12 @@ class Prediction:
     pose: np.ndarray | None = None
     shape: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    skeleton3d: str | None = None
+
+    @property
+    def joints3d_skeleton(self) -> str:
+        """Name of the joint set of `joints3d`."""
+        return self.skeleton3d or self.skeleton
 
     def __len__(self) -> int:
         return len(self.joints2d)

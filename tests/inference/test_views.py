@@ -136,3 +136,21 @@ def test_systems_without_a_mesh_show_skeletons(person, view):
     skeleton = draw_view(View.SKELETON, frame, CROP, bare)
     if view is View.MESH:
         np.testing.assert_array_equal(picture, skeleton)
+
+
+def test_a_3d_skeleton_turns(person):
+    _, frame, _, prediction = person
+    bare = dataclasses.replace(prediction, vertices=None, faces=None, vertex_colors=None, camera=None)
+    first, second = (draw_view(View.BOTH, frame, CROP, bare, azimuth=degrees) for degrees in (0, 90))
+    width = frame.shape[1]
+    np.testing.assert_array_equal(first[:, :width], second[:, :width])
+    assert (first[:, width:] != second[:, width:]).any()
+
+
+@pytest.mark.parametrize("view", list(View))
+def test_systems_of_2d_joints_alone_show_them_in_every_view(person, view):
+    _, frame, _, prediction = person
+    flat = Prediction(prediction.skeleton, prediction.joints2d)
+    np.testing.assert_array_equal(
+        draw_view(view, frame, CROP, flat), draw_view(View.SKELETON, frame, CROP, prediction)
+    )

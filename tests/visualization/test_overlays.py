@@ -9,6 +9,7 @@ from hpe.visualization.overlays import (
     composite,
     fitting_camera,
     mesh_overlay,
+    pose_panel,
     prediction_panel,
     rotated_mesh,
 )
@@ -87,10 +88,29 @@ def test_panel_columns():
     assert (np.ptp(fourth.astype(int), axis=-1) > 50).any()
 
 
-def test_panel_without_a_mesh_has_two_columns():
-    prediction = Prediction("lsp14", np.zeros((1, 14, 2)), np.zeros((1, 14, 3)))
+def test_panel_without_a_mesh_shows_the_3d_skeleton_from_two_sides():
+    joints3d = np.random.default_rng(0).normal(size=(1, 17, 3))
+    prediction = Prediction("lsp14", np.zeros((1, 14, 2)), joints3d, skeleton3d="h36m17")
     panel = prediction_panel(np.zeros((300, 300, 3), np.uint8), prediction, 0)
+    assert panel.shape == (300, 1200, 3)
+    front, turned = panel[:, 600:900], panel[:, 900:]
+    assert (front != turned).any()
+
+
+def test_panel_of_2d_joints_alone_has_two_columns():
+    panel = prediction_panel(np.zeros((300, 300, 3), np.uint8), Prediction("lsp14", np.zeros((1, 14, 2))), 0)
     assert panel.shape == (300, 600, 3)
+
+
+def test_a_lifted_pose_is_shown_beside_its_truth():
+    joints3d = np.random.default_rng(0).normal(size=(2, 17, 3)).astype(np.float32)
+    joints2d = np.random.default_rng(1).uniform(-0.8, 0.8, (2, 16, 2))
+    prediction = Prediction("mpii16", joints2d, joints3d, skeleton3d="h36m17")
+    panel = pose_panel(prediction, 1, truth=joints3d[1])
+    assert panel.shape == (224, 896, 3)
+    # The prediction is the truth here.
+    np.testing.assert_array_equal(panel[:, 448:672], panel[:, 672:])
+    assert pose_panel(prediction, 1).shape == (224, 672, 3)
 
 
 def test_panel_of_a_mesh_without_camera_fits_it():

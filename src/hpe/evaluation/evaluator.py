@@ -14,6 +14,7 @@ from hpe.errors import UserError
 from hpe.evaluation import feasibility as feasibility_measures
 from hpe.evaluation import metrics
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
+from hpe.evaluation.keypoints import KeypointAccumulator
 from hpe.evaluation.report import Metric
 from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
@@ -140,15 +141,14 @@ class _Collector:
         self._skeleton = ""
         self._pixels = SilhouetteAccumulator()
         self._columns: dict[str, list[np.ndarray]] = {}
-        self._hits: list[np.ndarray] = []
-        self._coordinate_sum = self._coordinate_count = 0.0
+        self._keypoints = KeypointAccumulator()
         self.samples: list[SampleResult] = []
 
     def add(self, batch: dict, prediction: Prediction) -> None:
         """Measures the people of a batch; the prediction may have more rows than the batch has people."""
         count = len(batch["name"])
         _require_finite(prediction, batch["name"])
-        columns = {"keypoint_loss": self._keypoints(batch, prediction.joints2d[:count])}
+        columns = {"keypoint_loss": self._keypoints.add(batch, prediction)}
         if prediction.joints3d is not None:
             columns |= self._joints3d(batch, prediction)
         if prediction.vertices is not None:
@@ -168,14 +168,6 @@ class _Collector:
             }
             name = batch["name"][row].decode(errors="replace")
             self.samples.append(SampleResult(len(self.samples), name, **measured))
-
-    def _keypoints(self, batch, joints2d):
-        truth = batch["joints2d"]
-        sums, counts = metrics.keypoint_errors(joints2d, truth)
-        self._coordinate_sum += float(sums.sum())
-        self._coordinate_count += float(counts.sum())
-        self._hits.append(metrics.pck_hits(joints2d, truth[..., :2], truth[..., 2]))
-        return metrics.KEYPOINT_LOSS_SCALE * np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
     def _joints3d(self, batch, prediction):
         # The protocols are those of 14 joints, which every joint set knows.
@@ -223,15 +215,7 @@ class _Collector:
         """Returns means over the samples that have the truth; the keypoint loss is one over coordinates."""
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         columns = {name: values[np.isfinite(values)] for name, values in columns.items()}
-        hits = np.concatenate(self._hits)
-        summary = [Metric("images", len(self.samples))]
-        if len(columns["keypoint_loss"]):
-            loss = metrics.KEYPOINT_LOSS_SCALE * self._coordinate_sum / self._coordinate_count
-            summary.append(Metric("keypoint_loss", loss, "60 x mean |x|", len(columns["keypoint_loss"])))
-        if np.isfinite(hits).any():
-            summary.append(
-                Metric("pck_0.2_torso", metrics.pck(hits), "", int(np.isfinite(hits).any(axis=1).sum()))
-            )
+        summary = [Metric("images", len(self.samples)), *self._keypoints.metrics()]
         if len(columns.get("iou", ())):
             count = len(columns["iou"])
             summary += [

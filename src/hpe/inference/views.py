@@ -9,7 +9,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.inference.crops import Crop
 from hpe.prediction import Prediction
-from hpe.visualization.overlays import composite, rotated_mesh
+from hpe.visualization.overlays import ROTATED_DEGREES, composite, rotated_mesh
 from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
 
@@ -24,7 +24,13 @@ class View(enum.Enum):
 
 
 def draw_view(
-    view: View, frame: np.ndarray, crop: Crop, prediction: Prediction, index: int = 0
+    view: View,
+    frame: np.ndarray,
+    crop: Crop,
+    prediction: Prediction,
+    index: int = 0,
+    *,
+    azimuth: float = ROTATED_DEGREES,
 ) -> np.ndarray:
     """Draws one person over a frame.
 
@@ -33,21 +39,22 @@ def draw_view(
         frame: (H, W, 3) uint8 RGB.
         crop: the crop that `prediction` was made from.
         prediction: predictions of crops; `index` is drawn.
+        azimuth: degrees by which the turned body is turned about the vertical.
 
     Returns:
-        (H, W', 3) uint8 RGB; twice as wide for `View.BOTH`. Systems without a mesh show the 3D skeleton instead.
+        (H, W', 3) uint8 RGB; twice as wide for `View.BOTH`. Systems without a mesh show the 3D skeleton instead,
+        and the 2D skeleton alone if they have no 3D joints either.
     """
-    if view is View.SKELETON:
+    if view is View.SKELETON or (prediction.vertices is None and prediction.joints3d is None):
         return draw_skeleton(
             frame, crop.to_frame(prediction.joints2d[index]), skeletons.get(prediction.skeleton)
         )
     if view is View.MESH:
         return _mesh_over(frame, crop, prediction, index)
+    turned = _turned(frame.shape[:2], prediction, index, azimuth)
     if view is View.ROTATED:
-        return _turned(frame.shape[:2], prediction, index)
-    return np.concatenate(
-        [_mesh_over(frame, crop, prediction, index), _turned(frame.shape[:2], prediction, index)], axis=1
-    )
+        return turned
+    return np.concatenate([_mesh_over(frame, crop, prediction, index), turned], axis=1)
 
 
 def _mesh_over(frame, crop, prediction, index):
@@ -64,14 +71,19 @@ def _mesh_over(frame, crop, prediction, index):
     )
 
 
-def _turned(size, prediction, index):
-    """Returns the 60 degrees rotated body on a plain picture of (height, width)."""
+def _turned(size, prediction, index, azimuth):
+    """Returns the turned body on a plain picture of (height, width)."""
     side = min(size)
     if prediction.vertices is None:
-        square = draw_skeleton3d(prediction.joints3d[index], skeletons.get(prediction.skeleton), side)
+        skeleton = skeletons.get(prediction.joints3d_skeleton)
+        square = draw_skeleton3d(prediction.joints3d[index], skeleton, side, azimuth=azimuth)
     else:
         square = rotated_mesh(
-            prediction.vertices[index], prediction.faces, side, vertex_colors=prediction.vertex_colors
+            prediction.vertices[index],
+            prediction.faces,
+            side,
+            degrees=azimuth,
+            vertex_colors=prediction.vertex_colors,
         )
     picture = np.empty((*size, 3), np.uint8)
     picture[:] = square[0, 0]

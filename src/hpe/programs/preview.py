@@ -19,10 +19,12 @@ from hpe.inference.recording import VideoFile
 from hpe.inference.sources import VideoSource, find_images
 from hpe.inference.views import View, draw_view
 from hpe.programs import flags as program_flags
-from hpe.training.restoring import load_predictor
+from hpe.training.combining import load_system
 from hpe.visualization.grids import read_image, write_image
 from hpe.visualization.overlays import prediction_panel
 
+# How fast a 3D skeleton turns: once in twelve seconds at 25 frames per second.
+_DEGREES_PER_FRAME = 1.2
 _KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord("r"): View.ROTATED}
 
 
@@ -30,12 +32,20 @@ _KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord(
 class PreviewConfig:
     """What to show, with which checkpoint, and where."""
 
+    system: str | None = option(
+        None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
+    )
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    lifter_checkpoint: str | None = option(
+        None, "The same for the second stage of --system=hrnet_lifter."
+    )
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     input: str = option("0", "Image, folder of images, video file, or number of a camera.")
     output: str | None = option(None, "Folder for pictures; for videos it replaces the window.")
     view: View | None = option(
-        None, "View to start with (default mesh); for images, this view over the frame instead of the panel."
+        None,
+        "View to start with, by default mesh, or both without a mesh; for images, this view over the frame instead "
+        "of the panel.",
     )
     box: str | None = option(
         None, "Person's box x,y,width,height in pixels of the turned frame; default is the whole frame."
@@ -74,7 +84,17 @@ def main() -> None:
     if not images and not config.input.isdigit() and not source.exists():
         raise UserError(f"--input={config.input}: no such file, folder or camera.")
     pictures = _picture_paths(images, config) if images else []
-    predictor, _, step = load_predictor(config.checkpoint, body_model=config.body_model)
+    predictor, _, step = load_system(
+        config.system,
+        config.checkpoint,
+        lifter_checkpoint=config.lifter_checkpoint,
+        body_model=config.body_model,
+    )
+    if predictor.system.input_key != "image":
+        raise UserError(
+            f"--checkpoint={config.checkpoint}: {predictor.system.name} takes no pictures; join it to one that "
+            "does, such as --system=hrnet_lifter --checkpoint=HRNET_RUN --lifter_checkpoint=LIFTER_RUN."
+        )
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
     if images:
         _preview_images(images, pictures, predictor, config)
@@ -151,7 +171,7 @@ def _preview_images(
 
 def _preview_video(predictor: Predictor, config: PreviewConfig) -> None:
     source = VideoSource(int(config.input) if config.input.isdigit() else config.input)
-    view = config.view or View.MESH
+    view = config.view
     if config.output is None and display_available():
         _play(source, predictor, config, view)
         return
@@ -160,9 +180,17 @@ def _preview_video(predictor: Predictor, config: PreviewConfig) -> None:
     _record(source, predictor, config, view)
 
 
-def _drawn(frame: np.ndarray, predictor: Predictor, config: PreviewConfig, view: View) -> np.ndarray:
+def _drawn(
+    frame: np.ndarray, predictor: Predictor, config: PreviewConfig, view: View | None, shown: int
+) -> np.ndarray:
+    """Draws a frame; `shown` is how many came before."""
     crop = _crop(frame, predictor, config)
-    return draw_view(view, frame, crop, predictor.predict_one(crop.take(frame)))
+    prediction = predictor.predict_one(crop.take(frame))
+    if prediction.vertices is not None:
+        return draw_view(view or View.MESH, frame, crop, prediction)
+    # Sticks in space are read by their movement.
+    azimuth = _DEGREES_PER_FRAME * shown
+    return draw_view(view or View.BOTH, frame, crop, prediction, azimuth=azimuth % 360.0)
 
 
 def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
@@ -170,7 +198,7 @@ def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view
     window = Window("preview", fullscreen=config.fullscreen)
     shown, started = 0, time.monotonic()
     for frame in source:
-        picture = _drawn(_turn(frame, config.rotate), predictor, config, view)
+        picture = _drawn(_turn(frame, config.rotate), predictor, config, view, shown)
         # A file is not played faster than it was filmed; a camera waits by itself.
         due = 0.0 if source.is_camera else started + shown / source.frames_per_second
         key = window.show(picture, seconds=due - time.monotonic())
@@ -192,7 +220,8 @@ def _record(source: VideoSource, predictor: Predictor, config: PreviewConfig, vi
     try:
         with video:
             for frame in tqdm(source, unit="frame", total=config.max_frames):
-                video.add(_drawn(_turn(frame, config.rotate), predictor, config, view))
+                turned = _turn(frame, config.rotate)
+                video.add(_drawn(turned, predictor, config, view, video.frames))
                 if video.frames == config.max_frames:
                     break
     finally:

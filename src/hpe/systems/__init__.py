@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig, build_hybrid_hmr
+from hpe.systems.lifter import LifterConfig, LiftingSystem, build_lifter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,19 @@ SYSTEMS = {
             "generator_lr": 1e-3,
             "lr_schedule": "step",
             "lr_step_epochs": ("170", "200"),
+        },
+    ),
+    LiftingSystem.name: SystemEntry(
+        LifterConfig,
+        build_lifter,
+        LiftingSystem.input_key,
+        defaults={
+            "datasets": ("h36m_train",),
+            "val_datasets": ("h36m_val",),
+            "batch_size": 1024,
+            "num_epochs": 100,
+            "generator_lr": 1e-3,
+            "lr_schedule": "cosine",
         },
     ),
 }

@@ -159,7 +159,7 @@ class System(Protocol):
         ...
 
     def true_vertices(self, pose: Any, shape: Any) -> Any:
-        """Returns the vertices (B, V, 3), NumPy, of true body parameters; called only for systems with a mesh."""
+        """Returns the vertices (B, V, 3), NumPy, of true body parameters; systems without a mesh lack it."""
         ...
 
     def to_prediction(self, inferred: Mapping[str, Any]) -> Prediction:

@@ -167,10 +167,6 @@ class Hrnet:
         joints2d, confidence = decode_heatmaps(heatmaps)
         return {"joints2d": joints2d, "confidence": confidence}
 
-    def true_vertices(self, pose, shape):
-        """Has no mesh; see `hpe.systems.base.System`."""
-        raise NotImplementedError("hrnet predicts no mesh")
-
     def to_prediction(self, inferred: Mapping) -> Prediction:
         """Turns the tensors of `infer` into a Prediction."""
         arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}

@@ -15,13 +15,16 @@ import tensorflow as tf
 
 from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
+from hpe.evaluation.lifting import evaluate_poses
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import training_batches
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.pipeline.poses import PoseSource
 from hpe.records.reading import DatasetShards, find_shards
 from hpe.systems import SYSTEMS
 from hpe.visualization.grids import grid
-from hpe.visualization.overlays import prediction_panel
+from hpe.visualization.overlays import pose_panel, prediction_panel
 
 # Inputs of a batch whose predictions are drawn into the log.
 _PANELS = 4
@@ -156,7 +159,42 @@ class ImageFeed:
         }
 
 
-FEEDS: dict[str, Feed] = {"image": ImageFeed()}
+class PoseFeed:
+    """2D joints in memory: see `Feed` for the methods."""
+
+    config = PosePipelineConfig
+    unit = "pose"
+
+    def open(self, data_dir, names, config, *, verify=False) -> PoseSource:
+        """Reads all sequences."""
+        return PoseSource(data_dir, names, config, verify=verify)
+
+    def training_batches(self, source, system, **place) -> tf.data.Dataset:
+        """Returns the batches of `hpe.pipeline.poses`."""
+        return source.training_batches(**place)
+
+    def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
+        """Measures with `hpe.evaluation.lifting`; there is no body to judge."""
+        return evaluate_poses(predictor, source, batch_size=batch_size, show_progress=show_progress)
+
+    def picture(self, predictor, batch) -> np.ndarray:
+        """Draws one panel per pose below each other."""
+        prediction = predictor(batch["joints2d"][:_PANELS])
+        truth = batch["joints3d"][:_PANELS].numpy()
+        rows = [pose_panel(prediction, index, truth=truth[index]) for index in range(len(prediction))]
+        return grid(rows, columns=1)
+
+    def panels(self, predictor, source, indices) -> dict[int, np.ndarray]:
+        """Draws one panel per pose."""
+        pictures = {}
+        for index in indices:
+            joints2d, joints3d = source.pose(index)
+            prediction = predictor.predict_one(joints2d)
+            pictures[index] = pose_panel(prediction, 0, truth=joints3d)
+        return pictures
+
+
+FEEDS: dict[str, Feed] = {"image": ImageFeed(), "joints2d": PoseFeed()}
 
 
 def feed_of(system: str) -> Feed:
