@@ -67,10 +67,7 @@ class HrnetLifter:
             pelvis, and `lifted2d`, the 2D joints in the lifter's joint set.
         """
         found = self.detector.infer(inputs)
-        joints2d = found["joints2d"]
-        first = ops.take(joints2d, self._conversion.first, axis=1)
-        second = ops.take(joints2d, self._conversion.second, axis=1)
-        lifted2d = 0.5 * (first + second)
+        lifted2d = ops.mean(ops.take(found["joints2d"], self._conversion.sources, axis=1), axis=2)
         return {**found, "lifted2d": lifted2d, "joints3d": self.lifter.infer(lifted2d)["joints3d"]}
 
     def to_prediction(self, inferred: Mapping) -> Prediction:
