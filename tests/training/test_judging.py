@@ -44,6 +44,7 @@ class System:
     adversary = None
     loss_names = ()
     body_models = ()
+    uses_silhouettes = True
 
     def __init__(self):
         self.networks = {"net": types.SimpleNamespace(variables=[keras.Variable(np.zeros(2, np.float32))])}

@@ -39,7 +39,7 @@ SYSTEMS = {
         # The other programs' name for it.
         aliases={"body_model": "smpl_model_path"},
     ),
-    # The recipe of the reference for MPII: rotation by up to 60 degrees, scale 0.75 to 1.25, 210 epochs.
+    # The recipe of the reference for MPII, with a uniform scale between the ends of its own.
     Hrnet.name: SystemEntry(
         HrnetConfig,
         build_hrnet_system,
@@ -47,8 +47,8 @@ SYSTEMS = {
         defaults={
             "img_size": 256,
             "trans_max": 0,
-            "scale_min": 0.75,
-            "scale_max": 1.25,
+            "scale_min": 0.8,
+            "scale_max": 1.33,
             "rotation_max": 60.0,
             "batch_size": 32,
             "num_epochs": 210,

@@ -95,6 +95,7 @@ class System(Protocol):
         skeleton: name of the joint set of its 2D and 3D joints; images come with their joints in it.
         body_models: names of the body models whose pose and shape it predicts, empty without any; body
             parameters of other models in records are no truth for it.
+        uses_silhouettes: whether its losses look at masks; if not, training spares the time to decode them.
         networks: every network by the name it has in checkpoints; learned means included.
         adversary: the critic's side, or None.
     """
@@ -104,6 +105,7 @@ class System(Protocol):
     input_shape: tuple[int, ...]
     skeleton: str
     body_models: Sequence[str]
+    uses_silhouettes: bool
     networks: Mapping[str, Any]
     adversary: Adversary | None
 

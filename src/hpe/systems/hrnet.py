@@ -83,6 +83,7 @@ class Hrnet:
     name = "hrnet"
     input_key = "image"
     body_models = ()
+    uses_silhouettes = False
     adversary = None
     loss_names = ("heatmap_loss",)
 

@@ -160,6 +160,7 @@ class HybridHmr:
         self.input_shape = (image_size, image_size, 3)
         self.body = BodyModel(body_data, keypoints=self.skeleton)
         self.body_models = (body_data.name,)
+        self.uses_silhouettes = config.use_mesh_repro_loss
         mean = load_mean_parameters(config.mean_params) if config.mean_params else None
         self.encoder = build_encoder(
             config.encoder,

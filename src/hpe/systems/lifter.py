@@ -54,6 +54,9 @@ class LifterConfig:
     max_norm: bool = option(
         False, "Hold the Frobenius norm of every whole kernel at 1 or below, as Martinez et al. do."
     )
+    mixed_precision: bool = option(
+        False, "Compute matrix products of the hidden layers in bfloat16 in training; all else is float32."
+    )
     lifter_loss: LifterLoss = option(
         LifterLoss.MSE,
         "Loss: mse, the mean square of standardised coordinates, or mpjpe, the mean distance of joints in metres.",
@@ -97,6 +100,7 @@ class LiftingSystem:
     input_key = "joints2d"
     skeleton = _JOINTS3D.name
     body_models = ()
+    uses_silhouettes = False
     adversary = None
     loss_names = ("lifter_loss",)
 
@@ -117,6 +121,7 @@ class LiftingSystem:
             batch_norm=config.batch_norm,
             dropout=config.dropout,
             max_norm=config.max_norm,
+            mixed_precision=config.mixed_precision,
             name="lifter",
         )
         self.lifter.build((None, 2 * len(self._joints)))

@@ -130,6 +130,7 @@ class ImageFeed:
             seed=seed,
             body_models=system.body_models,
             skeleton=system.skeleton,
+            silhouettes=system.uses_silhouettes,
             **place,
         )
 
