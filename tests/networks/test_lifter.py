@@ -12,6 +12,7 @@ numpy = ops.convert_to_numpy
 
 
 def _lifter(inputs=6, outputs=9, **options):
+    keras.utils.set_random_seed(0)
     lifter = Lifter(outputs, **{"linear_size": 16, "dropout": 0.0} | options)
     lifter.build((None, inputs))
     return lifter
@@ -62,6 +63,15 @@ def test_batch_norm_uses_the_batch_in_training_and_its_running_statistics_else(i
     trained = numpy(lifter(inputs, training=True))
     assert np.abs(before - trained).max() > 1e-3
     assert np.abs(numpy(lifter(inputs)) - before).max() > 1e-6
+
+
+def test_mixed_precision_changes_training_a_little_and_inference_not_at_all(inputs):
+    plain, mixed = _lifter(linear_size=64), _lifter(linear_size=64, mixed_precision=True)
+    mixed.set_weights(plain.get_weights())
+    np.testing.assert_array_equal(numpy(mixed(inputs)), numpy(plain(inputs)))
+    there, here = numpy(plain(inputs, training=True)), mixed(inputs, training=True)
+    assert keras.backend.standardize_dtype(here.dtype) == "float32"
+    assert 0 < np.abs(numpy(here) - there).max() < 0.1 * np.abs(there).max()
 
 
 def test_total_norm_bounds_the_whole_and_leaves_what_is_within():

@@ -80,7 +80,7 @@ def test_mirrored_poses_are_projections_of_mirrored_people():
     np.testing.assert_array_equal(again[1], points)
 
 
-def again(points2d, points3d, *, angle=0.0, shift=(0.0, 0.0, 0.0), size=1.0, seed=0, skeleton=H36M17):
+def again(points2d, points3d, *, angle=0.0, shift=(0.0, 0.0, 0.0), bones=1.0, seed=0, skeleton=H36M17):
     count = len(points3d)
     changed = project_again(
         tf.constant(points2d),
@@ -88,7 +88,7 @@ def again(points2d, points3d, *, angle=0.0, shift=(0.0, 0.0, 0.0), size=1.0, see
         camera(count, seed),
         angle=tf.fill([count], tf.cast(angle, tf.float32)),
         shift=tf.tile(tf.constant([shift], tf.float32), [count, 1]),
-        size=tf.fill([count], tf.cast(size, tf.float32)),
+        bones=tf.fill([count, 11], tf.cast(bones, tf.float32)),
         skeleton=skeleton,
     )
     return [value.numpy() for value in changed]
@@ -97,7 +97,7 @@ def again(points2d, points3d, *, angle=0.0, shift=(0.0, 0.0, 0.0), size=1.0, see
 @pytest.mark.parametrize("seed", [0, 3])
 def test_people_turn_about_the_vertical_of_the_world(seed):
     points = poses.joints(FRAMES)
-    pixels, turned = again(project(points), points, angle=0.7, shift=(0.3, 0.2, 0.1), size=1.1, seed=seed)
+    pixels, turned = again(project(points), points, angle=0.7, shift=(0.3, 0.2, 0.1), bones=1.1, seed=seed)
     np.testing.assert_allclose(pixels, project(turned), atol=2e-2)
     rotation = poses.rotation(seed)
     world, before = turned @ rotation, points @ rotation
@@ -109,11 +109,31 @@ def test_people_turn_about_the_vertical_of_the_world(seed):
     assert 0.2 < np.linalg.norm(moved[0]) < 0.4
 
 
-def test_nothing_changes_without_turn_shift_and_size():
+def test_nothing_changes_without_turn_shift_and_stretch():
     points = poses.joints(FRAMES)
     pixels, same = again(project(points), points)
     np.testing.assert_allclose(same, points, atol=1e-5)
     np.testing.assert_allclose(pixels, project(points), atol=1e-2)
+
+
+def test_bones_change_their_lengths_left_as_right_and_keep_their_directions():
+    points = poses.joints(FRAMES)
+    names = list(dict.fromkeys(joint.split("_", 1)[-1] for joint in H36M17.joints))
+    factors = np.random.default_rng(3).uniform(0.9, 1.1, (FRAMES, len(names))).astype(np.float32)
+    _, changed = project_again(
+        tf.constant(project(points)),
+        tf.constant(points),
+        camera(),
+        angle=tf.zeros(FRAMES),
+        shift=tf.zeros((FRAMES, 3)),
+        bones=tf.constant(factors),
+        skeleton=H36M17,
+    )
+    for child, parent in H36M17.bones:
+        factor = factors[:, names.index(H36M17.joints[child].split("_", 1)[-1])]
+        expected = factor[:, None] * (points[:, child] - points[:, parent])
+        np.testing.assert_allclose(changed[:, child] - changed[:, parent], expected, atol=1e-5)
+    np.testing.assert_allclose(changed[:, 0], points[:, 0], atol=1e-6)
 
 
 def test_detections_keep_their_error_as_large_as_the_person_is_near():
@@ -128,7 +148,7 @@ def test_detections_keep_their_error_as_large_as_the_person_is_near():
         view,
         angle=tf.zeros(FRAMES),
         shift=tf.tile(tf.constant([[0.0, 0.0, 2.0]]), [FRAMES, 1]),
-        size=tf.ones(FRAMES),
+        bones=tf.ones((FRAMES, 11)),
         skeleton=H36M17,
     )
     kept = moved2d.numpy() - project(moved3d.numpy())
@@ -139,7 +159,7 @@ def test_nobody_comes_too_near_or_behind_the_camera():
     points = poses.joints(FRAMES)
     _, moved = again(project(points), points, shift=(0, 0, -9.0))
     assert (moved[..., 2] > 0.1).all()
-    _, grown = again(project(points), points, size=20.0)
+    _, grown = again(project(points), points, bones=20.0)
     assert (grown[..., 2] > 0.1).all()
     assert (grown == points).all(axis=(1, 2)).any()
 
@@ -147,7 +167,7 @@ def test_nobody_comes_too_near_or_behind_the_camera():
 @pytest.mark.parametrize("skeleton", ["h36m16", "mpii16", "h36m17"])
 def test_all_together_are_still_projections(skeleton):
     config = PosePipelineConfig(
-        input_skeleton=skeleton, reproject=True, size_max=0.1, rotation_max=20, flip=True
+        input_skeleton=skeleton, reproject=True, bone_max=0.1, rotation_max=20, flip=True
     )
     points = poses.joints(FRAMES)
     conversion = skeletons.convert(H36M17, skeletons.get(skeleton))
@@ -161,6 +181,18 @@ def test_all_together_are_still_projections(skeleton):
     assert np.abs(changed3d.numpy() - points).max() > 0.1
 
 
+def test_a_share_of_the_people_is_turned():
+    points = poses.joints(400)
+    config = PosePipelineConfig(
+        input_skeleton="h36m17", flip=False, reproject=True, turn_share=0.25, shift_max=0.0
+    )
+    uniform = tf.random.stateless_uniform((400, DRAWS), [1, 2])
+    pixels = project(points).astype(np.float32)
+    _, changed = augment(pixels, points, camera(400), uniform, config=config)
+    turned = np.abs(changed.numpy() - points).max(axis=(1, 2)) > 1e-4
+    assert 0.2 < turned.mean() < 0.3
+
+
 def test_switched_off_nothing_changes():
     config = PosePipelineConfig(flip=False)
     points = poses.joints(FRAMES)
@@ -171,7 +203,14 @@ def test_switched_off_nothing_changes():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rotation_max": -1}, {"turn_max": 181}, {"shift_max": 11}, {"size_max": 1}, {"input_skeleton": "x"}],
+    [
+        {"rotation_max": -1},
+        {"turn_max": 181},
+        {"turn_share": 2},
+        {"shift_max": 11},
+        {"bone_max": 1},
+        {"input_skeleton": "x"},
+    ],
 )
 def test_wrong_settings_are_refused_by_the_name_of_their_flag(wrong):
     with pytest.raises(ValueError, match=f"--{next(iter(wrong))}"):

@@ -58,6 +58,8 @@ class Lifter(keras.Model):
         batch_norm: whether there is batch normalisation.
         dropout: rate of every dropout.
         max_norm: whether the Frobenius norm of every kernel is held at `MAX_NORM` or below.
+        mixed_precision: whether the square matrix products are computed in bfloat16 in training; weights, sums of
+            blocks and inference stay in float32.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Lifter(keras.Model):
         batch_norm: bool = True,
         dropout: float = 0.5,
         max_norm: bool = False,
+        mixed_precision: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -80,7 +83,7 @@ class Lifter(keras.Model):
             raise ValueError(f"dropout must lie in [0, 1). Received: dropout={dropout}")
         self.outputs, self.linear_size, self.num_blocks = outputs, linear_size, num_blocks
         self.residual, self.batch_norm, self.max_norm = residual, batch_norm, max_norm
-        self.dropout = dropout
+        self.dropout, self.mixed_precision = dropout, mixed_precision
         hidden = 1 + _LAYERS_PER_BLOCK * num_blocks
         self._hidden = [self._dense(linear_size, f"hidden_{i}") for i in range(hidden)]
         self._norms = [
@@ -121,7 +124,11 @@ class Lifter(keras.Model):
         masks = self._dropout_masks(ops.shape(inputs)[0], seed) if training and self.dropout else None
 
         def hidden(index, x):
-            x = self._hidden[index](x)
+            # The first layer is as small as the last; both see coordinates.
+            if training and self.mixed_precision and index:
+                x = _half_precision_dense(self._hidden[index], x)
+            else:
+                x = self._hidden[index](x)
             if self.batch_norm:
                 x = self._norms[index](x, training=training)
             x = ops.relu(x)
@@ -150,7 +157,14 @@ class Lifter(keras.Model):
     def get_config(self):
         """Returns the arguments of the constructor."""
         names = ("outputs", "linear_size", "num_blocks", "residual", "batch_norm", "dropout", "max_norm")
+        names += ("mixed_precision",)
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _half_precision_dense(layer: keras.layers.Dense, x):
+    """Returns what a dense layer computes, the product in bfloat16, the result in the type of `x`."""
+    product = ops.matmul(ops.cast(x, "bfloat16"), ops.cast(layer.kernel, "bfloat16"))
+    return ops.cast(product, x.dtype) + layer.bias
 
 
 @keras.saving.register_keras_serializable(package="hpe")

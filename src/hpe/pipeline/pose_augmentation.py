@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
@@ -16,13 +17,30 @@ from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.rotation import turn
 
-# Uniform numbers that `augment` takes per pose.
-DRAWS = 7
-
 # Nobody is shifted closer to the camera than this, metres.
 NEAREST = 2.0
 
 _JOINTS3D = skeletons.H36M17
+
+# Bones by the joint at their end, left and right as one, and which of them every joint ends; the pelvis ends none.
+_ENDS = [min(joint, skeletons.mirror_name(joint)) for joint in _JOINTS3D.joints]
+_BONES = tuple(dict.fromkeys(_ENDS))
+_BONE_OF_JOINT = [_BONES.index(joint) for joint in _ENDS]
+
+
+def _chains() -> np.ndarray:
+    """Returns the matrix (17, 17) that adds up the bones from the pelvis to every joint."""
+    chains = np.eye(len(_JOINTS3D), dtype=np.float32)
+    for child, parent in _JOINTS3D.bones:
+        # Parents come before their children.
+        chains[child] += chains[parent]
+    return chains
+
+
+_CHAINS = _chains()
+
+# Uniform numbers that `augment` takes per pose.
+DRAWS = 7 + len(_BONES)
 
 
 def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelineConfig):
@@ -42,20 +60,21 @@ def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelin
     draws = tf.unstack(uniform, axis=-1)
     signed = [2.0 * draw - 1.0 for draw in draws]
     if config.reproject:
+        turned = tf.cast(draws[6] < config.turn_share, tf.float32)
         joints2d, joints3d = project_again(
             joints2d,
             joints3d,
             camera,
-            angle=math.radians(config.turn_max) * signed[0],
+            angle=math.radians(config.turn_max) * signed[0] * turned,
             shift=config.shift_max * tf.stack(signed[1:4], axis=-1),
-            size=1.0 + config.size_max * signed[4],
+            bones=1.0 + config.bone_max * tf.stack(signed[7:], axis=-1),
             skeleton=skeletons.get(config.skeleton),
         )
     if config.rotation_max:
-        angle = math.radians(config.rotation_max) * signed[5]
+        angle = math.radians(config.rotation_max) * signed[4]
         joints2d, joints3d = turn(joints2d, angle), turn(joints3d, angle)
     if config.flip:
-        chosen = (draws[6] < 0.5)[:, None, None]
+        chosen = (draws[5] < 0.5)[:, None, None]
         mirrored2d, mirrored3d = mirror(joints2d, joints3d, skeleton=skeletons.get(config.skeleton))
         joints2d = tf.where(chosen, mirrored2d, joints2d)
         joints3d = tf.where(chosen, mirrored3d, joints3d)
@@ -69,8 +88,8 @@ def mirror(joints2d, joints3d, *, skeleton: skeletons.Skeleton):
     return joints2d, joints3d
 
 
-def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, size, skeleton: skeletons.Skeleton):
-    """Turns, shifts and scales people on the ground, and projects them through their own camera.
+def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, bones, skeleton: skeletons.Skeleton):
+    """Turns and shifts people on the ground, changes their bones, and projects them through their own camera.
 
     What a 2D joint differs by from the projection of its 3D joint - a detector's error, or that it means another
     point of the body - is added to the new projection, as many times as large as the person is nearer.
@@ -81,15 +100,16 @@ def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, size, sk
         camera: `f`, `k`, `p` and `up`, see `augment`.
         angle: (B,) radians about the vertical through the pelvis.
         shift: (B, 3) metres; what of it is vertical is left out. Nobody comes nearer than `NEAREST` by it.
-        size: (B,) factor about the pelvis.
+        bones: (B, N) factors on the lengths of bones, in the order in which the joints at their ends first come in
+            `h36m17`, left and right as one.
         skeleton: of the 2D joints.
 
     Returns:
         joints2d and joints3d after it.
     """
     up = camera["up"][:, None]
-    pelvis, offsets = joints3d[:, :1], joints3d - joints3d[:, :1]
-    offsets = _turn_about(up, angle[:, None, None], offsets) * size[:, None, None]
+    pelvis = joints3d[:, :1]
+    offsets = _turn_about(up, angle[:, None, None], _stretch(joints3d, bones))
     shift = shift[:, None]
     moved = pelvis + shift - up * tf.reduce_sum(shift * up, axis=-1, keepdims=True)
     moved = tf.where(moved[..., 2:] > NEAREST, moved, pelvis)
@@ -100,6 +120,15 @@ def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, size, sk
     before, depth_before = _project(joints3d, camera, skeleton)
     after, depth_after = _project(changed, camera, skeleton)
     return after + (joints2d - before) * (depth_before / depth_after), changed
+
+
+def _stretch(joints3d, bones):
+    """Returns joints (B, 17, 3) from the pelvis, every bone as many times as long."""
+    parents = [max(parent, 0) for parent in _JOINTS3D.parents]
+    vectors = (joints3d - tf.gather(joints3d, parents, axis=1)) * tf.gather(bones, _BONE_OF_JOINT, axis=1)[
+        ..., None
+    ]
+    return tf.einsum("ij,bjc->bic", tf.constant(_CHAINS), vectors)
 
 
 def _turn_about(axis, angle, points):

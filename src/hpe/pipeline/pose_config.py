@@ -36,11 +36,12 @@ class PosePipelineConfig:
     turn_max: float = option(
         180.0, "With --reproject people are turned about the vertical axis by up to this many degrees."
     )
+    turn_share: float = option(1.0, "With --reproject this share of the people is turned.")
     shift_max: float = option(
         0.5, "With --reproject people are shifted on the ground by up to this many metres per axis."
     )
-    size_max: float = option(
-        0.0, "With --reproject people grow or shrink by up to this part, standing where they stood."
+    bone_max: float = option(
+        0.0, "With --reproject bones grow or shrink by up to this part, each by its own, left as right."
     )
 
     def __post_init__(self):
@@ -51,7 +52,13 @@ class PosePipelineConfig:
             )
         if not self.keypoints:
             raise ValueError("--keypoints must name 2D joints. Received: keypoints=")
-        for name, largest in (("rotation_max", 180), ("turn_max", 180), ("shift_max", 10), ("size_max", 0.9)):
+        for name, largest in (
+            ("rotation_max", 180),
+            ("turn_max", 180),
+            ("turn_share", 1),
+            ("shift_max", 10),
+            ("bone_max", 0.9),
+        ):
             if not 0 <= getattr(self, name) <= largest:
                 raise ValueError(
                     f"--{name} must be from 0 to {largest}. Received: {name}={getattr(self, name)}"
