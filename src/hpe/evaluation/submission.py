@@ -2,7 +2,7 @@
 
 `submission.csv`: `Id,Hip_x,Hip_y,RHip_x,...`, 34 normalised coordinates per row. `final_submission.csv.gz`:
 `Id,Hip_x,Hip_y,Hip_z,...`, 51 coordinates per row, mm relative to the hip. Ids count from 1, in the order of the
-records.
+records. 2D joints are normalised as the lifter is shown them, by the statistics of what it was trained on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import tempfile
 
 import numpy as np
 
+from hpe import skeletons
 from hpe.errors import UserError
+from hpe.prediction import Prediction
 
 # The course's names of the joints of `h36m17`, in its order.
 JOINTS = (
@@ -23,6 +25,46 @@ JOINTS = (
 )
 FILES = {2: "submission.csv", 3: "final_submission.csv.gz"}
 _AXES = "xyz"
+_MILLIMETRES = 1000.0
+
+
+class Submission:
+    """A predictor that keeps all it predicts, for the prediction files.
+
+    Args:
+        predictor: of a system that finds and lifts all joints of `h36m17`, see `hpe.systems.hrnet_lifter`.
+
+    Raises:
+        UserError: it is of another system, or of another joint set.
+    """
+
+    def __init__(self, predictor):
+        system = predictor.system
+        normalize = getattr(system, "normalize2d", None)
+        wanted = skeletons.H36M17.name
+        if normalize is None or system.skeleton != wanted or system.lifter.input_skeleton != wanted:
+            raise UserError(
+                f"--submission: needs --system=hrnet_lifter, both of its runs with all joints of {wanted} (train "
+                f"them with --skeleton={wanted} and --input_skeleton={wanted})."
+            )
+        self._predictor, self._normalize = predictor, normalize
+        self._joints: dict[int, list[np.ndarray]] = {2: [], 3: []}
+
+    def __getattr__(self, name):
+        return getattr(self._predictor, name)
+
+    def __call__(self, inputs) -> Prediction:
+        """Predicts, and keeps the prediction."""
+        prediction = self._predictor(inputs)
+        self._joints[2].append(self._normalize(prediction.joints2d))
+        self._joints[3].append(_MILLIMETRES * prediction.joints3d)
+        return prediction
+
+    def write(self, folder: str | os.PathLike, *, count: int) -> list[str]:
+        """Writes the first `count` predictions, the others having filled up a batch; returns the files' names."""
+        for size, parts in self._joints.items():
+            write_submission(pathlib.Path(folder) / FILES[size], np.concatenate(parts)[:count])
+        return list(FILES.values())
 
 
 def header(dimensions: int) -> str:

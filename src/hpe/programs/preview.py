@@ -36,9 +36,7 @@ class PreviewConfig:
         None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
     )
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
-    lifter_checkpoint: str | None = option(
-        None, "The same for the second stage of --system=hrnet_lifter."
-    )
+    lifter_checkpoint: str | None = option(None, "The same for the second stage of --system=hrnet_lifter.")
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     input: str = option("0", "Image, folder of images, video file, or number of a camera.")
     output: str | None = option(None, "Folder for pictures; for videos it replaces the window.")

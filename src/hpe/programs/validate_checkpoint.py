@@ -11,10 +11,12 @@ from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
 from hpe.evaluation.report import to_text, write_json, write_text
+from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
 from hpe.programs import flags as program_flags
+from hpe.training.combining import load_system
 from hpe.training.feeds import Feed, Source
-from hpe.training.restoring import load_predictor, run_directory
+from hpe.training.restoring import run_directory
 from hpe.visualization.grids import grid, write_image
 
 
@@ -22,7 +24,11 @@ from hpe.visualization.grids import grid, write_image
 class ValidationConfig:
     """Which checkpoint, on what, and where the report goes."""
 
+    system: str | None = option(
+        None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
+    )
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    lifter_checkpoint: str | None = option(None, "The same for the second stage of --system=hrnet_lifter.")
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     data_dir: str | None = option(None, "Folder of the records; by default that of the run.")
     val_datasets: tuple[str, ...] | None = option(
@@ -35,6 +41,10 @@ class ValidationConfig:
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
     num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
+    submission: bool = option(
+        False,
+        "Write the prediction files of the Human3.6M course, too: submission.csv and final_submission.csv.gz.",
+    )
     verify: bool = option(False, "Compare every byte of the records with its checksum first.")
 
     def __post_init__(self):
@@ -49,7 +59,13 @@ class ValidationConfig:
 def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
-    predictor, run, step = load_predictor(config.checkpoint, body_model=config.body_model)
+    predictor, run, step = load_system(
+        config.system,
+        config.checkpoint,
+        lifter_checkpoint=config.lifter_checkpoint,
+        body_model=config.body_model,
+    )
+    submission = Submission(predictor) if config.submission else None
     source = run.feed.open(
         config.data_dir or run.training.data_dir,
         config.val_datasets or run.training.val_datasets,
@@ -64,8 +80,10 @@ def main() -> None:
     else:
         feasibility = load_reference(data_dir, config.mocap_datasets)
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
-    print(f"{config.checkpoint}: {run.system} at step {step}")
-    evaluation = run.feed.evaluate(predictor, source, batch_size=config.batch_size, feasibility=feasibility)
+    print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
+    evaluation = run.feed.evaluate(
+        submission or predictor, source, batch_size=config.batch_size, feasibility=feasibility
+    )
     print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
@@ -76,6 +94,8 @@ def main() -> None:
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     write_text(output / "metrics.txt", to_text(evaluation.metrics))
     written = _write_panels(evaluation, predictor, run.feed, source, config.num_panels, output)
+    if submission:
+        written += submission.write(output, count=source.count)
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 

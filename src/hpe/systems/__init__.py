@@ -55,6 +55,7 @@ SYSTEMS = {
             "generator_lr": 1e-3,
             "lr_schedule": "step",
             "lr_step_epochs": ("170", "200"),
+            "freeze_networks": ("backbone",),
         },
     ),
     LiftingSystem.name: SystemEntry(
@@ -68,6 +69,7 @@ SYSTEMS = {
             "num_epochs": 100,
             "generator_lr": 1e-3,
             "lr_schedule": "cosine",
+            "freeze_networks": ("lifter",),
         },
     ),
 }

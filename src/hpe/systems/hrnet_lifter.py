@@ -70,6 +70,10 @@ class HrnetLifter:
         lifted2d = ops.mean(ops.take(found["joints2d"], self._conversion.sources, axis=1), axis=2)
         return {**found, "lifted2d": lifted2d, "joints3d": self.lifter.infer(lifted2d)["joints3d"]}
 
+    def normalize2d(self, joints2d) -> np.ndarray:
+        """Returns joints (B, J, 2) of the lifter's set, in any frame, as its network is shown them."""
+        return ops.convert_to_numpy(self.lifter.standardized(ops.convert_to_tensor(joints2d)))
+
     def to_prediction(self, inferred: Mapping) -> Prediction:
         """Turns the tensors of `infer` into a Prediction: detected 2D joints, and 3D joints of `h36m17`."""
         arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}

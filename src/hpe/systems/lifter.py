@@ -35,6 +35,10 @@ class LifterLoss(enum.Enum):
     MPJPE = "mpjpe"
 
 
+# Metres are small numbers, of which Adam's epsilon would be felt.
+_LOSS_WEIGHTS = {LifterLoss.MSE: 1.0, LifterLoss.MPJPE: 10.0}
+
+
 class InputFrame(enum.Enum):
     """What coordinates the network sees: those of the camera's image, or of the person's own box."""
 
@@ -172,12 +176,16 @@ class LiftingSystem:
             first joint, the pelvis, is exactly zero.
         """
         training = training and "lifter" not in frozen
-        x = self.standardization(self._shown(inputs))
+        x = self.standardized(inputs)
         lifted = self.lifter(ops.reshape(x, (-1, 2 * len(self._joints))), training=training, seed=seed)
         lifted = ops.reshape(lifted, (-1, len(_JOINTS3D) - 1, 3))
         joints3d = self.standardization.restore_outputs(lifted)
         joints3d = ops.concatenate([ops.zeros_like(joints3d[:, :1]), joints3d], axis=1)
         return {"standardized": lifted, "joints3d": joints3d}
+
+    def standardized(self, inputs):
+        """Returns what the network is shown of 2D joints (B, J, 2), by the statistics of the training data."""
+        return self.standardization(self._shown(inputs))
 
     def _shown(self, joints2d):
         """Returns what the network is shown of joints in pixels, before it is standardised."""
@@ -205,7 +213,8 @@ class LiftingSystem:
         # The root counts too, as in the measure that is published.
         joints = len(_JOINTS3D) / (len(_JOINTS3D) - 1)
         shown = Mean(_MILLIMETRES * ops.sum(ops.stop_gradient(distance) * weight), joints * count)
-        return Losses({"lifter_loss": loss}, {"lifter_loss": 1.0}, {"generator/train_mpjpe": shown})
+        weight = _LOSS_WEIGHTS[self.config.lifter_loss]
+        return Losses({"lifter_loss": loss}, {"lifter_loss": weight}, {"generator/train_mpjpe": shown})
 
     def infer(self, inputs) -> dict:
         """Lifts poses without training; returns `joints3d`, and `joints2d` in the person's own box."""
