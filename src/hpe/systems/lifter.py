@@ -40,10 +40,11 @@ _LOSS_WEIGHTS = {LifterLoss.MSE: 1.0, LifterLoss.MPJPE: 10.0}
 
 
 class InputFrame(enum.Enum):
-    """What coordinates the network sees: those of the camera's image, or of the person's own box."""
+    """What coordinates the network sees: the image's, the own box's, or those of a camera that looks at the person."""
 
     IMAGE = "image"
     CROP = "crop"
+    RAY = "ray"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class LifterConfig:
     input_frame: InputFrame = option(
         InputFrame.IMAGE,
         "Frame of the 2D joints: image, pixels from the principal point, for the cameras that it was trained with; "
-        "or crop, the box around the person's own 2D joints, for any picture.",
+        "crop, the box around the person's own 2D joints, for any picture; or ray (with --undistort), what a "
+        "camera sees that looks straight at the pelvis; 3D joints are predicted in its frame and turned back.",
     )
     input_relative: bool = option(
         False,
@@ -89,8 +91,8 @@ class LifterConfig:
 class LiftingSystem:
     """The lifter as a `System`, see `hpe.systems.base`.
 
-    It takes 2D joints in pixels from the camera's principal point and yields 3D joints in metres, camera frame,
-    from the pelvis.
+    It takes 2D joints in pixels from the camera's principal point, or undistorted as X / Z and Y / Z, and yields 3D
+    joints in metres, camera frame, from the pelvis.
 
     Args:
         config: network and loss.
@@ -112,8 +114,12 @@ class LiftingSystem:
         self.config = config
         self.input_skeleton = input_skeleton
         self._joints = skeletons.get(input_skeleton)
-        if config.input_relative and _PELVIS not in self._joints.joints:
-            raise UserError(f"--input_relative: {input_skeleton} has no pelvis; use --noinput_relative.")
+        by_pelvis = config.input_relative or config.input_frame is InputFrame.RAY
+        if by_pelvis and _PELVIS not in self._joints.joints:
+            raise UserError(
+                f"--input_skeleton={input_skeleton}: has no pelvis, which --input_relative and --input_frame=ray "
+                "need."
+            )
         self.input_shape = (len(self._joints), 2)
         lifted = (len(_JOINTS3D) - 1, 3)
         self.standardization = Standardization(self.input_shape, lifted, name="standardization")
@@ -151,8 +157,11 @@ class LiftingSystem:
         Raises:
             UserError: there are none, they are not finite, or a coordinate is the same in all of them.
         """
-        joints2d = ops.convert_to_numpy(self._shown(np.asarray(statistics["joints2d"], np.float32)))
+        shown, view = self._shown(np.asarray(statistics["joints2d"], np.float32))
+        joints2d = ops.convert_to_numpy(shown)
         joints3d = np.asarray(statistics["joints3d"], np.float32)[:, 1:]
+        if view is not None:
+            joints3d = ops.convert_to_numpy(ops.matmul(joints3d, ops.transpose(view, (0, 2, 1))))
         given = {}
         for side, values, joints in (
             ("input", joints2d, self._joints.joints),
@@ -169,35 +178,49 @@ class LiftingSystem:
         """Lifts poses; see `hpe.systems.base.System` for the arguments.
 
         Args:
-            inputs: (B, J, 2) pixels from the principal point.
+            inputs: (B, J, 2), see the class.
 
         Returns:
             Dict with `standardized` (B, 16, 3), the network's output, and `joints3d` (B, 17, 3) in metres, whose
-            first joint, the pelvis, is exactly zero.
+            first joint, the pelvis, is exactly zero; with `InputFrame.RAY` also `view` (B, 3, 3), the rotation of
+            the camera frame into that of the output.
         """
         training = training and "lifter" not in frozen
-        x = self.standardized(inputs)
+        shown, view = self._shown(inputs)
+        x = self.standardization(shown)
         lifted = self.lifter(ops.reshape(x, (-1, 2 * len(self._joints))), training=training, seed=seed)
         lifted = ops.reshape(lifted, (-1, len(_JOINTS3D) - 1, 3))
         joints3d = self.standardization.restore_outputs(lifted)
         joints3d = ops.concatenate([ops.zeros_like(joints3d[:, :1]), joints3d], axis=1)
-        return {"standardized": lifted, "joints3d": joints3d}
+        if view is None:
+            return {"standardized": lifted, "joints3d": joints3d}
+        # Row vectors: x R is what R^T makes of x.
+        return {"standardized": lifted, "joints3d": ops.matmul(joints3d, view), "view": view}
 
     def standardized(self, inputs):
         """Returns what the network is shown of 2D joints (B, J, 2), by the statistics of the training data."""
-        return self.standardization(self._shown(inputs))
+        return self.standardization(self._shown(inputs)[0])
 
     def _shown(self, joints2d):
-        """Returns what the network is shown of joints in pixels, before it is standardised."""
+        """Returns what the network is shown of 2D joints, before it is standardised, and the view of `forward`."""
+        view = None
         if self.config.input_frame is InputFrame.CROP:
             joints2d = box_frame(joints2d)
-        if not self.config.input_relative:
-            return joints2d
-        pelvis = self._joints.index(_PELVIS)
+        relative = self.config.input_relative
+        pelvis = self._joints.index(_PELVIS) if _PELVIS in self._joints.joints else None
+        if self.config.input_frame is InputFrame.RAY:
+            root = joints2d[:, pelvis : pelvis + 1]
+            view = look_at(root[:, 0])
+            rays = ops.concatenate([joints2d, ops.ones_like(joints2d[..., :1])], axis=-1)
+            turned = ops.matmul(rays, ops.transpose(view, (0, 2, 1)))
+            # The pelvis is at 0 now; its place still says where the floor is.
+            joints2d, relative = turned[..., :2] / turned[..., 2:] + root, True
+        if not relative:
+            return joints2d, view
         root = joints2d[:, pelvis : pelvis + 1]
         chosen = np.zeros((1, len(self._joints), 1), bool)
         chosen[:, pelvis] = True
-        return ops.where(chosen, root, joints2d - root)
+        return ops.where(chosen, root, joints2d - root), view
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
         """Compares with `joints3d`; `train_mpjpe`, in millimetres, is only shown."""
@@ -206,7 +229,10 @@ class LiftingSystem:
         if self.config.lifter_loss is LifterLoss.MPJPE:
             errors = distance
         else:
-            truth = self.standardization.standardize_outputs(truth[:, 1:])
+            truth = truth[:, 1:]
+            if "view" in outputs:
+                truth = ops.matmul(truth, ops.transpose(outputs["view"], (0, 2, 1)))
+            truth = self.standardization.standardize_outputs(truth)
             errors = ops.mean(ops.square(outputs["standardized"] - truth), axis=-1)
         count = ops.sum(weight)
         loss = Mean(ops.sum(errors * weight), count)
@@ -250,10 +276,34 @@ def box_frame(joints2d):
     return (joints2d - 0.5 * (low + high)) * (2.0 * BOX_SHARE / side)
 
 
+def look_at(points):
+    """Returns the smallest rotations that turn a camera frame until a point lies on its z axis.
+
+    Args:
+        points: (B, 2), X / Z and Y / Z of the point.
+
+    Returns:
+        (B, 3, 3): X_turned = R X.
+    """
+    x, y = points[:, 0], points[:, 1]
+    length = ops.sqrt(1.0 + x * x + y * y)
+    a, b, c = x / length, y / length, 1.0 / length
+    # Rodrigues' formula about the axis (b, -a, 0) / sin, with cos = c.
+    h = 1.0 / (1.0 + c)
+    rows = [[1.0 - a * a * h, -a * b * h, -a], [-a * b * h, 1.0 - b * b * h, -b], [a, b, c]]
+    return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def build_lifter(
     config: LifterConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
 ) -> LiftingSystem:
-    """Builds the system for the joint set of `pipeline.skeleton`; see `hpe.systems.SystemEntry`."""
+    """Builds the system for the joint set of `pipeline.skeleton`; see `hpe.systems.SystemEntry`.
+
+    Raises:
+        UserError: the 2D joints of the pipeline are not those that the system looks at.
+    """
+    if (config.input_frame is InputFrame.RAY) != pipeline.undistort:
+        raise UserError("--input_frame=ray and --undistort go together; give both, or neither.")
     return LiftingSystem(config, input_skeleton=pipeline.skeleton)
 
 
