@@ -130,3 +130,13 @@ def test_tensors_give_what_arrays_give():
     tensors = [ops.convert_to_tensor(value) for value in (points, rotation, translation, *arguments)]
     found = cameras.perspective_project(cameras.world_to_camera(*tensors[:3]), *tensors[3:])
     np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-5)
+
+
+def test_undistortion_undoes_the_projection_over_a_whole_image():
+    f, c = np.array([1145.0, 1144.0]), np.zeros(2)
+    k, p = np.array([-0.207, 0.248, -0.003]), np.array([-0.0014, -0.001])
+    plane = np.stack(np.meshgrid(np.linspace(-0.45, 0.45, 9), np.linspace(-0.45, 0.45, 9)), axis=-1)
+    points = np.concatenate([plane, np.ones((9, 9, 1))], axis=-1).reshape(-1, 3) * 4.0
+    pixels = cameras.perspective_project(points, f, c, k, p)
+    assert np.abs(pixels / f - plane.reshape(-1, 2)).max() > 0.005
+    np.testing.assert_allclose(cameras.undistort(pixels, f, k, p), plane.reshape(-1, 2), atol=1e-7)

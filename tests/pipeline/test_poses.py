@@ -154,3 +154,38 @@ def test_what_cannot_be_used_is_named(config, changes, message):
 def test_no_sequences_are_refused():
     with pytest.raises(UserError, match="no pose sequences"):
         source(sequences=[])
+
+
+def test_undistorted_joints_are_the_directions_of_the_3d_joints():
+    sequences = [poses.sequence(seed=seed) for seed in range(2)]
+    points = np.concatenate([one.joints3d for one in sequences])
+    expected = points[..., :2] / points[..., 2:]
+    config = PosePipelineConfig(undistort=True, flip=False, input_skeleton="h36m17")
+    shown = source(config, sequences)
+    (batch,) = shown.evaluation_batches(batch_size=12).as_numpy_iterator()
+    np.testing.assert_allclose(batch["joints2d"], expected, atol=1e-4)
+    np.testing.assert_allclose(shown.statistics()["joints2d"], expected, atol=1e-4)
+    np.testing.assert_allclose(shown.pose(7)[0], expected[7], atol=1e-4)
+    (trained,) = take(shown.training_batches(batch_size=12, seed=0), 1)
+    rows = [6 * int(name[1:2]) + int(name.split(b"#")[1]) for name in trained["name"]]
+    np.testing.assert_allclose(trained["joints2d"], expected[rows], atol=1e-4)
+
+
+def test_augmentation_in_pixels_comes_before_undistortion():
+    plain = PosePipelineConfig(input_skeleton="h36m17", reproject=True, shift_max=0.2)
+    undistorted = PosePipelineConfig(input_skeleton="h36m17", reproject=True, shift_max=0.2, undistort=True)
+    sequences = [poses.sequence()]
+    pixels, shown = (
+        take(source(config, sequences).training_batches(batch_size=6, seed=0), 1)[0]
+        for config in (plain, undistorted)
+    )
+    np.testing.assert_array_equal(pixels["joints3d"], shown["joints3d"])
+    # Within the image's corner the lens moves a point by a few per cent.
+    np.testing.assert_allclose(shown["joints2d"], pixels["joints2d"] / poses.F, rtol=0.2, atol=0.02)
+    assert np.abs(shown["joints2d"] - pixels["joints2d"] / poses.F).max() > 1e-3
+
+
+def test_undistortion_needs_a_lens():
+    config = PosePipelineConfig(undistort=True)
+    with pytest.raises(UserError, match="S0/Walking/cam: its camera's lens is not known; use --noundistort"):
+        source(config, [poses.sequence(k=None)])

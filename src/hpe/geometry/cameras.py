@@ -78,3 +78,31 @@ def perspective_project(points, f, c, k=None, p=None):
         swapped = p1 + p2 - p[..., None, :]
         distorted = plane * (scale + tilt) + swapped * squared
     return distorted * f[..., None, :] + c[..., None, :]
+
+
+def undistort(pixels, f, k, p, *, rounds: int = 6):
+    """Undoes `perspective_project` but for the depth: pixels become (X / Z, Y / Z).
+
+    Solves for the point whose distortion is the given one by putting the last solution into the distortion's terms,
+    which halves the error and more in every round: 1e-7 after six for the lenses of Human3.6M within their images.
+
+    Args:
+        pixels: (..., N, 2) from the principal point.
+        f: (..., 2) focal lengths in pixels.
+        k: (..., 3) radial distortion.
+        p: (..., 2) tangential distortion.
+        rounds: how often.
+
+    Returns:
+        (..., N, 2).
+    """
+    plane = target = pixels / f[..., None, :]
+    k1, k2, k3 = (k[..., None, i : i + 1] for i in range(3))
+    p1, p2 = (p[..., None, i : i + 1] for i in range(2))
+    swapped = p1 + p2 - p[..., None, :]
+    for _ in range(rounds):
+        squared = plane[..., :1] * plane[..., :1] + plane[..., 1:] * plane[..., 1:]
+        scale = 1.0 + squared * (k1 + squared * (k2 + squared * k3))
+        tilt = p1 * plane[..., 1:] + p2 * plane[..., :1]
+        plane = (target - swapped * squared) / (scale + tilt)
+    return plane

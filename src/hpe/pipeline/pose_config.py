@@ -24,6 +24,10 @@ class PosePipelineConfig:
         f"Joint set of the 2D joints: {', '.join(sorted(skeletons.SKELETONS))}; auto is h36m16 for gt, "
         "else mpii16.",
     )
+    undistort: bool = option(
+        False,
+        "Take the camera out of the 2D joints: X / Z and Y / Z instead of pixels, the lens's distortion undone.",
+    )
     flip: bool = option(True, "Mirror every second training pose, on average.")
     rotation_max: float = option(
         0.0, "Training poses are turned in the image plane by up to this many degrees."

@@ -4,7 +4,7 @@ Keys of a batch of B frames:
 
 | key | content |
 |---|---|
-| joints2d | (B, J, 2) float32, pixels from the camera's principal point (from the middle of the image where it is unknown), x right, y down; joints of `PosePipelineConfig.skeleton` |
+| joints2d | (B, J, 2) float32, pixels from the camera's principal point (from the middle of the image where it is unknown), x right, y down, or with `undistort` X / Z and Y / Z; joints of `PosePipelineConfig.skeleton` |
 | joints3d | (B, 17, 3) float32, metres, camera frame, from the pelvis, `h36m17`; zeros where the sequence has none |
 | joints3d_weight | (B, 17) float32, 1 where there is 3D |
 | name | (B,) string, the sequence's name, `#` and the number of the frame |
@@ -22,6 +22,7 @@ import tensorflow as tf
 from hpe import skeletons
 from hpe.datasets.pose_sequence import PoseSequence
 from hpe.errors import UserError
+from hpe.geometry.cameras import undistort
 from hpe.pipeline.ordering import Stream, deterministic, share_of_batch, stream_key
 from hpe.pipeline.pose_augmentation import DRAWS, augment
 from hpe.pipeline.pose_config import PosePipelineConfig
@@ -77,6 +78,12 @@ class PoseSource:
         self._sequence = np.repeat(np.arange(len(sequences), dtype=np.int32), frames)
         self._frame = np.concatenate([np.arange(count, dtype=np.int32) for count in frames])
         self._joints2d = np.concatenate([_keypoints(sequence, config) for sequence in sequences])
+        # What is evaluated; what is trained on is augmented in pixels first.
+        self._shown2d = self._joints2d
+        if config.undistort:
+            self._shown2d = np.concatenate([_undistorted(sequence, config) for sequence in sequences]).astype(
+                np.float32
+            )
         self._joints3d = np.concatenate([_absolute(sequence) for sequence in sequences])
         self._has_3d = np.array([sequence.joints3d is not None for sequence in sequences], np.float32)
 
@@ -89,7 +96,7 @@ class PoseSource:
         """Returns the 2D joints (J, 2) and 3D joints (17, 3), or None, of one frame, as in a batch."""
         joints3d = self._joints3d[index]
         known = self._has_3d[self._sequence[index]] > 0
-        return self._joints2d[index], joints3d - joints3d[:1] if known else None
+        return self._shown2d[index], joints3d - joints3d[:1] if known else None
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Returns all poses without augmentation, `joints2d` and `joints3d` as in a batch.
@@ -103,7 +110,7 @@ class PoseSource:
         if not known.any():
             raise UserError(f"{self._sequences[0].name}: no sequence has 3D joints to learn from.")
         joints3d = self._joints3d[known]
-        return {"joints2d": self._joints2d[known], "joints3d": joints3d - joints3d[:, :1]}
+        return {"joints2d": self._shown2d[known], "joints3d": joints3d - joints3d[:, :1]}
 
     def training_batches(
         self,
@@ -132,7 +139,7 @@ class PoseSource:
         if batch_size > self.count:
             raise UserError(f"--batch_size={batch_size}: there are only {self.count} frames.")
         rows = share_of_batch(batch_size, shard_index, num_shards)
-        tables = self._tables(cameras=True)
+        tables = self._tables(self._joints2d, cameras=True)
         order = stream_key(seed, Stream.POSE_ORDER)
         jitter = stream_key(seed, Stream.POSE_JITTER)
 
@@ -145,6 +152,8 @@ class PoseSource:
             joints2d, joints3d = augment(
                 batch["joints2d"], batch["joints3d"], camera, uniform, config=self.config
             )
+            if self.config.undistort:
+                joints2d = undistort(joints2d, camera["f"], camera["k"], camera["p"])
             return self._finish({**batch, "joints2d": joints2d, "joints3d": joints3d})
 
         steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
@@ -153,7 +162,7 @@ class PoseSource:
 
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
         """Returns every frame once, in order, without augmentation; the last batch is filled up with zeros."""
-        tables = self._tables(cameras=False)
+        tables = self._tables(self._shown2d, cameras=False)
         steps = -(-self.count // batch_size)
 
         def make(step: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -169,18 +178,19 @@ class PoseSource:
         batches = tf.data.Dataset.range(steps).map(make, num_parallel_calls=tf.data.AUTOTUNE)
         return deterministic(batches.prefetch(tf.data.AUTOTUNE))
 
-    def _tables(self, *, cameras: bool) -> dict[str, tf.Tensor]:
+    def _tables(self, joints2d: np.ndarray, *, cameras: bool) -> dict[str, tf.Tensor]:
         """Returns what batches are gathered from: by frame, and by sequence."""
         tables = {
-            "joints2d": tf.constant(self._joints2d),
+            "joints2d": tf.constant(joints2d),
             "joints3d": tf.constant(self._joints3d),
             "sequence": tf.constant(self._sequence),
             "frame": tf.constant(self._frame),
             "has_3d": tf.constant(self._has_3d),
             "names": tf.constant([sequence.name for sequence in self._sequences]),
         }
-        if cameras and self.config.reproject:
-            parts = [_camera(sequence) for sequence in self._sequences]
+        if cameras and (self.config.reproject or self.config.undistort):
+            find = _camera if self.config.reproject else _lens
+            parts = [find(sequence) for sequence in self._sequences]
             tables |= {
                 f"camera/{name}": tf.constant(np.stack([part[name] for part in parts])) for name in parts[0]
             }
@@ -259,6 +269,17 @@ def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> np.ndarray
             f"of --input_skeleton={target.name}."
         )
     return (conversion.coordinates(points.joints) - _principal_point(sequence)).astype(np.float32)
+
+
+def _undistorted(sequence: PoseSequence, config: PosePipelineConfig) -> np.ndarray:
+    return undistort(_keypoints(sequence, config), **_lens(sequence))
+
+
+def _lens(sequence: PoseSequence) -> dict[str, np.ndarray]:
+    """Returns focal lengths and distortion of a sequence's camera: `f`, `k`, `p`."""
+    if any(getattr(sequence, name) is None for name in ("f", "k", "p")):
+        raise UserError(f"{sequence.name}: its camera's lens is not known; use --noundistort.")
+    return {name: np.float32(getattr(sequence, name)) for name in ("f", "k", "p")}
 
 
 def _principal_point(sequence: PoseSequence) -> np.ndarray:

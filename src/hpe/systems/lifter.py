@@ -40,7 +40,7 @@ _LOSS_WEIGHTS = {LifterLoss.MSE: 1.0, LifterLoss.MPJPE: 10.0}
 
 
 class InputFrame(enum.Enum):
-    """What coordinates the network sees: the image's, the own box's, or those of a camera that looks at the person."""
+    """What coordinates the network sees: of the image, of the own box, or of a camera that looks at the person."""
 
     IMAGE = "image"
     CROP = "crop"
