@@ -27,7 +27,7 @@ class BenchConfig:
 
     only: tuple[str, ...] = option(
         (),
-        "Measure these alone: body, silhouette, rasterizer, people, records, pipeline, step, precision.",
+        "Measure these alone: body, silhouette, rasterizer, people, records, pipeline, step, precision, lifter.",
     )
     rounds: int = option(7, "Turns of every variant; the median and the quartiles are of these.")
     data_dir: str = option("data", "Folder of the records that the input pipeline reads, with --datasets.")
@@ -130,6 +130,12 @@ def _precision(config: BenchConfig, folder: pathlib.Path) -> Iterator[Row | str]
     return precision.rows(folder, config.rounds)
 
 
+def _lifter(config: BenchConfig, _) -> Iterator[Row | str]:
+    from benchmarks import lifter
+
+    return lifter.rows(config.rounds)
+
+
 GROUPS = {
     "body": _body,
     "silhouette": _silhouette,
@@ -139,6 +145,7 @@ GROUPS = {
     "pipeline": _pipeline,
     "step": _step,
     "precision": _precision,
+    "lifter": _lifter,
 }
 
 if __name__ == "__main__":

@@ -1,10 +1,19 @@
-"""Flags of train that go by two names."""
+"""Flags of train: two names for one, those of the chosen system alone, and the recipes in configs/."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
 import pytest
+from absl import flags
+
+from hpe.programs import train
+from hpe.systems import SYSTEMS
+from hpe.training.runs import RunDirectory
+from tests.people import run_config
+
+CONFIGS = sorted(pathlib.Path(__file__).parents[2].glob("configs/*.cfg"))
 
 _READ = """
 import json, sys
@@ -23,3 +32,55 @@ def test_the_body_model_goes_by_both_names(name):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["somewhere/model.pkl", 1]
+
+
+def read(*arguments):
+    """Returns the configuration of a command line of train, and forgets its flags."""
+    before = set(flags.FLAGS)
+    try:
+        train.define_flags(arguments)
+        flags.FLAGS(["train", *arguments])
+        return train.read_config()
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        flags.FLAGS.unparse_flags()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_recipe_can_be_read(path, monkeypatch):
+    monkeypatch.chdir(path.parents[1])  # a recipe may build on another one
+    config = read(f"--flagfile={path}")
+    named = [line for line in path.read_text().splitlines() if line.startswith("--system=")]
+    if named:
+        assert f"--system={config.system}" in named
+
+
+@pytest.mark.parametrize("system", sorted(SYSTEMS))
+def test_a_system_brings_its_own_flags_and_defaults(system):
+    config = read(f"--system={system}")
+    assert config.system == system
+    assert isinstance(config.model, SYSTEMS[system].config)
+    assert isinstance(config.pipeline, config.feed.config)
+    for name, value in SYSTEMS[system].defaults.items():
+        found = next(
+            getattr(part, name)
+            for part in (config.model, config.pipeline, config.training, config.optimization)
+            if hasattr(part, name)
+        )
+        assert getattr(found, "value", found) == value
+
+
+def test_flags_of_another_system_are_unknown():
+    with pytest.raises(flags.UnrecognizedFlagError, match="linear_size"):
+        read("--linear_size=8")
+    assert read("--system=lifter", "--linear_size=8").model.linear_size == 8
+
+
+def test_a_resumed_run_says_what_system_it_is_of(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.write_params(run_config(tmp_path))
+    assert read("--resume", f"--model_dir={run.path}").system == "hybrid_hmr"
+    stored = json.loads(run.params.read_text())
+    run.params.write_text(json.dumps({**stored, "system": "lifter"}))
+    assert read("--resume", f"--model_dir={run.path}").system == "lifter"

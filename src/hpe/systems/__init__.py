@@ -39,7 +39,7 @@ SYSTEMS = {
         # The other programs' name for it.
         aliases={"body_model": "smpl_model_path"},
     ),
-    # The recipe of the reference for MPII, with a uniform scale between the ends of its own.
+    # Crops as the reference has them for MPII, with a uniform scale between the ends of its own.
     Hrnet.name: SystemEntry(
         HrnetConfig,
         build_hrnet_system,
@@ -53,8 +53,6 @@ SYSTEMS = {
             "batch_size": 32,
             "num_epochs": 210,
             "generator_lr": 1e-3,
-            "lr_schedule": "step",
-            "lr_step_epochs": ("170", "200"),
             "freeze_networks": ("backbone",),
         },
     ),
