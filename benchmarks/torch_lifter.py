@@ -66,7 +66,9 @@ class TorchLifter:
             self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._process.communicate()
+            self._process.wait()
+        self._process.stdout.close()
+        self._process.stderr.close()
 
     def epochs(self, batch: int, workers: int) -> Turns:
         """Returns what `interleaved` times: epochs of batches of this size, loaded by so many processes."""
