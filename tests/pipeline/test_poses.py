@@ -1,12 +1,16 @@
 """Poses become batches: what they hold, their order, how several readers share them, and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpe.datasets.h36m import h36m
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource, shuffled_indices
+from tests import h36m_folders as folders
 from tests.pipeline import poses
 
 PLAIN = PosePipelineConfig(flip=False)
@@ -189,3 +193,34 @@ def test_undistortion_needs_a_lens():
     config = PosePipelineConfig(undistort=True)
     with pytest.raises(UserError, match="S0/Walking/cam: its camera's lens is not known; use --noundistort"):
         source(config, [poses.sequence(k=None)])
+
+
+def test_detections_come_from_a_file(tmp_path):
+    root = folders.write_npz(tmp_path / "npz")
+    (sequences,) = ([*found.stream()] for found in h36m(root) if found.name == "h36m_train")
+    path = str(root / "data_2d_h36m_sh_pt_mpii.npz")
+    from_file = source(PosePipelineConfig(keypoints=path), sequences)
+    from_records = source(PosePipelineConfig(keypoints="sh"), sequences)
+    for ours, theirs in zip(*(one.statistics().values() for one in (from_file, from_records)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert from_file.config.skeleton == "mpii16"
+
+
+def test_a_file_of_other_detections_is_one_line(tmp_path):
+    root = folders.write_npz(tmp_path / "npz")
+    (sequences,) = ([*found.stream()] for found in h36m(root) if found.name == "h36m_train")
+    path = str(root / "data_2d_h36m_sh_pt_mpii.npz")
+    shorter = [sequences[0].frames(slice(0, 1)), *sequences[1:]]
+    other = dataclasses.replace(sequences[0], camera="1234")
+    for given, message in (
+        ([poses.sequence()], "has no detections of S0/Walking/cam"),
+        ([other], "has no detections of "),
+        (
+            [dataclasses.replace(one, joints3d=np.repeat(one.joints3d, 30, axis=0)) for one in shorter[1:]],
+            "the records have .*; both must be of the same frame rate",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            source(PosePipelineConfig(keypoints=path), given)
+    with pytest.raises(UserError, match=r"--keypoints=nowhere\.npz: no such file"):
+        source(PosePipelineConfig(keypoints="nowhere.npz"), sequences)

@@ -62,11 +62,12 @@ def find_detections(directory: str | os.PathLike) -> dict[str, Detections]:
     for path in sorted(pathlib.Path(directory).glob(f"{DETECTIONS_PREFIX}*.npz")):
         name = path.stem.removeprefix(DETECTIONS_PREFIX)
         if name != GROUND_TRUTH:
-            found[_NAMES.get(name, name)] = _read_detections(path)
+            found[_NAMES.get(name, name)] = read_detections(path)
     return found
 
 
-def _read_detections(path: pathlib.Path) -> Detections:
+def read_detections(path: pathlib.Path) -> Detections:
+    """Reads detections of one file; raises UserError if it is damaged, something else, or wants to run code."""
     content = load_npz(path, ("positions_2d", "metadata"))
     for key in ("positions_2d", "metadata"):
         if not isinstance(content.get(key), dict):
@@ -78,7 +79,9 @@ def _read_detections(path: pathlib.Path) -> Detections:
         trial = parse_trial(subject, name)
         if trial is None:
             continue
-        if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(CAMERAS):
+        if isinstance(views, np.ndarray) and views.ndim:
+            views = list(views)
+        if not isinstance(views, list | tuple) or len(views) != len(CAMERAS):
             raise UserError(f"{path}: {trial} must be a list over {len(CAMERAS)} cameras.")
         for camera, values in zip(CAMERAS, views, strict=True):
             if values is not None:
@@ -91,7 +94,8 @@ def _read_detections(path: pathlib.Path) -> Detections:
 
 def _skeleton(path: pathlib.Path, metadata: dict) -> str:
     """Returns the joint set that the metadata name, or that has the same joints on the left side."""
-    if (layout := metadata.get("layout_name")) in _LAYOUTS:
+    layout = metadata.get("layout_name")
+    if isinstance(layout, str) and layout in _LAYOUTS:
         return _LAYOUTS[layout]
     try:
         left = sorted(map(int, metadata[_METADATA_KEY][0]))

@@ -17,7 +17,8 @@ class PosePipelineConfig:
 
     keypoints: str = option(
         GROUND_TRUTH,
-        "2D joints by their name in the records: gt, projections of the 3D joints, or a detector such as sh.",
+        "2D joints by their name in the records: gt, projections of the 3D joints, or a detector such as sh; or "
+        "detections in a file of VideoPose3D's layout, data_2d_h36m_NAME.npz, frame by frame for these records.",
     )
     input_skeleton: str = option(
         _AUTO,

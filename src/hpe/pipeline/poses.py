@@ -26,6 +26,7 @@ from hpe.geometry.cameras import undistort
 from hpe.pipeline.ordering import Stream, deterministic, share_of_batch, stream_key
 from hpe.pipeline.pose_augmentation import DRAWS, augment
 from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.pipeline.pose_detections import with_detections
 from hpe.records.poses import find_sequences, read_sequences
 from hpe.records.reading import DatasetShards
 
@@ -77,6 +78,8 @@ class PoseSource:
         self.count = sum(frames)
         self._sequence = np.repeat(np.arange(len(sequences), dtype=np.int32), frames)
         self._frame = np.concatenate([np.arange(count, dtype=np.int32) for count in frames])
+        if config.keypoints.endswith(".npz"):
+            sequences = with_detections(sequences, config.keypoints)
         self._joints2d = np.concatenate([_keypoints(sequence, config) for sequence in sequences])
         # What is evaluated; what is trained on is augmented in pixels first.
         self._shown2d = self._joints2d
