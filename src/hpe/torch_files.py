@@ -145,21 +145,26 @@ def _load_zip(file):
         if len(names) != 1:
             raise ValueError("the zip archive has no data.pkl")
         folder = names[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+        if f"{folder}byteorder" in archive.namelist() and _read(archive, f"{folder}byteorder") != b"little":
             raise ValueError("it was written on a big-endian machine")
         found = {}
 
         def find_storage(storage, key, elements):
             if key not in found:
-                entry = archive.getinfo(f"{folder}data/{key}")
-                # PyTorch compresses nothing; what is compressed could be anything large.
-                stored = entry.compress_type == zipfile.ZIP_STORED
-                if not stored or entry.file_size != elements * storage.itemsize:
+                name = f"{folder}data/{key}"
+                if archive.getinfo(name).file_size != elements * storage.itemsize:
                     raise ValueError(f"storage {key} has another length than its tensors say")
-                found[key] = storage.widen(archive.read(entry))
+                found[key] = storage.widen(_read(archive, name))
             return found[key]
 
-        return _TensorUnpickler(io.BytesIO(archive.read(names[0])), find_storage).load()
+        return _TensorUnpickler(io.BytesIO(_read(archive, names[0])), find_storage).load()
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    # PyTorch compresses nothing; what is compressed could be anything large.
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed, which PyTorch does not do")
+    return archive.read(name)
 
 
 def _load_sequence(file):

@@ -145,8 +145,10 @@ def test_without_a_head_the_backbone_is_taken_and_the_rest_is_named(state):
         ),
         (
             {"transition1.0.0.weight": np.broadcast_to(np.float32(0), (10**9, 256, 3, 3))},
-            "has 1000000000 channels, more than any HRNet",
+            "has 1000000000 channels, as no HRNet has",
         ),
+        ({"transition1.0.0.weight": np.zeros((0, 256, 3, 3), "f4")}, "has 0 channels, as no HRNet has"),
+        ({"transition1.0.0.weight": 3}, "a.pth: holds no HRNet"),
     ],
 )
 def test_what_is_no_hrnet_is_one_line(state, change, message):
@@ -154,6 +156,13 @@ def test_what_is_no_hrnet_is_one_line(state, change, message):
     with pytest.raises(UserError, match=message) as caught:
         hrnet_weights.from_pytorch(changed, source="a.pth")
     assert "\n" not in str(caught.value)
+
+
+def test_a_dict_that_holds_itself_is_no_hrnet():
+    endless = {}
+    endless["model"] = endless
+    with pytest.raises(UserError, match="holds no HRNet"):
+        hrnet_weights.from_pytorch(endless, source="a.pth")
 
 
 def test_the_joints_of_the_head_can_be_told(state):

@@ -40,6 +40,8 @@ _COUNTER = "num_batches_tracked"
 _SETTINGS = ("width", "skeleton")
 # A network is built to be filled, so a damaged file must not ask for any size.
 _WIDEST = 512
+# Within how many dicts the state_dict may lie; a damaged file may have a dict that holds itself.
+_DEEPEST = 5
 # Weights are the same for all of them.
 _ANY_SIZE = 64
 
@@ -79,8 +81,8 @@ def from_pytorch(loaded, *, source: str, skeleton: str = "") -> tuple[HrnetWeigh
         raise UserError(f"{source}: holds no HRNet: no name in it ends in {_LANDMARK}.")
     prefix = next(name for name in state if name.endswith(_LANDMARK)).removesuffix(_LANDMARK)
     width = _length(state, prefix + _LANDMARK, source)
-    if width > _WIDEST:
-        raise UserError(f"{source}: {prefix}{_LANDMARK} has {width} channels, more than any HRNet.")
+    if not 1 <= width <= _WIDEST:
+        raise UserError(f"{source}: {prefix}{_LANDMARK} has {width} channels, as no HRNet has.")
     networks = [build_hrnet(width, image_size=_ANY_SIZE, multi_scale=prefix + _MULTI_SCALE_LANDMARK in state)]
     head = next((name for name in state if f".{name}".endswith(f".{_HEAD}.weight")), None)
     if head is not None:
@@ -160,13 +162,14 @@ def assign(weights: HrnetWeights, *networks: keras.Model, source: str) -> None:
         variable.assign(array)
 
 
-def _find_state(loaded):
+def _find_state(loaded, depth: int = _DEEPEST):
     """Returns the dict of tensors by name within dicts of dicts, None if there is none."""
-    if not isinstance(loaded, Mapping):
+    if not isinstance(loaded, Mapping) or not depth:
         return None
-    if any(isinstance(name, str) and name.endswith(_LANDMARK) for name in loaded):
-        return {str(name): value for name, value in loaded.items() if isinstance(value, np.ndarray)}
-    return next(filter(None, map(_find_state, loaded.values())), None)
+    state = {str(name): value for name, value in loaded.items() if isinstance(value, np.ndarray)}
+    if any(name.endswith(_LANDMARK) for name in state):
+        return state
+    return next(filter(None, (_find_state(value, depth - 1) for value in loaded.values())), None)
 
 
 def _length(state: Mapping, name: str, source: str) -> int:
