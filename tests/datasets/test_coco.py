@@ -135,6 +135,14 @@ def test_names_have_their_year_where_they_would_repeat(folder, write_image):
     assert [source.name for source in coco(folder)] == ["coco_val2014", "coco_val2017"]
 
 
+def test_the_same_file_in_two_places_would_be_written_over(folder):
+    write(folder, [_annotation(0)])
+    (path,) = (folder / "annotations").glob("*.json")
+    (folder / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="holds val2017 twice, at its top and in annotations/"):
+        coco(folder)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

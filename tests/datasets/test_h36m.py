@@ -212,6 +212,13 @@ def _h5(name, **arrays):
     return change
 
 
+def _endless(root):
+    import h5py
+
+    with h5py.File(folders.positions_h5(root, "S9", "Photo 1"), "w") as file:
+        file.create_dataset("3D_positions", shape=(96, 10**13), dtype="f4", chunks=(96, 10))
+
+
 def _detections(poses):
     return lambda root: folders.write_h5_file(
         folders.detections_h5(root, "S9", "Photo 1", "55011271"), poses=poses
@@ -240,6 +247,7 @@ def _replace(file, name, value):
         (_h5("3D", poses=np.zeros(3)), r"Photo 1\.h5: has no dataset 3D_positions; it holds poses"),
         (_h5("3D", **{"3D_positions": np.zeros((51, 9))}), r"3D_positions must be 96xT. Received: 51x9"),
         (_h5("3D", **{"3D_positions": [b"a"]}), "3D_positions must be numbers"),
+        (_endless, r"Photo 1\.h5: is not a readable HDF5 file \(Unable to allocate"),
         (
             _detections(np.zeros((6, 17, 2))),
             r"Photo_1\.55011271\.h5: must hold Tx16x2 pixels. Received: 6x17x2",
@@ -327,7 +335,9 @@ def test_an_npz_that_wants_to_run_code_is_refused(tmp_path, key):
         ({"positions_3d": {"S1": [1]}}, "must hold a dict of trials per subject. Received: 'S1'"),
         ({"positions_3d": {"S1": {"Walking": "far"}}}, "S1/Walking holds something that is no number"),
         ({"positions_2d": {"S1": {"Walking": [np.zeros((6, 16, 2))]}}}, "must be a list over 4 cameras"),
+        ({"positions_2d": {"S1": {"Walking": np.array(3)}}}, "must be a list over 4 cameras"),
         ({"positions_2d": {"S1": {"Walking": [np.zeros((6, 17, 2))] * 4}}}, "must hold Tx16x2 pixels"),
+        ({"metadata": {"layout_name": ["coco"]}}, "metadata do not say what the joints are"),
         ({"metadata": {"num_joints": 16}}, "metadata do not say what the joints are"),
         ({"metadata": {"num_joints": 9, "keypoints_symmetry": [[1], [2]]}}, "of no known set"),
     ],

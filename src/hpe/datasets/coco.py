@@ -74,6 +74,11 @@ def coco(directory: str | os.PathLike, *, only_segmented: bool = False) -> list[
     names = [stem.rstrip("0123456789") or stem for stem in stems]
     if len(set(names)) < len(names):
         names = stems
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(
+            f"{directory}: holds {twice} twice, at its top and in annotations/; remove one of the two."
+        )
     return [
         _source(directory, path, f"coco_{name}", only_segmented)
         for path, name in zip(files, names, strict=True)

@@ -35,7 +35,8 @@ def read(path: str | os.PathLike, function: Callable[[h5py.File], Content]) -> C
     try:
         with h5py.File(path, "r") as file:
             return function(file)
-    except (OSError, RuntimeError) as error:  # what HDF5 raises on files that are damaged or none of its own
+    # What HDF5 raises on files that are damaged or none of its own; damage can also ask for an array of any size.
+    except (OSError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path}: is not a readable HDF5 file ({first_line(error)}).") from error
 
 
