@@ -11,6 +11,7 @@ import gzip
 import os
 import pathlib
 import tempfile
+import zlib
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def read_submission(path: str | os.PathLike) -> np.ndarray:
     try:
         content = path.read_bytes()
         lines = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from error
     dimensions = next((size for size in FILES if lines and lines[0] == header(size)), None)
     if dimensions is None:

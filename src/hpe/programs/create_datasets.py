@@ -138,8 +138,8 @@ def create(config: CreateConfig, *, progress: bool = True) -> list[WriteSummary]
     jobs = plan(config)
     if not jobs:
         raise UserError(
-            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mpii_json=DIR, --coco=DIR, --mocap, "
-            "--synthetic=N, --synthetic_val=N or --synthetic_mocap=N, in any combination."
+            "nothing is selected: say --lsp, --lsp_val, --lsp_ext, --mpii, --mpii_json=DIR, --coco=DIR, "
+            "--h36m=DIR, --mocap, --synthetic=N, --synthetic_val=N or --synthetic_mocap=N, in any combination."
         )
     return [job(progress) for job in jobs]
 
