@@ -207,9 +207,13 @@ def test_bodies_are_judged_whatever_the_batches(system, synthetic, truth):
     assert len(unmeasured) == 2
 
 
-@pytest.mark.parametrize("field", ["joints2d", "joints3d", "camera", "vertices", "pose", "shape"])
+@pytest.mark.parametrize(
+    "field", ["joints2d", "joints3d", "camera", "vertices", "pose", "shape", "confidence"]
+)
 def test_predictions_that_are_not_finite_are_refused(system, synthetic, truth, field):
     rest = {"pose": np.tile(np.eye(3, dtype=np.float32), (COUNT, 24, 1, 1)), "shape": np.zeros((COUNT, 10))}
+    # Of heat maps that are no numbers, it is all that shows it.
+    rest["confidence"] = np.ones((COUNT, 19), np.float32)
     spoiled = {**truth, **rest}[field].copy()
     spoiled[3] = np.nan
     with pytest.raises(UserError, match=r"synthetic_1_0000003\.jpg: its prediction is not finite"):

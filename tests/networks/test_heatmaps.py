@@ -140,6 +140,11 @@ def test_confidence_is_the_height_and_at_most_1():
     np.testing.assert_allclose(confidence, [[0.3, 1.0]], atol=1e-6)
 
 
+def test_a_map_that_is_no_number_has_no_confidence_that_is_one():
+    _, confidence = decode(np.full((1, SIZE, SIZE, 2), np.nan))
+    assert np.isnan(confidence).all()
+
+
 def test_mirrored_maps_are_turned_back_exactly_where_the_mirror_is_whole_cells():
     """A network that sees a joint of cell c at cell S - c in the mirror gives the same maps by both ways."""
     skeleton = skeletons.LSP14

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from hpe import skeletons
+from hpe.autodiff import input_gradient
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.systems.lifter import LifterConfig, LifterLoss, LiftingSystem, box_frame, build_lifter
@@ -105,6 +106,24 @@ def test_losses_are_zero_for_the_truth_and_measured_in_their_units():
             expected = np.mean((0.1 / deviation[:, 0]) ** 2) / 3
             assert np.isclose(float(losses.total), expected, rtol=1e-3)
         assert np.isclose(float(losses.measured["generator/train_mpjpe"].value), 100 * 16 / 17, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", list(LifterLoss))
+def test_a_joint_that_is_hit_exactly_has_a_gradient(loss):
+    system = lifter(lifter_loss=loss)
+    given = batch()
+    outputs = system.forward(given["joints2d"], training=False)
+    hit = given | {"joints3d": numpy(outputs["joints3d"]) + np.float32([[[0]], [[0]], [[0.1]], [[0]]])}
+
+    def cost(standardized):
+        joints3d = system.standardization.restore_outputs(standardized)
+        joints3d = ops.concatenate([ops.zeros_like(joints3d[:, :1]), joints3d], axis=1)
+        return system.losses({"standardized": standardized, "joints3d": joints3d}, hit).total
+
+    gradient = numpy(input_gradient(cost, outputs["standardized"]))
+    assert np.isfinite(gradient).all()
+    assert gradient[2].any()
+    np.testing.assert_allclose(gradient[[0, 1, 3]], 0, atol=1e-6)
 
 
 def test_poses_without_truth_do_not_count():

@@ -244,9 +244,8 @@ def _to_lsp14(skeleton: str) -> skeletons.Conversion:
 
 def _require_finite(prediction: Prediction, names) -> None:
     """Raises UserError naming the first person whose prediction is not finite: left out, it would flatter."""
-    arrays = [
-        getattr(prediction, name) for name in ("joints2d", "joints3d", "vertices", "camera", "pose", "shape")
-    ]
+    fields = ("joints2d", "confidence", "joints3d", "vertices", "camera", "pose", "shape")
+    arrays = [getattr(prediction, name) for name in fields]
     for row, name in enumerate(names):
         if not all(np.isfinite(array[row]).all() for array in arrays if array is not None):
             raise UserError(

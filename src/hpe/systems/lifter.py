@@ -27,6 +27,9 @@ _JOINTS3D = skeletons.H36M17
 _PELVIS = "pelvis"
 _MILLIMETRES = 1000.0
 
+# Square metres, of which nobody is told apart from 0.
+_SMALLEST = 1e-16
+
 
 class LifterLoss(enum.Enum):
     """What is minimised: squares of standardised coordinates, or distances of joints."""
@@ -225,7 +228,9 @@ class LiftingSystem:
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
         """Compares with `joints3d`; `train_mpjpe`, in millimetres, is only shown."""
         truth, weight = batch["joints3d"], batch["joints3d_weight"][:, 1:]
-        distance = ops.norm(outputs["joints3d"][:, 1:] - truth[:, 1:], axis=-1)
+        squared = ops.sum(ops.square(outputs["joints3d"][:, 1:] - truth[:, 1:]), axis=-1)
+        # The root has no slope at 0.
+        distance = ops.sqrt(ops.maximum(squared, _SMALLEST))
         if self.config.lifter_loss is LifterLoss.MPJPE:
             errors = distance
         else:
