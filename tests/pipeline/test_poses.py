@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from hpe.datasets.h36m import h36m
+from hpe.datasets.pose_sequence import Keypoints
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource, shuffled_indices
@@ -153,6 +154,16 @@ def test_without_a_principal_point_pixels_count_from_the_middle_of_the_image():
 def test_what_cannot_be_used_is_named(config, changes, message):
     with pytest.raises(UserError, match=message):
         source(config, [poses.sequence(**changes)]).training_batches(batch_size=2, seed=0)
+
+
+def test_joints_that_the_3d_joints_lack_are_not_projected_again():
+    one = poses.sequence()
+    points = np.random.default_rng(0).uniform(0, 1000, (len(one), 17, 2)).astype(np.float32)
+    one = dataclasses.replace(one, keypoints={"cpn": Keypoints("coco17", points)})
+    config = PosePipelineConfig(keypoints="cpn", input_skeleton="coco17", reproject=True)
+    with pytest.raises(UserError, match=r"^--reproject: left_eye, right_eye, left_ear, right_ear of coco17 "):
+        source(config, [one]).training_batches(batch_size=2, seed=0)
+    source(dataclasses.replace(config, reproject=False), [one]).training_batches(batch_size=2, seed=0)
 
 
 def test_no_sequences_are_refused():

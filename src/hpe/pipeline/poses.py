@@ -192,6 +192,8 @@ class PoseSource:
             "names": tf.constant([sequence.name for sequence in self._sequences]),
         }
         if cameras and (self.config.reproject or self.config.undistort):
+            if self.config.reproject:
+                _require_projections(self.config)
             find = _camera if self.config.reproject else _lens
             parts = [find(sequence) for sequence in self._sequences]
             tables |= {
@@ -298,6 +300,18 @@ def _absolute(sequence: PoseSequence) -> np.ndarray:
     if sequence.joints3d is None:
         return np.zeros((len(sequence), len(_JOINTS3D), 3), np.float32)
     return np.asarray(sequence.joints3d, np.float32)
+
+
+def _require_projections(config: PosePipelineConfig) -> None:
+    """Refuses 2D joints that no 3D joint says how to move."""
+    target = skeletons.get(config.skeleton)
+    weights = skeletons.convert(_JOINTS3D, target).weights
+    lacking = [joint for joint, weight in zip(target.joints, weights, strict=True) if not weight]
+    if lacking:
+        raise UserError(
+            f"--reproject: {', '.join(lacking)} of {target.name} cannot be projected, for the 3D joints "
+            f"({_JOINTS3D.name}) lack them; use --noreproject or other 2D joints (--input_skeleton)."
+        )
 
 
 def _camera(sequence: PoseSequence) -> dict[str, np.ndarray]:
