@@ -206,7 +206,8 @@ class LiftingSystem:
 
     def _shown(self, joints2d):
         """Returns what the network is shown of 2D joints, before it is standardised, and the view of `forward`."""
-        view = None
+        # PyTorch's tensors and arrays do not mix.
+        joints2d, view = ops.convert_to_tensor(joints2d), None
         if self.config.input_frame is InputFrame.CROP:
             joints2d = box_frame(joints2d)
         relative = self.config.input_relative
@@ -227,7 +228,8 @@ class LiftingSystem:
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
         """Compares with `joints3d`; `train_mpjpe`, in millimetres, is only shown."""
-        truth, weight = batch["joints3d"], batch["joints3d_weight"][:, 1:]
+        truth = ops.convert_to_tensor(batch["joints3d"])
+        weight = ops.convert_to_tensor(batch["joints3d_weight"])[:, 1:]
         squared = ops.sum(ops.square(outputs["joints3d"][:, 1:] - truth[:, 1:]), axis=-1)
         # The root has no slope at 0.
         distance = ops.sqrt(ops.maximum(squared, _SMALLEST))
@@ -275,6 +277,7 @@ def box_frame(joints2d):
     Returns:
         (B, J, 2), [-1, 1] over the square. A box without size is taken for one of size 1.
     """
+    joints2d = ops.convert_to_tensor(joints2d)
     low, high = ops.min(joints2d, axis=1, keepdims=True), ops.max(joints2d, axis=1, keepdims=True)
     side = ops.max(high - low, axis=2, keepdims=True)
     side = ops.where(side > 0, side, ops.ones_like(side))

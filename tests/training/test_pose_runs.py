@@ -1,0 +1,91 @@
+"""A run on poses: its statistics and its course come back when it is resumed, and it is judged by what it lifts."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hpe.datasets.pose_sequence import PoseSource
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.records.poses import write_sequences
+from hpe.systems.lifter import InputFrame, LifterConfig, LifterLoss
+from hpe.training.config import TrainingConfig
+from hpe.training.optimization import OptimizationConfig
+from hpe.training.restoring import load_predictor
+from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.trainer import train
+from tests.pipeline import poses
+
+STEPS = 2
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("poses")
+    sequences = [poses.sequence(12, seed) for seed in range(2)]
+    write_sequences(PoseSource("people", 2, lambda: iter(sequences)), folder, progress=False)
+    return RunConfig(
+        "lifter",
+        LifterConfig(
+            linear_size=16,
+            num_blocks=1,
+            dropout=0.2,
+            input_frame=InputFrame.RAY,
+            lifter_loss=LifterLoss.MPJPE,
+            max_norm=True,
+        ),
+        PosePipelineConfig(reproject=True, bone_max=0.1, undistort=True),
+        TrainingConfig(
+            data_dir=str(folder),
+            datasets=("people",),
+            val_datasets=("people",),
+            batch_size=8,
+            max_steps=STEPS,
+            checkpoint_steps=1,
+            eager=True,
+            deterministic=False,
+            seed=3,
+        ),
+        OptimizationConfig(generator_lr=1e-3, ema_decay=0.9, clip_norm=1.0),
+    )
+
+
+def evaluate(config):
+    source = config.feed.open(config.training.data_dir, config.training.val_datasets, config.pipeline)
+    return lambda predictor: config.feed.evaluate(predictor, source, batch_size=10, show_progress=False)
+
+
+def go(config, path, *, steps=STEPS, resume=False):
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, max_steps=steps))
+    run = RunDirectory(path)
+    judge = evaluate(config) if steps == STEPS else None
+    return train(config, run, resume=resume, evaluate=judge, show_progress=False)
+
+
+def values(path):
+    """All that the last checkpoint of a run holds: weights, averages, statistics, moments, step."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(RunDirectory(path).checkpoints)))
+    names = reader.get_variable_to_shape_map()
+    return {n: reader.get_tensor(n) for n in names if not n.startswith(("_CHECKPOINTABLE", "save_counter"))}
+
+
+def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, tmp_path):
+    result = go(config, tmp_path / "whole")
+    go(config, tmp_path / "resumed", steps=STEPS - 1)
+    resumed = go(config, tmp_path / "resumed", resume=True)
+    expected, found = values(tmp_path / "whole"), values(tmp_path / "resumed")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    measured = result.evaluation.values()
+    assert measured == resumed.evaluation.values()
+    assert {"mpjpe", "pa_mpjpe", "mpjpe_actions", "mpjpe/Walking", "mpjpe/Sitting"} <= measured.keys()
+
+    # From the checkpoint alone: the statistics are in it.
+    predictor, _, step = load_predictor(tmp_path / "whole")
+    assert step == STEPS
+    statistics = config.feed.open(config.training.data_dir, ["people"], config.pipeline).statistics()
+    seen = np.asarray(predictor.system.standardized(statistics["joints2d"]))
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(seen.std(axis=0), 1, atol=1e-3)
