@@ -17,6 +17,7 @@ from hpe.pipeline.config import PipelineConfig
 from hpe.systems import hrnet
 from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system
 from tests.networks.hrnet_names import random_state
+from tests.networks.strided_backbone import strided_backbone
 
 SIZE, WIDTH, CELLS = 64, 2, 16
 JOINTS = len(skeletons.LSP14)
@@ -52,8 +53,11 @@ def build(**options):
 
 
 @pytest.fixture(scope="module")
-def system(weights_file):
-    return build(hrnet_weights=weights_file)
+def system():
+    with pytest.MonkeyPatch.context() as patch:
+        # What it does with the maps of its backbone does not depend on the backbone.
+        patch.setattr(hrnet, "build_hrnet", strided_backbone)
+        return build()
 
 
 def truth():

@@ -9,9 +9,11 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.errors import UserError
+from hpe.systems import hrnet
 from hpe.systems.hrnet import Hrnet, HrnetConfig
 from hpe.systems.hrnet_lifter import HrnetLifter
 from hpe.systems.lifter import InputFrame, LifterConfig, LiftingSystem
+from tests.networks.strided_backbone import strided_backbone
 
 numpy = ops.convert_to_numpy
 
@@ -60,7 +62,8 @@ def test_the_place_and_size_of_the_crop_do_not_matter():
     np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_a_real_detector_and_its_prediction():
+def test_a_real_detector_and_its_prediction(monkeypatch):
+    monkeypatch.setattr(hrnet, "build_hrnet", strided_backbone)
     found = Hrnet(HrnetConfig(hrnet_width=2, skeleton="h36m17", flip_test=False), image_size=32)
     system = HrnetLifter(found, lifter("h36m17"))
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)

@@ -77,5 +77,11 @@ def test_jax_computes_the_same(tmp_path):
 
 
 @runs_on_jax
-def test_hrnet_passes_on_jax():
-    passes_on_jax(("systems/test_hrnet.py",), select="losses or seen or gradients", proof="test_hrnet.py:")
+def test_hrnet_and_lifter_pass_on_jax():
+    paths = ("test_hrnet.py", "test_lifter.py", "test_lifter_rays.py", "test_hrnet_lifter.py")
+    # What takes JAX long to build and has no say in it: whole backbones.
+    passes_on_jax(
+        tuple(f"systems/{path}" for path in paths),
+        select="not (weights or backbone_alone)",
+        proof="test_hrnet.py:",
+    )

@@ -7,12 +7,14 @@ import tensorflow as tf
 from hpe.errors import UserError
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.systems import hrnet
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import InputFrame, LifterConfig
 from hpe.training.checkpoints import CheckpointStore
 from hpe.training.combining import load_system
 from hpe.training.config import TrainingConfig
 from hpe.training.runs import RunConfig, RunDirectory
+from tests.networks.strided_backbone import strided_backbone
 
 
 def write_run(path, config):
@@ -27,6 +29,14 @@ def write_run(path, config):
         system.adapt({"joints2d": joints2d, "joints3d": joints3d})
     CheckpointStore(run.checkpoints, system, step=tf.Variable(7, dtype=tf.int64)).save()
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_hrnet():
+    """HRNet takes seconds to build, and every test restores one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hrnet, "build_hrnet", strided_backbone)
+        yield
 
 
 @pytest.fixture(scope="module")
