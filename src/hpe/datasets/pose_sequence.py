@@ -12,6 +12,9 @@ from hpe.datasets.sample import Skipped
 # Keypoints of this name are projections of the 3D joints, or the dataset's own 2D labels.
 GROUND_TRUTH = "gt"
 
+# Note on a sequence whose frames are not all of its recording.
+FRAMES_LEFT_OUT = "frames with joints that are not finite: these frames left out"
+
 
 @dataclasses.dataclass(frozen=True)
 class Keypoints:
@@ -121,5 +124,5 @@ def finite_frames(sequence: PoseSequence) -> PoseSequence | Skipped:
         return sequence
     if not finite.any():
         return Skipped(sequence.name, "no frame has finite joints" if len(finite) else "holds no frames")
-    notes = (*sequence.notes, "frames with joints that are not finite: these frames left out")
+    notes = (*sequence.notes, FRAMES_LEFT_OUT)
     return dataclasses.replace(sequence.frames(finite), notes=notes)

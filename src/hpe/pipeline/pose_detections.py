@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -18,17 +18,30 @@ from hpe.errors import UserError
 _MORE_FRAMES = 10
 
 
-def with_detections(sequences: Sequence[PoseSequence], path: str) -> list[PoseSequence]:
+def with_detections(
+    sequences: Sequence[PoseSequence], path: str, *, gaps: Collection[str] = ()
+) -> list[PoseSequence]:
     """Returns the sequences with the detections of a file of `hpe.datasets.h36m_npz` as keypoints of its path.
 
+    Args:
+        sequences: with all frames of their recordings, from the first on.
+        path: of the file.
+        gaps: names of sequences of which frames were left out, so that detections cannot be told to belong to them.
+
     Raises:
-        UserError: the file cannot be used, or lacks a sequence or has another number of frames of it.
+        UserError: the file cannot be used, or lacks a sequence or has another number of frames of it, or a sequence
+            has gaps.
     """
     if not os.path.isfile(path):
         raise UserError(f"--keypoints={path}: no such file.")
     detections = read_detections(pathlib.Path(path))
     found = []
     for sequence in sequences:
+        if sequence.name in gaps:
+            raise UserError(
+                f"--keypoints={path}: frames of {sequence.name} were left out of the records, so that it cannot be "
+                "told which detections are whose; put the file beside the recordings and run create_datasets again."
+            )
         trial = parse_trial(sequence.subject, sequence.name.split("/")[1]) if "/" in sequence.name else None
         load = detections.files.get((trial, sequence.camera))
         if load is None:

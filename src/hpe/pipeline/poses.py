@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.datasets.pose_sequence import PoseSequence
+from hpe.datasets.pose_sequence import FRAMES_LEFT_OUT, PoseSequence
 from hpe.errors import UserError
 from hpe.geometry.cameras import undistort
 from hpe.pipeline.ordering import Stream, deterministic, share_of_batch, stream_key
@@ -79,7 +79,9 @@ class PoseSource:
         self._sequence = np.repeat(np.arange(len(sequences), dtype=np.int32), frames)
         self._frame = np.concatenate([np.arange(count, dtype=np.int32) for count in frames])
         if config.keypoints.endswith(".npz"):
-            sequences = with_detections(sequences, config.keypoints)
+            manifests = [dataset.manifest for dataset in shards if dataset.manifest is not None]
+            gaps = {name for manifest in manifests for name in manifest.notes.get(FRAMES_LEFT_OUT, ())}
+            sequences = with_detections(sequences, config.keypoints, gaps=gaps)
         self._joints2d = np.concatenate([_keypoints(sequence, config) for sequence in sequences])
         # What is evaluated; what is trained on is augmented in pixels first.
         self._shown2d = self._joints2d
