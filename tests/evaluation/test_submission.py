@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
-from hpe.evaluation.submission import header, read_submission, write_submission
+from hpe.evaluation.submission import Submission, header, read_submission, write_submission
+from hpe.records.manifest import Manifest
+from hpe.records.reading import DatasetShards
 
 
 def test_headers_are_the_courses():
@@ -64,3 +66,11 @@ def test_a_folder_that_refuses(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         write_submission(tmp_path / "file" / "submission.csv", np.zeros((1, 17, 2)))
+
+
+def test_records_that_lack_images_are_refused(tmp_path):
+    manifest = Manifest("valid", "h36m17", [], skipped={"image is missing": ["b.jpg"]})
+    whole = DatasetShards("whole", (), 3, Manifest("whole", "h36m17", []))
+    Submission.check([whole])
+    with pytest.raises(UserError, match=r"--submission: valid lacks 1 images \(image is missing: b\.jpg"):
+        Submission.check([whole, DatasetShards("valid", (), 2, manifest)])

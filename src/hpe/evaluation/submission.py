@@ -12,12 +12,14 @@ import os
 import pathlib
 import tempfile
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from hpe import skeletons
 from hpe.errors import UserError
 from hpe.prediction import Prediction
+from hpe.records.reading import DatasetShards
 
 # The course's names of the joints of `h36m17`, in its order.
 JOINTS = (
@@ -50,6 +52,17 @@ class Submission:
             )
         self._predictor, self._normalize = predictor, normalize
         self._joints: dict[int, list[np.ndarray]] = {2: [], 3: []}
+
+    @staticmethod
+    def check(shards: Sequence[DatasetShards]) -> None:
+        """Raises UserError if images are missing in the records: all Ids behind them would be wrong."""
+        for dataset in shards:
+            skipped = dataset.manifest.skipped if dataset.manifest else {}
+            for reason, names in skipped.items():
+                raise UserError(
+                    f"--submission: {dataset.name} lacks {len(names)} images ({reason}: {names[0]}, ...), so Ids "
+                    "would not be those of the list; complete the folder and create the records again."
+                )
 
     def __getattr__(self, name):
         return getattr(self._predictor, name)

@@ -79,6 +79,8 @@ def main() -> None:
         feasibility = reference_or_reason(data_dir, run.training.mocap_datasets)
     else:
         feasibility = load_reference(data_dir, config.mocap_datasets)
+    if submission:
+        submission.check(source.shards)
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
     evaluation = run.feed.evaluate(
@@ -89,7 +91,10 @@ def main() -> None:
         "checkpoint": str(config.checkpoint),
         "step": step,
         "datasets": [dataset.name for dataset in source.shards],
-        "samples": [dataclasses.asdict(sample) for sample in evaluation.samples],
+        "samples": [
+            {key: value for key, value in dataclasses.asdict(sample).items() if value is not None}
+            for sample in evaluation.samples
+        ],
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     write_text(output / "metrics.txt", to_text(evaluation.metrics))

@@ -6,6 +6,7 @@ through its `Feed`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.lifting import evaluate_poses
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.images import training_batches
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource
@@ -89,6 +91,10 @@ class Feed(Protocol):
         """Predicts every sample once and compares with all truth that it has."""
         ...
 
+    def explained(self, source: Source, mocap_files: Sequence[str]) -> contextlib.AbstractContextManager:
+        """Returns a context for reading batches, in which errors name the damaged record."""
+        ...
+
     def picture(self, predictor: Predictor, batch: Mapping[str, tf.Tensor]) -> np.ndarray:
         """Draws predictions of the first samples of a batch, (H, W, 3) uint8 RGB."""
         ...
@@ -145,6 +151,10 @@ class ImageFeed:
             show_progress=show_progress,
         )
 
+    def explained(self, source, mocap_files):
+        """Looks for damage in images and mocap frames."""
+        return translate_errors(source.shards, mocap_files=mocap_files)
+
     def picture(self, predictor, batch) -> np.ndarray:
         """Draws one panel per image below each other."""
         images = batch["image"][:_PANELS].numpy()
@@ -177,6 +187,10 @@ class PoseFeed:
     def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
         """Measures with `hpe.evaluation.lifting`; there is no body to judge."""
         return evaluate_poses(predictor, source, batch_size=batch_size, show_progress=show_progress)
+
+    def explained(self, source, mocap_files):
+        """Everything has been read and checked by the time a batch is made."""
+        return contextlib.nullcontext()
 
     def picture(self, predictor, batch) -> np.ndarray:
         """Draws one panel per pose below each other."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.training.distribution import Distribution
@@ -108,7 +107,7 @@ def training_examples(
     # A generator of its own: what is missing is to be said now, not with the first batch.
     def examples():
         while True:
-            with translate_errors(data.source.shards, mocap_files=mocap_files):
+            with config.feed.explained(data.source, mocap_files):
                 example = next(batches), next(mocap) if mocap is not None else None
             yield example
 
