@@ -34,6 +34,7 @@ DIRECTIONS = {
     "n_mpjpe": Better.SMALLER,
     "mpjpe_actions": Better.SMALLER,
     "pa_mpjpe_actions": Better.SMALLER,
+    "n_mpjpe_actions": Better.SMALLER,
     "pve": Better.SMALLER,
     "angles_outside_limits": Better.SMALLER,
     "nearest_mocap_pose": Better.SMALLER,
