@@ -6,6 +6,7 @@ import pytest
 
 from hpe.autodiff import input_gradient
 from hpe.networks.randomness import BatchSeed
+from hpe.systems.hybrid_hmr import HybridHmrConfig
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 from tests.systems.conftest import SEED, build
 
