@@ -1,5 +1,10 @@
 """The error that a user can mend: a wrong flag, a damaged file, a full disk."""
 
+import re
+
+# Nodes of a graph in a message of TensorFlow's; those of a function come before what it says.
+_NODES = re.compile(r"\{\{.*?(\}\}|$)", re.MULTILINE)
+
 
 class UserError(Exception):
     """Something the user gave is wrong; the message is one line that says what, where and what to do.
@@ -11,8 +16,8 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """Returns what an error of a library says, in one line without a full stop, to be quoted in a UserError.
 
-    TensorFlow lists the nodes of its graph in {{ }} after the message; they are left out.
+    TensorFlow lists the nodes of its graph in {{ }} before and after the message; they are left out.
     """
-    text = str(getattr(error, "message", error)).replace("{{", "\n")
+    text = _NODES.sub("\n", str(getattr(error, "message", error)))
     lines = (line.strip(" .") for line in text.splitlines())
     return next(filter(None, lines), type(error).__name__)
