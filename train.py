@@ -6,5 +6,4 @@ if __name__ == "__main__":
     quiet_tensorflow()
     from hpe.programs import flags, train
 
-    train.define_flags()
-    flags.run(train.main)
+    flags.run(train.main, train.define_flags)

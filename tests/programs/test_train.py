@@ -121,8 +121,10 @@ def test_wrong_flags_are_one_line_and_leave_nothing(trained, tmp_path, given, me
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(UserError, match="holds no run to resume; name one with --model_dir"):
         run(train, "--resume", f"--logs={tmp_path}")
-    with pytest.raises(UserError, match="not a run directory"):
-        run(train, "--resume", f"--model_dir={tmp_path / 'run'}")
+    # Even with flags of a system that only the run would name.
+    for flag in ("--max_steps=2", "--linear_size=16"):
+        with pytest.raises(UserError, match="run: not a run directory"):
+            run(train, "--resume", f"--model_dir={tmp_path / 'run'}", flag)
 
 
 FULL_DISK = """

@@ -7,6 +7,7 @@ flag per field, `read` builds the dataclass from the parsed flags, and `run` sta
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import sys
@@ -78,23 +79,38 @@ def read(config: type):
         raise UserError(str(error)) from error
 
 
-def run(main: typing.Callable[[], None]) -> None:
-    """Parses the command line and calls `main()`; a UserError becomes one line on stderr and exit status 1."""
+def run(main: typing.Callable[[], None], define_flags: typing.Callable[[], None] | None = None) -> None:
+    """Parses the command line and calls `main()`; a UserError becomes one line on stderr and exit status 1.
+
+    Args:
+        main: the program.
+        define_flags: defines its flags, where that may fail: with flags that depend on files.
+    """
 
     def start(arguments: list[str]) -> None:
-        try:
+        with _ending():
             if len(arguments) > 1:
                 raise UserError(f"unexpected argument {arguments[1]!r}: options are given as --name=value.")
             main()
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
 
+    if define_flags is not None:
+        with _ending():
+            define_flags()
     logging.set_verbosity(logging.WARNING)
     app.run(start)
+
+
+@contextlib.contextmanager
+def _ending() -> typing.Iterator[None]:
+    """Ends the process with one line where a UserError or Ctrl-C ends the block."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def _default(field: dataclasses.Field):

@@ -44,6 +44,7 @@ _LENGTH = {"num_epochs", "max_steps"}
 
 
 _DEFAULT_SYSTEM = "hybrid_hmr"
+_HELP = ("--help", "-help", "-?", "--?")
 
 
 def define_flags(arguments: Sequence[str] | None = None) -> None:
@@ -52,6 +53,9 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the command line without the program; by default that of this process. Only `--system`, or with
             `--resume` the run, is read from it here.
+
+    Raises:
+        UserError: the run that is to be resumed is not there.
     """
     system = _system_in(sys.argv[1:] if arguments is None else arguments)
     entry = SYSTEMS[system]
@@ -74,7 +78,11 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
 def _system_in(arguments: Sequence[str]) -> str:
     """Returns the system that a command line names, or whose run it resumes.
 
-    What is wrong with the command line is told when all its flags are parsed.
+    What is wrong with the command line is told when all its flags are parsed. That there is no run to resume
+    is told at once: nobody knows its flags.
+
+    Raises:
+        UserError: there is no such run.
     """
     first = flags.FlagValues()
     flags.DEFINE_string("system", None, "", flag_values=first)
@@ -87,7 +95,11 @@ def _system_in(arguments: Sequence[str]) -> str:
         system = first.system
         if system is None and (first.resume or first.train_from_checkpoint):
             system = (RunDirectory(first.model_dir) if first.model_dir else latest_run(first.logs)).system()
-    except (flags.Error, UserError):
+    except flags.Error:
+        system = None
+    except UserError:
+        if not any(argument.startswith(_HELP) for argument in arguments):
+            raise
         system = None
     return system if system in SYSTEMS else _DEFAULT_SYSTEM
 
@@ -225,5 +237,4 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
 
 
 if __name__ == "__main__":
-    define_flags()
-    program_flags.run(main)
+    program_flags.run(main, define_flags)
