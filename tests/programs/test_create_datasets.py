@@ -108,6 +108,12 @@ def test_only_segmented(settings):
     assert summary.skipped["no segmentation"] == ["im0003.jpg", "im0004.jpg"]
 
 
+@pytest.mark.parametrize("flag", ["mpii_json", "h36m"])
+def test_datasets_without_segmentations_refuse_only_segmented(flag):
+    with pytest.raises(ValueError, match=f"--only_segmented would leave out everybody of --{flag}"):
+        CreateConfig(**{flag: "folder", "only_segmented": True})
+
+
 def test_images_and_masks_may_lie_elsewhere(settings, folders, tmp_path):
     lsp, _ = folders
     (lsp.root / "images").rename(tmp_path / "pictures")

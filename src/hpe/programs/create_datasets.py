@@ -105,6 +105,12 @@ class CreateConfig:
             value = getattr(self, name)
             if value < least:
                 raise ValueError(f"--{name} must be at least {least}. Received: {name}={value}")
+        for name in ("mpii_json", "h36m"):
+            if self.only_segmented and getattr(self, name):
+                raise ValueError(
+                    f"--only_segmented would leave out everybody of --{name}, which has no segmentations; "
+                    f"create it by a call of its own, without this flag. Received: {name}={getattr(self, name)}"
+                )
 
 
 def define_flags() -> None:
