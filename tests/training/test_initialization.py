@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
+from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.systems.hrnet import HrnetConfig
+from hpe.systems.lifter import InputFrame, LifterConfig
 from hpe.training import trainer
 from hpe.training.checkpoints import CheckpointStore
+from hpe.training.config import TrainingConfig
 from hpe.training.initialization import describe, find_checkpoint, initialize
-from hpe.training.runs import RunDirectory
+from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.trainer import train
 from tests.people import run_config
 from tests.training.conftest import build_system
@@ -146,6 +150,40 @@ def test_a_run_starts_there_and_a_resumed_one_goes_on_from_its_own(
     with pytest.raises(UserError, match="--init_from=/none: no such run"):
         train(run_config(data, init_from="/none"), RunDirectory(tmp_path / "new"), show_progress=False)
     assert not (tmp_path / "new").exists()
+
+
+def lifter(**settings):
+    """Settings of a tiny lifter: those of its pipeline, and with `model` its own."""
+    model = LifterConfig(linear_size=4, num_blocks=1, **settings.pop("model", {}))
+    return RunConfig("lifter", model, PosePipelineConfig(**settings), TrainingConfig())
+
+
+def test_weights_for_other_joints_are_refused_whatever_their_shape(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    config = lifter()
+    run.write_params(config)
+    CheckpointStore(run.checkpoints, config.build_system()).save()
+
+    def start(config, **options):
+        return initialize(config.build_system(), run.path, coordinates=config.coordinates, **options)
+
+    assert all(match.matched == match.total for match in start(lifter(flip=False)))
+    for other, flag in (
+        (lifter(input_skeleton="mpii16"), "--input_skeleton=mpii16"),
+        (lifter(model={"input_frame": InputFrame.CROP}), "--input_frame=crop"),
+    ):
+        with pytest.raises(UserError, match=f"its lifter is for --input_skeleton=h36m16 .*{flag}") as error:
+            start(other)
+        assert "\n" not in str(error.value)
+    run.params.unlink()
+    assert start(lifter(input_skeleton="mpii16"))
+
+
+def test_a_backbone_knows_of_no_joints():
+    config = run_config("data")
+    assert config.coordinates == {}
+    hrnet = RunConfig("hrnet", HrnetConfig(skeleton="mpii16"), config.pipeline, config.training)
+    assert hrnet.coordinates == {"head": "--skeleton=mpii16"}
 
 
 def test_networks_without_a_source_are_refused(data):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system
+from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system, hrnet_coordinates
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig, build_hybrid_hmr
-from hpe.systems.lifter import LifterConfig, LiftingSystem, build_lifter
+from hpe.systems.lifter import LifterConfig, LiftingSystem, build_lifter, lifter_coordinates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,9 @@ class SystemEntry:
         input_key: of the System.
         defaults: what its runs are trained with unless flags say otherwise, by the name of the flag.
         aliases: other names of its flags.
+        coordinates: takes the settings of the system and of the pipeline and says in words, by network, which
+            joints in which frame its weights are for; the same shapes may hold weights for others. Networks that
+            know of no joints are absent.
     """
 
     config: type
@@ -29,6 +32,7 @@ class SystemEntry:
     input_key: str
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    coordinates: Callable[[object, object], Mapping[str, str]] = lambda model, pipeline: {}
 
 
 SYSTEMS = {
@@ -55,6 +59,7 @@ SYSTEMS = {
             "generator_lr": 1e-3,
             "freeze_networks": ("backbone",),
         },
+        coordinates=hrnet_coordinates,
     ),
     LiftingSystem.name: SystemEntry(
         LifterConfig,
@@ -71,5 +76,6 @@ SYSTEMS = {
             "ema_decay": 0.999,
             "freeze_networks": ("lifter",),
         },
+        coordinates=lifter_coordinates,
     ),
 }

@@ -176,6 +176,11 @@ class Hrnet:
         )
 
 
+def hrnet_coordinates(config: HrnetConfig, pipeline) -> dict[str, str]:
+    """Says of which joints the heat maps are; see `hpe.systems.SystemEntry`."""
+    return {"head": f"--skeleton={config.skeleton}"}
+
+
 def build_hrnet_system(
     config: HrnetConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
 ) -> Hrnet:

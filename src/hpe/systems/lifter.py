@@ -315,6 +315,15 @@ def build_lifter(
     return LiftingSystem(config, input_skeleton=pipeline.skeleton)
 
 
+def lifter_coordinates(config: LifterConfig, pipeline) -> dict[str, str]:
+    """Says what 2D joints the networks are shown; see `hpe.systems.SystemEntry`."""
+    shown = (
+        f"--input_skeleton={pipeline.skeleton} --input_frame={config.input_frame.value} "
+        f"--input_relative={config.input_relative}"
+    )
+    return {"lifter": shown, "standardization": shown}
+
+
 def _mirror(joints, skeleton: skeletons.Skeleton):
     """Mirrors joints (B, J, C) at x = 0; left joints become right ones."""
     sign = np.ones(joints.shape[-1], np.float32)

@@ -6,7 +6,8 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from hpe.errors import UserError
 from hpe.training.checkpoints import StoredNetworks, latest_checkpoint
@@ -41,7 +42,13 @@ class NetworkMatch:
     absent: tuple[str, ...] = ()
 
 
-def initialize(system, source: str | os.PathLike, *, networks: Sequence[str] = ()) -> list[NetworkMatch]:
+def initialize(
+    system,
+    source: str | os.PathLike,
+    *,
+    networks: Sequence[str] = (),
+    coordinates: Mapping[str, str] = MappingProxyType({}),
+) -> list[NetworkMatch]:
     """Takes the weights of another run's networks, those that are here by the same name and fit.
 
     Variables are matched by network, place and shape. Optimizers and the step are not taken.
@@ -50,12 +57,13 @@ def initialize(system, source: str | os.PathLike, *, networks: Sequence[str] = (
         system: a `hpe.systems.base.System`; its networks, and those of its critic, are assigned.
         source: a run directory (its newest checkpoint is taken), or the path of one checkpoint in it.
         networks: names of the networks to take; all if empty.
+        coordinates: what its networks are for, as `hpe.training.runs.RunConfig.coordinates` says it.
 
     Returns:
         One match per network that was asked for.
 
     Raises:
-        UserError: there is no such checkpoint or network, or nothing fits.
+        UserError: there is no such checkpoint or network, nothing fits, or a network is for other joints there.
     """
     path = find_checkpoint(source)
     own = dict(system.networks)
@@ -65,6 +73,7 @@ def initialize(system, source: str | os.PathLike, *, networks: Sequence[str] = (
         if name not in own:
             raise UserError(f"--init_networks={name}: the system has the networks {', '.join(own)}.")
     stored = StoredNetworks(path)
+    _compare_coordinates(source, path, {name: coordinates.get(name) for name in networks or own})
     matches = [_take(name, own[name], stored) for name in networks or own]
     if not any(match.matched for match in matches):
         asked = ", ".join(match.network for match in matches)
@@ -73,6 +82,21 @@ def initialize(system, source: str | os.PathLike, *, networks: Sequence[str] = (
             f"{', '.join(stored.names) or 'no networks'}, see its params.json for their settings."
         )
     return matches
+
+
+def _compare_coordinates(source, path: str, here: Mapping[str, str | None]) -> None:
+    """Raises UserError for a network that is for other joints there, which the shapes of weights do not tell."""
+    try:
+        there = run_directory(path).read_params().coordinates
+    except UserError:
+        return  # a checkpoint that was copied without its settings, or one of an older version
+    for name, wanted in here.items():
+        found = there.get(name)
+        if wanted and found and wanted != found:
+            raise UserError(
+                f"--init_from={source}: its {name} is for {found}, this run's for {wanted}, so that equal shapes "
+                "mean other joints; set these flags alike, or take only other networks by --init_networks."
+            )
 
 
 def find_checkpoint(source: str | os.PathLike) -> str:

@@ -59,6 +59,11 @@ class RunConfig:
         )
 
     @property
+    def coordinates(self) -> dict[str, str]:
+        """Which joints in which frame the networks are for, see `hpe.systems.SystemEntry`."""
+        return dict(SYSTEMS[self.system].coordinates(self.model, self.pipeline))
+
+    @property
     def feed(self) -> Feed:
         """How the system is fed and judged."""
         return feed_of(self.system)

@@ -136,7 +136,12 @@ def _build(
         system.adapt(data.source.statistics())
     if checkpoint is None and training.init_from is not None:
         # Before the step is built: averages of weights start at the weights that there are then.
-        matches = initialize(system, training.init_from, networks=training.init_networks)
+        matches = initialize(
+            system,
+            training.init_from,
+            networks=training.init_networks,
+            coordinates=config.coordinates,
+        )
         if distribution.is_chief:
             print(describe(matches, training.init_from))
     # A variable of each worker's own: it is read by whoever asks, without the others.
