@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpe.training.timing import StepTimer, binding
+from hpe.training.timing import StepTimer, binding, rates
 
 
 class Clock:
@@ -21,6 +21,14 @@ def take_steps(timer, clock, *, wait, step, count):
         clock.now += 7.0  # a validation
 
 
+def test_samples_are_called_what_the_feed_calls_them():
+    clock = Clock()
+    timer = StepTimer(64, unit="pose", clock=clock)
+    take_steps(timer, clock, wait=0.0, step=0.1, count=2)
+    assert rates(timer.lap()) == {"poses/s": pytest.approx(640)}
+    assert rates({"generator/total": 1.0}) == {}
+
+
 def test_waiting_and_computing_are_told_apart_and_nothing_else_counts():
     clock = Clock()
     timer = StepTimer(8, clock=clock)
@@ -33,6 +41,7 @@ def test_waiting_and_computing_are_told_apart_and_nothing_else_counts():
         "time/input_share": pytest.approx(0.375),
     }
     assert binding(scalars) == "input"
+    assert rates(scalars) == {"images/s": scalars["time/images_per_s"]}
     take_steps(timer, clock, wait=0.001, step=0.199, count=2)
     later = timer.lap()
     assert later["time/step_ms"] == pytest.approx(199)  # the steps before are forgotten

@@ -10,7 +10,7 @@ from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
 from hpe.training.inputs import TrainingData
 from hpe.training.logging import TrainingLog
 from hpe.training.runs import RunDirectory
-from hpe.training.timing import binding
+from hpe.training.timing import binding, rates
 
 # What the bar shows of the scalars, if they are there.
 _SHOWN = (
@@ -70,7 +70,7 @@ class RunReport:
         binds = binding(values)
         if binds is not None:
             shown["wait/step"] = f"{values['time/input_wait_ms']:.0f}/{values['time/step_ms']:.0f} ms"
-            shown["images/s"] = f"{values['time/images_per_s']:.0f}"
+            shown |= {unit: f"{value:.0f}" for unit, value in rates(values).items()}
             shown["binds"] = binds
         self._progress.set_postfix(shown)
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 # so; above this share of the time, the step would run more often if batches came faster.
 _BINDING_SHARE = 0.1
 
+_TIME, _PER_SECOND = "time/", "s_per_s"
+
 
 class StepTimer:
     """Adds up two parts of every step: the wait for the next batch, and the step itself.
@@ -17,12 +19,16 @@ class StepTimer:
     What lies between steps (logging, pictures, validation, checkpoints) counts in neither.
 
     Args:
-        images_per_step: size of a batch.
+        samples_per_step: size of a batch.
+        unit: what a sample is called, such as `image`.
         clock: seconds that only ever grow.
     """
 
-    def __init__(self, images_per_step: int, *, clock: Callable[[], float] = time.perf_counter):
-        self._images = images_per_step
+    def __init__(
+        self, samples_per_step: int, *, unit: str = "image", clock: Callable[[], float] = time.perf_counter
+    ):
+        self._samples = samples_per_step
+        self._rate = f"{_TIME}{unit}{_PER_SECOND}"
         self._clock = clock
         self.reset()
 
@@ -54,8 +60,8 @@ class StepTimer:
         """Returns means over the steps since the last call, and starts anew; empty if there was no step.
 
         Returns:
-            `time/input_wait_ms` and `time/step_ms` per step, `time/images_per_s` over both, and
-            `time/input_share`, the wait as a part of both.
+            `time/input_wait_ms` and `time/step_ms` per step, `time/images_per_s` (or what the samples are called)
+            over both, and `time/input_share`, the wait as a part of both.
         """
         if not self._steps:
             return {}
@@ -63,11 +69,20 @@ class StepTimer:
         scalars = {
             "time/input_wait_ms": 1e3 * self._waited / self._steps,
             "time/step_ms": 1e3 * self._computed / self._steps,
-            "time/images_per_s": self._images * self._steps / total,
+            self._rate: self._samples * self._steps / total,
             "time/input_share": self._waited / total,
         }
         self.reset()
         return scalars
+
+
+def rates(scalars: dict[str, float]) -> dict[str, float]:
+    """Returns how many samples a second there are in scalars of `lap`, such as `images/s`; empty without times."""
+    return {
+        f"{name.removeprefix(_TIME).removesuffix(_PER_SECOND)}s/s": value
+        for name, value in scalars.items()
+        if name.startswith(_TIME) and name.endswith(_PER_SECOND)
+    }
 
 
 def binding(scalars: dict[str, float]) -> str | None:

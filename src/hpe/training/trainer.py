@@ -198,7 +198,7 @@ class _Loop:
         self._evaluate = evaluate
         self._judge = judge
         self._predictor = Predictor(trained.system)
-        self._timer = StepTimer(config.training.batch_size)
+        self._timer = StepTimer(config.training.batch_size, unit=config.feed.unit)
         self._first = self._done = self._saved = trained.done
         self._evaluation: Evaluation | None = None
 
