@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 
 import keras
 import numpy as np
@@ -178,8 +179,21 @@ def test_other_files_are_named(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "text.npz").write_text("x")
     np.savez(tmp_path / "evil.npz", width=8, skeleton="lsp14", x=np.array([{}], object))
-    for name in ("other", "text", "evil"):
-        with pytest.raises(UserError, match=rf"{name}\.npz: not a weights file of HRNet") as caught:
+    whole = (tmp_path / "other.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-30])
+    np.savez(tmp_path / "damaged.npz", width=8, skeleton="lsp14", x=np.zeros(300))
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    damaged[-1200] ^= 0xFF
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    for name, reason in (
+        ("other", "it holds no width"),
+        ("text", "no npz file, or only a part of one"),
+        ("cut", "no npz file, or only a part of one"),
+        ("damaged", "damaged: Bad CRC-32 for file 'x.npy'"),
+        ("evil", "damaged: it holds a pickle"),
+    ):
+        message = re.escape(f"{name}.npz: not a weights file of HRNet ({reason})")
+        with pytest.raises(UserError, match=message) as caught:
             hrnet_weights.load(tmp_path / f"{name}.npz")
         assert "\n" not in str(caught.value)
 

@@ -211,6 +211,13 @@ def test_weights_of_another_network_are_one_line(weights, weights_file, tmp_path
         assert "\n" not in str(caught.value)
 
 
+def test_a_file_of_weights_is_read_before_networks_are_built(tmp_path, monkeypatch):
+    (tmp_path / "cut.npz").write_bytes(b"PK")
+    monkeypatch.setattr(hrnet, "build_hrnet", lambda *_, **__: pytest.fail("was built"))
+    with pytest.raises(UserError, match=r"cut\.npz: not a weights file of HRNet"):
+        build(hrnet_weights=str(tmp_path / "cut.npz"))
+
+
 def test_the_backbone_alone_can_be_taken(weights, weights_file):
     other = build(hrnet_weights=weights_file, skeleton="mpii16", backbone_only=True)
     assert other.head.output_shape[-1] == 16

@@ -130,16 +130,28 @@ def load(path: str | os.PathLike) -> HrnetWeights:
     """
     if not pathlib.Path(path).is_file():
         raise UserError(f"{path}: there is no such weights file.")
+
+    def refuse(reason: str) -> UserError:
+        return UserError(
+            f"{path}: not a weights file of HRNet ({reason}); python -m hpe.programs.convert_hrnet makes one from "
+            "a PyTorch checkpoint."
+        )
+
+    # NumPy would take anything else for a pickle, and its advice is to open it.
+    if not zipfile.is_zipfile(path):
+        raise refuse("no npz file, or only a part of one")
     try:
         with np.load(path, allow_pickle=False) as file:
+            if absent := [name for name in _SETTINGS if name not in file]:
+                raise refuse(f"it holds no {absent[0]}")
             arrays = dict(file)
         width, skeleton = (arrays.pop(name) for name in _SETTINGS)
         return HrnetWeights(int(width), str(skeleton), arrays)
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: not a weights file of HRNet ({first_line(error)}); python -m hpe.programs.convert_hrnet "
-            "makes one from a PyTorch checkpoint."
-        ) from None
+    except UserError:
+        raise
+    except Exception as error:  # NumPy raises whatever its parsers raise on a damaged file
+        reason = "it holds a pickle" if "pickle" in str(error) else first_line(error)
+        raise refuse(f"damaged: {reason}") from None
 
 
 def assign(weights: HrnetWeights, *networks: keras.Model, source: str) -> None:

@@ -92,6 +92,8 @@ class Hrnet:
         self.input_shape = (image_size, image_size, 3)
         self.skeleton = config.skeleton
         self._joints = skeletons.get(config.skeleton)
+        # Building a wide network takes a while: what is wrong with the file is said before.
+        weights = self._read_weights() if config.hrnet_weights != _NO_WEIGHTS else None
         self.backbone = build_hrnet(
             config.hrnet_width,
             image_size=image_size,
@@ -100,11 +102,14 @@ class Hrnet:
         self.head = build_heatmap_head(config.hrnet_width, len(self._joints))
         self._size = image_size // STRIDE
         self.networks = {"backbone": self.backbone, "head": self.head}
-        if config.hrnet_weights != _NO_WEIGHTS:
-            self._load(config.hrnet_weights)
+        if weights is not None:
+            taken = (self.backbone,) if config.backbone_only else (self.backbone, self.head)
+            hrnet_weights.assign(weights, *taken, source=f"--hrnet_weights={config.hrnet_weights}")
 
-    def _load(self, path: str) -> None:
-        config, flag = self.config, f"--hrnet_weights={path}"
+    def _read_weights(self) -> hrnet_weights.HrnetWeights:
+        """Reads the file of weights; UserError if it does not suit the configuration."""
+        config, path = self.config, self.config.hrnet_weights
+        flag = f"--hrnet_weights={path}"
         if path.endswith((".pth", ".pt", ".tar")):
             raise UserError(
                 f"{flag}: a PyTorch file; convert it by python -m hpe.programs.convert_hrnet --input={path} "
@@ -115,16 +120,13 @@ class Hrnet:
             raise UserError(
                 f"{flag}: weights of HRNet-W{weights.width}; use --hrnet_width={weights.width} or another file."
             )
-        if config.backbone_only:
-            hrnet_weights.assign(weights, self.backbone, source=flag)
-            return
-        if weights.skeleton != self.skeleton:
+        if not config.backbone_only and weights.skeleton != self.skeleton:
             holds = f"heat maps of {weights.skeleton}" if weights.skeleton else "no heat maps"
             use = f"--skeleton={weights.skeleton}, or " if weights.skeleton else ""
             raise UserError(
                 f"{flag}: {holds}, not of --skeleton={self.skeleton}; use {use}--backbone_only for a new head."
             )
-        hrnet_weights.assign(weights, self.backbone, self.head, source=flag)
+        return weights
 
     @property
     def trainable_variables(self):
