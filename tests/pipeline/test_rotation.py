@@ -125,8 +125,12 @@ def test_pixels_lie_where_points_are_mapped_to(corner, extent, reduction, angle,
     size = 48 if reduction > 1 else 64
     encoded = encode(textured_image(0, 120, 97), suffix)
     placement = _placement(corner, extent, angle, mirror, reduction)
-    image, silhouette, _ = crops.crop_person(
-        tf.constant(encoded), tf.constant(b""), placement, size=size, name=tf.constant("x")
+    batch = Placement(*(values[None] for values in placement))
+    image, silhouette, _ = (
+        values[0]
+        for values in crops.crop_people(
+            tf.constant([encoded]), tf.constant([b""]), batch, size=size, names=tf.constant(["x"])
+        )
     )
     assert not silhouette.numpy().any()
     source = tf.io.decode_image(encoded).numpy().astype(float)

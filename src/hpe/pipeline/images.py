@@ -21,6 +21,7 @@ about its pelvis, joints and camera about the optical axis: of a turned crop `po
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -34,6 +35,9 @@ from hpe.pipeline.half_body import halved_box
 from hpe.records.reading import DatasetShards
 from hpe.records.schema import parse_example
 from hpe.skeletons import COCOPLUS19, Skeleton
+
+# More would wait for Python's lock, and every one holds a batch.
+_MOST_THREADS = 16
 
 # Any crop size shows whether a record can be used.
 _CHECK_SIZE = 8
@@ -111,8 +115,7 @@ def training_batches(
 
     steps = tf.data.Dataset.counter(start=start_step)
     parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
-    batches = _crops(parsed, config).batch(rows.stop - rows.start, drop_remainder=True)
-    return _finished(batches.map(lambda raw: _mapped(raw, size=config.img_size, skeleton=wanted)))
+    return _finished(_crops(parsed, config, wanted))
 
 
 def _training_records(
@@ -171,24 +174,16 @@ def evaluation_batches(
         jitter = augmentation.no_jitter(tf.size(serialized))
         return _parse(serialized, jitter, size=config.img_size, body_models=body_models, skeleton=wanted)
 
-    def filled(raw: dict) -> dict:
-        return _fill(_mapped(raw, size=config.img_size, skeleton=wanted), batch_size)
-
     files = [file for dataset in shards for file in dataset.files]
     parsed = tf.data.TFRecordDataset(files).batch(batch_size).map(plain)
-    batches = _crops(parsed, config).batch(batch_size)
-    return _finished(batches.map(filled))
+    return _finished(_crops(parsed, config, wanted).map(lambda batch: _fill(batch, batch_size)))
 
 
 def check_record(serialized: tf.Tensor) -> tf.Tensor:
     """Raises tf.errors.InvalidArgumentError if a serialized record has no image that can be used."""
     jitter = augmentation.no_jitter(1)
     parsed = _parse(serialized[None], jitter, size=_CHECK_SIZE, body_models=None, skeleton=COCOPLUS19)
-    return tf.reduce_max(_crop({key: value[0] for key, value in parsed.items()}, size=_CHECK_SIZE)["image"])
-
-
-# A record is parsed with its batch and then split off it, since images differ in size. Every tensor that is split
-# costs time per image, so that there are few of them: all labels travel as one.
+    return tf.reduce_max(_crop(parsed, size=_CHECK_SIZE, skeleton=COCOPLUS19)["image"])
 
 
 def _parse(
@@ -224,26 +219,37 @@ def _parse(
     }
 
 
-def _crops(parsed: tf.data.Dataset, config: PipelineConfig) -> tf.data.Dataset:
-    """Splits batches of `_parse` and makes the crops, in all threads, in order."""
-    return parsed.unbatch().map(
-        lambda row: _crop(row, size=config.img_size),
-        num_parallel_calls=config.num_parallel_calls or tf.data.AUTOTUNE,
+def _crops(parsed: tf.data.Dataset, config: PipelineConfig, skeleton: Skeleton) -> tf.data.Dataset:
+    """Makes the crops of batches of `_parse` in all threads, in order."""
+    return parsed.map(
+        lambda rows: _crop(rows, size=config.img_size, skeleton=skeleton),
+        num_parallel_calls=config.num_parallel_calls or _threads(),
         deterministic=True,
     )
 
 
-def _crop(row: dict[str, tf.Tensor], *, size: int) -> dict[str, tf.Tensor]:
-    """Makes the crops of one record; its labels are mapped later, for a whole batch at once."""
-    image, silhouette, image_shape = crops.crop_person(
-        row["image"], row["mask"], _placement(row), size=size, name=row["name"]
+def _threads() -> int:
+    """Returns how many batches are made at a time: TensorFlow's tuning would need many of them to find out."""
+    return min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        _MOST_THREADS,
     )
+
+
+def _crop(parsed: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton) -> dict[str, tf.Tensor]:
+    """Makes the crops of a batch of `_parse`, and maps its labels into them."""
+    placement = _placement(parsed)
+    image, silhouette, image_shape = crops.crop_people(
+        parsed["image"], parsed["mask"], placement, size=size, names=parsed["name"]
+    )
+    mapped = labels.to_crop(parsed["labels"], image_shape, placement, size=size, skeleton=skeleton)
     return {
         "image": image,
         "silhouette": silhouette,
-        "image_shape": image_shape,
-        "has_silhouette": tf.cast(tf.strings.length(row["mask"]) > 0, tf.float32),
-        **{key: row[key] for key in ("name", "placement", "labels", "angle") if key in row},
+        "has_silhouette": tf.cast(tf.strings.length(parsed["mask"]) > 0, tf.float32),
+        "name": parsed["name"],
+        **mapped,
+        "valid": tf.ones_like(mapped["has_body"]),
     }
 
 
@@ -262,13 +268,6 @@ def _only_of(record: dict, body_models: Sequence[str] | None) -> dict:
     known = tf.reduce_any(record["body_model"][:, None] == tf.constant(list(body_models), tf.string), axis=1)
     kept = {key: tf.where(known[:, None], record[key], 0.0) for key in ("pose", "shape")}
     return {**record, **kept, "has_body": tf.where(known, record["has_body"], 0.0)}
-
-
-def _mapped(raw: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton) -> dict[str, tf.Tensor]:
-    """Maps the labels of a batch of `_crop` into their crops."""
-    mapped = labels.to_crop(raw["labels"], raw["image_shape"], _placement(raw), size=size, skeleton=skeleton)
-    crops_and_names = {key: raw[key] for key in ("image", "silhouette", "has_silhouette", "name")}
-    return {**crops_and_names, **mapped, "valid": tf.ones_like(mapped["has_body"])}
 
 
 def _fill(batch: dict, batch_size: int) -> dict:
