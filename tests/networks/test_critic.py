@@ -74,10 +74,6 @@ def _leaky(x):
     return np.where(x > 0, x, 0.2 * x)
 
 
-def _relu(x):
-    return np.maximum(x, 0)
-
-
 def _dense_chain(branch, x, activation):
     weights = [_numpy(w.value) for w in branch.weights]
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
@@ -88,14 +84,14 @@ def _dense_chain(branch, x, activation):
 def test_branches_equal_numpy(bodies):
     joints, shapes, rotations = bodies
     shape_critic, rotation_critic, skeleton_critic = ShapeCritic(), RotationCritic(), SkeletonCritic()
-    assert [w.shape[-1] for w in shape_critic.weights[::2]] == [10, 5, 1]
+    assert [w.shape[-1] for w in shape_critic.weights[::2]] == [64, 32, 1]
     assert [w.shape[-1] for w in rotation_critic.weights[::2]] == [300, 100, 1]
     assert [tuple(w.shape) for w in skeleton_critic.weights[::2]] == [(169, 100), (42, 100), (200, 1)]
     for branch in (shape_critic, rotation_critic, skeleton_critic):
         for bias in branch.weights[1::2]:  # zero biases would hide a wrong order
             bias.assign(ops.convert_to_tensor(np.linspace(-1, 1, bias.shape[0]), dtype="float32"))
     np.testing.assert_allclose(
-        _numpy(shape_critic(shapes)), _dense_chain(shape_critic, shapes, _relu), atol=1e-5
+        _numpy(shape_critic(shapes)), _dense_chain(shape_critic, shapes, _leaky), atol=1e-5
     )
     flat = rotations.reshape(6, -1)
     np.testing.assert_allclose(
@@ -129,7 +125,7 @@ def test_weights_exist_from_the_start_and_belong_to_one_branch_each():
     critic = Critic()
     assert len(critic.trainable_variables) == 18
     assert len({id(v) for branch in critic.branches for v in branch.trainable_variables}) == 18
-    expected = (169 + 42 + 2) * 100 + 201 + (11 * 10 + 11 * 5 + 6) + (208 * 300 + 301 * 100 + 101)
+    expected = (169 + 42 + 2) * 100 + 201 + (11 * 64 + 65 * 32 + 33) + (208 * 300 + 301 * 100 + 101)
     assert critic.count_params() == expected
 
 

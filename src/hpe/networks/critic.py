@@ -11,9 +11,9 @@ from hpe.body.data import NUM_SHAPES
 
 NUM_BODY_ROTATIONS = 23
 
-# Widths and slope of the original critic (specification of the hybrid HMR, section 7).
+# Widths and slope of the original critic, but for the shape's: see `ShapeCritic`.
 _SKELETON_UNITS = 100
-_SHAPE_UNITS = (10, 5)
+_SHAPE_UNITS = (64, 32)
 _ROTATION_UNITS = (300, 100)
 _LEAKY_SLOPE = 0.2
 
@@ -99,11 +99,16 @@ class SkeletonCritic(_Branch):
 
 @keras.saving.register_keras_serializable(package="hpe")
 class ShapeCritic(_Branch):
-    """Scores shape coefficients (N, 10)."""
+    """Scores shape coefficients (N, 10).
+
+    The original has ten and five rectified units. Ten units in ten dimensions leave a cone of directions in which
+    all of them are off, so that the score is flat there: shapes that drift into it are not called back, however
+    the critic is trained. (To surround the origin takes eleven half-spaces.) This one is wider, and its units leak.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self._layers_in_order = [self._dense(units, activation="relu") for units in _SHAPE_UNITS]
+        self._layers_in_order = [self._dense(units, activation=_leaky) for units in _SHAPE_UNITS]
         self._layers_in_order.append(self._dense(1, name="score"))
         self._build_chain(self._layers_in_order, NUM_SHAPES)
 
