@@ -63,7 +63,8 @@ class Distribution:
         replicas: number of devices of all workers.
 
     Raises:
-        UserError: the devices are not there, TF_CONFIG does not describe a cluster, or the batch does not divide.
+        UserError: the devices are not there, TF_CONFIG does not describe a cluster, the batch does not divide, or
+            the step is not to be compiled.
     """
 
     def __init__(self, training: TrainingConfig):
@@ -81,6 +82,12 @@ class Distribution:
             self.worker, self.num_workers = cluster.rank, len(cluster.addresses)
             self.strategy = _join(cluster, wanted)
         self.replicas = self.strategy.num_replicas_in_sync
+        local = self.replicas // self.num_workers
+        if training.eager and local > 1:
+            # Each device runs in a thread of its own: without a graph nothing orders what they add up.
+            raise UserError(
+                f"--eager: {local} devices of one process need a compiled step; leave --eager out, or take one."
+            )
         if training.batch_size % self.replicas:
             raise UserError(
                 f"--batch_size={training.batch_size} is that of all devices together and must be a multiple of "
