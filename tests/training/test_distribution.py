@@ -17,6 +17,7 @@ import tensorflow as tf
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.errors import UserError
 from hpe.records.poses import write_sequences
+from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.config import Strategy, TrainingConfig
 from hpe.training.distribution import Cluster, Distribution, read_cluster
 from hpe.training.history import read_history
@@ -36,7 +37,14 @@ FLAGS = (
 ).split()
 
 
-def start(data, run, *flags, cluster=None, rank=0):
+# A run that costs little and does not end by itself.
+ENDLESS = (
+    *("--system=lifter", "--linear_size=16", "--num_blocks=1", "--datasets=walks", "--val_datasets="),
+    *("--nouse_validation", "--batch_size=8", "--checkpoint_steps=1", "--num_epochs=100000"),
+)
+
+
+def start(data, run, *flags, settings=FLAGS, cluster=None, rank=0):
     command = [
         sys.executable,
         "-m",
@@ -49,7 +57,7 @@ def start(data, run, *flags, cluster=None, rank=0):
         task = {"type": "worker", "index": rank}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
     return subprocess.Popen(
-        [*command, *FLAGS, *flags],
+        [*command, *settings, *flags],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -58,13 +66,13 @@ def start(data, run, *flags, cluster=None, rank=0):
     )
 
 
-def start_workers(data, run, *flags):
+def start_workers(data, run, *flags, settings=FLAGS):
     with socket.socket() as one, socket.socket() as other:
         for listener in (one, other):
             listener.bind(("127.0.0.1", 0))
         cluster = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, other)]
     flags = ("--strategy=multi_worker", *flags)
-    return [start(data, run, *flags, cluster=cluster, rank=rank) for rank in range(2)]
+    return [start(data, run, *flags, settings=settings, cluster=cluster, rank=rank) for rank in range(2)]
 
 
 def finish(process, code=0):
@@ -130,13 +138,20 @@ def test_two_devices_equal_one(data, tmp_path, single):
 
 
 @pytest.fixture(scope="module")
-def mirrored(data, tmp_path_factory):
-    """The runs of `tests.training.mirrored_runs`, each on one device and on two."""
-    records, runs = tmp_path_factory.mktemp("mirrored_data"), tmp_path_factory.mktemp("mirrored")
+def with_poses(data, tmp_path_factory):
+    """The records of `data`, and the poses `walks`."""
+    records = tmp_path_factory.mktemp("with_poses")
     shutil.copytree(data, records, dirs_exist_ok=True)
     sequences = [poses.sequence(12, seed) for seed in range(2)]
     write_sequences(PoseSource("walks", 2, lambda: iter(sequences)), records, progress=False)
-    command = [sys.executable, "-m", "tests.training.mirrored_runs", str(records), str(runs)]
+    return records
+
+
+@pytest.fixture(scope="module")
+def mirrored(with_poses, tmp_path_factory):
+    """The runs of `tests.training.mirrored_runs`, each on one device and on two."""
+    runs = tmp_path_factory.mktemp("mirrored")
+    command = [sys.executable, "-m", "tests.training.mirrored_runs", str(with_poses), str(runs)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return runs
@@ -195,6 +210,25 @@ def test_two_workers_of_which_one_dies_resume_and_equal_one(data, tmp_path, sing
     # One of them validated.
     assert ["silhouette_iou" in output for output in outputs] == [True, False]
     assert_same_training(run, single)
+
+
+@pytest.mark.slow
+def test_a_chief_that_is_killed_stops_the_other_and_leaves_a_whole_checkpoint(with_poses, tmp_path):
+    run = tmp_path / "run"
+    chief, other = start_workers(with_poses, run, settings=ENDLESS)
+    wait_for_checkpoint(run, 2, chief)
+    chief.kill()
+    chief.communicate()
+    output = finish(other, 1)
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert "worker 1 of 2: another worker has stopped or cannot be reached (" in line
+    assert "{{" not in line
+    assert "}}" not in line
+    assert line.endswith(f"start all workers again with --resume --model_dir={run}.")
+    assert "Traceback" not in output
+    reader = tf.train.load_checkpoint(latest_checkpoint(run / "checkpoints"))
+    values = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map()]
+    assert len(values) > 70
 
 
 @pytest.mark.parametrize(
