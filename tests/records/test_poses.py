@@ -103,7 +103,10 @@ def test_frames_that_are_not_finite_are_left_out():
     broken.keypoints["sh"].confidence[0, 2] = np.nan
     kept = finite_frames(broken)
     assert len(kept) == 2
-    assert kept.notes == ("frames with joints that are not finite: these frames left out",)
+    assert kept.notes == (
+        "frames with joints that are not finite: these frames left out",
+        "sh: not finite in some frames, which are left out for all others, too",
+    )
     np.testing.assert_array_equal(kept.keypoints["sh"].confidence, broken.keypoints["sh"].confidence[[2, 3]])
     broken.joints3d[:] = np.nan
     assert finite_frames(broken) == Skipped(broken.name, "no frame has finite joints")

@@ -14,6 +14,8 @@ GROUND_TRUTH = "gt"
 
 # Note on a sequence whose frames are not all of its recording.
 FRAMES_LEFT_OUT = "frames with joints that are not finite: these frames left out"
+# Noted beside it, if those are a detector's.
+_CAUSE = "{}: not finite in some frames, which are left out for all others, too"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,20 +111,32 @@ class PoseSource:
 
 
 def finite_frames(sequence: PoseSequence) -> PoseSequence | Skipped:
-    """Drops frames in which a joint of any origin, or its confidence, is not finite, and notes it.
+    """Drops frames in which a joint of any origin, or its confidence, is not finite, and notes a detector's part.
+
+    A frame goes for all origins, even if one detector alone has failed in it: they share one count of frames, by
+    which records, 3D joints and files of detections belong together, and detectors are compared on equal frames.
 
     Returns:
         The sequence; Skipped where no frame is left.
     """
-    arrays = [] if sequence.joints3d is None else [sequence.joints3d]
-    arrays += [points.joints for points in sequence.keypoints.values()]
-    arrays += [points.confidence for points in sequence.keypoints.values() if points.confidence is not None]
-    finite = np.ones(len(sequence), bool)
-    for array in arrays:
-        finite &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+    finite, causes = np.ones(len(sequence), bool), []
+    if sequence.joints3d is not None:
+        finite &= _finite(sequence.joints3d)
+    for name, points in sequence.keypoints.items():
+        own = _finite(points.joints)
+        if points.confidence is not None:
+            own &= _finite(points.confidence)
+        finite &= own
+        if name != GROUND_TRUTH and not own.all():
+            causes.append(_CAUSE.format(name))
     if finite.all() and len(finite):
         return sequence
     if not finite.any():
         return Skipped(sequence.name, "no frame has finite joints" if len(finite) else "holds no frames")
-    notes = (*sequence.notes, FRAMES_LEFT_OUT)
+    notes = (*sequence.notes, FRAMES_LEFT_OUT, *causes)
     return dataclasses.replace(sequence.frames(finite), notes=notes)
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    """Returns for each frame whether all its numbers are finite, (T,) bool."""
+    return np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
