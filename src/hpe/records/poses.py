@@ -18,26 +18,21 @@ times as fast as a list of floats.
 
 from __future__ import annotations
 
-import functools
-import glob
+import dataclasses
 import os
 import pathlib
-import time
 from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from hpe import skeletons
 from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
-from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
 from hpe.records import framing
-from hpe.records.manifest import RECREATE, Manifest
+from hpe.records.manifest import RECREATE
 from hpe.records.reading import DatasetShards, find_shards
-from hpe.records.sharding import ShardWriter
-from hpe.records.writing import WriteSummary, shard_name, shard_pattern
+from hpe.records.writing import WriteSummary, write_items
 
 SKELETON3D = "h36m17"
 SHARD_SIZE = 100
@@ -147,50 +142,28 @@ def write_sequences(
     Raises:
         UserError: if no sequence could be kept, or the disk is full or not writable.
     """
-    start = time.monotonic()
-    name, frames = source.name, 0
-    skipped: dict[str, list[str]] = {}
-    notes = {note: list(names) for note, names in source.notes.items()}
-    writer = ShardWriter(
+    frames = 0
+
+    def encode(sequence: PoseSequence) -> bytes:
+        nonlocal frames
+        frames += len(sequence)
+        return encode_sequence(sequence)
+
+    summary = write_items(
+        source.stream(),
         data_dir,
-        name,
+        source.name,
+        encode=encode,
+        kind="sequence",
+        unit="seq",
+        skeleton=SKELETON3D,
         shard_size=shard_size,
-        shard_name=functools.partial(shard_name, name),
-        owned=shard_pattern(glob.escape(name)),
+        options=lambda: source.options | {"frames": frames},
+        notes=source.notes,
+        total=source.count,
+        progress=progress,
     )
-
-    def make_manifest(shards) -> Manifest:
-        if not shards:
-            reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in skipped.items())
-            raise UserError(
-                f"{name}: no sequence could be kept ({reasons or 'there are none'}); nothing written."
-            )
-        options = source.options | {"frames": frames}
-        return Manifest(name, SKELETON3D, shards, skipped=skipped, notes=notes, options=options)
-
-    stream = source.stream()
-    bar = tqdm.tqdm(stream, name, source.count, unit="seq", disable=not progress, dynamic_ncols=True)
-    with writer, bar:
-        for sequence in bar:
-            if isinstance(sequence, Skipped):
-                skipped.setdefault(sequence.reason, []).append(sequence.name)
-                continue
-            writer.add(encode_sequence(sequence))
-            frames += len(sequence)
-            for note in sequence.notes:
-                notes.setdefault(note, []).append(sequence.name)
-        manifest = writer.commit(make_manifest)
-    return WriteSummary(
-        name=name,
-        kept=manifest.count,
-        with_mask=0,
-        skipped=skipped,
-        notes=notes,
-        shards=len(manifest.shards),
-        bytes=sum(shard.bytes for shard in manifest.shards),
-        seconds=time.monotonic() - start,
-        frames=frames,
-    )
+    return dataclasses.replace(summary, frames=frames)
 
 
 def find_sequences(

@@ -7,7 +7,9 @@ import functools
 import glob
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
 
 import tqdm
 
@@ -16,6 +18,8 @@ from hpe.errors import UserError
 from hpe.records.manifest import Manifest
 from hpe.records.schema import encode_sample
 from hpe.records.sharding import ShardWriter
+
+Item = TypeVar("Item")
 
 SHARD_SIZE = 500
 RECORD_SUFFIX = ".tfrecords"
@@ -95,10 +99,66 @@ def write_dataset(
     Raises:
         UserError: if nothing in the stream could be kept, or the disk is full or not writable.
     """
-    start = time.monotonic()
     with_mask = 0
+
+    def encode(sample: Sample) -> bytes:
+        nonlocal with_mask
+        with_mask += sample.mask is not None
+        return encode_sample(sample)
+
+    summary = write_items(
+        stream,
+        directory,
+        name,
+        encode=encode,
+        kind="sample",
+        unit="img",
+        skeleton=skeleton,
+        shard_size=shard_size,
+        options=lambda: options or {},
+        total=total,
+        progress=progress,
+    )
+    return dataclasses.replace(summary, with_mask=with_mask)
+
+
+def write_items(
+    stream: Iterable[Item | Skipped],
+    directory: str | os.PathLike,
+    name: str,
+    *,
+    encode: Callable[[Item], bytes],
+    kind: str,
+    unit: str,
+    skeleton: str,
+    shard_size: int,
+    options: Callable[[], dict],
+    notes: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    total: int | None,
+    progress: bool,
+) -> WriteSummary:
+    """Writes a dataset of any kind of records; see `write_dataset` for the other arguments.
+
+    Args:
+        stream: items with `name` and `notes`, or `Skipped`.
+        directory: folder of the dataset.
+        name: name of the dataset.
+        encode: makes the record of an item.
+        kind: what an item is called in messages.
+        unit: what it is called by the progress bar.
+        skeleton: joint set of the dataset.
+        shard_size: records per shard.
+        options: called when all is written.
+        notes: remarks on the dataset before those of its items.
+        total: length of the stream.
+        progress: shows a progress bar.
+
+    Returns:
+        The summary, without masks and frames.
+    """
+    start = time.monotonic()
     skipped: dict[str, list[str]] = {}
-    notes: dict[str, list[str]] = {}
+    noted = {note: list(names) for note, names in notes.items()}
     writer = ShardWriter(
         directory,
         name,
@@ -111,26 +171,25 @@ def write_dataset(
         if not shards:
             reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in skipped.items())
             raise UserError(
-                f"{name}: no sample could be kept ({reasons or 'there are none'}); nothing written."
+                f"{name}: no {kind} could be kept ({reasons or 'there are none'}); nothing written."
             )
-        return Manifest(name, skeleton, shards, skipped=skipped, notes=notes, options=options or {})
+        return Manifest(name, skeleton, shards, skipped=skipped, notes=noted, options=options())
 
-    with writer, tqdm.tqdm(stream, name, total, unit="img", disable=not progress, dynamic_ncols=True) as bar:
-        for sample in bar:
-            if isinstance(sample, Skipped):
-                skipped.setdefault(sample.reason, []).append(sample.name)
+    with writer, tqdm.tqdm(stream, name, total, unit=unit, disable=not progress, dynamic_ncols=True) as bar:
+        for item in bar:
+            if isinstance(item, Skipped):
+                skipped.setdefault(item.reason, []).append(item.name)
                 continue
-            writer.add(encode_sample(sample))
-            with_mask += sample.mask is not None
-            for note in sample.notes:
-                notes.setdefault(note, []).append(sample.name)
+            writer.add(encode(item))
+            for note in item.notes:
+                noted.setdefault(note, []).append(item.name)
         manifest = writer.commit(make_manifest)
     return WriteSummary(
         name=name,
         kept=manifest.count,
-        with_mask=with_mask,
+        with_mask=0,
         skipped=skipped,
-        notes=notes,
+        notes=noted,
         shards=len(manifest.shards),
         bytes=sum(shard.bytes for shard in manifest.shards),
         seconds=time.monotonic() - start,
