@@ -5,14 +5,13 @@ The variable `Pose` holds 96 numbers per frame, 32 joints in the world in millim
 
 from __future__ import annotations
 
-import functools
 import os
 import pathlib
 
 import numpy as np
 
-from hpe.datasets.h36m_h5 import subject_folders
-from hpe.datasets.h36m_names import NUM_RAW_JOINTS, parse_trial
+from hpe.datasets.h36m_h5 import find_recordings
+from hpe.datasets.h36m_names import NUM_RAW_JOINTS
 from hpe.datasets.h36m_recordings import Recordings, select_joints
 from hpe.errors import UserError, first_line
 
@@ -24,16 +23,7 @@ _MM_PER_M = 1000.0
 
 def find_positions(directory: str | os.PathLike) -> Recordings | None:
     """Finds the 3D positions of this layout in a folder; None where there are none."""
-    positions, strangers = {}, []
-    for folder in subject_folders(directory):
-        for path in sorted((folder / POSITIONS).glob("*.cdf")):
-            if (trial := parse_trial(folder.name, path.stem)) is None:
-                strangers.append(str(path.relative_to(directory)))
-            else:
-                positions[trial] = functools.partial(read_positions, path)
-    if not positions:
-        return None
-    return Recordings("cdf", positions, {}, FRAMES_PER_SECOND, tuple(strangers))
+    return find_recordings(directory, POSITIONS, "cdf", read_positions, frames_per_second=FRAMES_PER_SECOND)
 
 
 def read_positions(path: str | os.PathLike) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,17 +28,38 @@ _MM_PER_M = 1000.0
 
 def find_positions(directory: str | os.PathLike) -> Recordings | None:
     """Finds the 3D positions of this layout in a folder; None where there are none."""
-    positions, strangers = {}, []
+    # The release has 50 frames per second, but copies of it that keep every few frames look just alike.
+    return find_recordings(directory, POSITIONS, "h5", read_positions, frames_per_second=0.0)
+
+
+def find_recordings(
+    directory: str | os.PathLike,
+    positions: pathlib.PurePath,
+    suffix: str,
+    read: Callable[[pathlib.Path], np.ndarray],
+    *,
+    frames_per_second: float,
+) -> Recordings | None:
+    """Finds 3D positions that lie in one file per trial, `S9/<positions>/<trial>.<suffix>`.
+
+    Args:
+        directory: with the folders of the subjects.
+        positions: the folder in each of them.
+        suffix: of the files, and the name of the layout.
+        read: returns the joints (T, 17, 3) of a file, in the world, metres.
+        frames_per_second: of all of them, 0 where it is unknown.
+
+    Returns:
+        The recordings, None where there are none.
+    """
+    found, strangers = {}, []
     for folder in subject_folders(directory):
-        for path in sorted((folder / POSITIONS).glob("*.h5")):
+        for path in sorted((folder / positions).glob(f"*.{suffix}")):
             if (trial := parse_trial(folder.name, path.stem)) is None:
                 strangers.append(str(path.relative_to(directory)))
             else:
-                positions[trial] = functools.partial(read_positions, path)
-    if not positions:
-        return None
-    # The release has 50 frames per second, but copies of it that keep every few frames look just alike.
-    return Recordings("h5", positions, {}, 0.0, tuple(strangers))
+                found[trial] = functools.partial(read, path)
+    return Recordings(suffix, found, {}, frames_per_second, tuple(strangers)) if found else None
 
 
 def find_detections(directory: str | os.PathLike) -> dict[str, Detections]:
