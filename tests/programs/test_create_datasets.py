@@ -295,6 +295,15 @@ def test_numbers_out_of_range(flag):
         CreateConfig(**{flag: -1})
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("mocap_fps", -5.0), ("mocap_fps", float("nan")), ("mocap_set", "a/b"), ("mocap_set", "*")],
+)
+def test_recordings_are_not_thinned_or_named_by_nonsense(flag, value):
+    with pytest.raises(ValueError, match=f"--{flag} must be"):
+        CreateConfig(**{flag: value})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("spelling", ["ours", "original"])
 def test_command_line(settings, spelling):

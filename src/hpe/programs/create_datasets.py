@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
+import re
 from collections.abc import Callable, Iterable
 
 from absl import flags
@@ -105,6 +107,15 @@ class CreateConfig:
             value = getattr(self, name)
             if value < least:
                 raise ValueError(f"--{name} must be at least {least}. Received: {name}={value}")
+        if not 0 <= self.mocap_fps < math.inf:
+            raise ValueError(
+                f"--mocap_fps must be finite and not negative. Received: mocap_fps={self.mocap_fps}"
+            )
+        # It becomes a part of the names of files.
+        if not re.fullmatch(r"[\w.-]*", self.mocap_set):
+            raise ValueError(
+                f"--mocap_set must be of letters, digits, _, . and -. Received: mocap_set={self.mocap_set}"
+            )
         for name in ("mpii_json", "h36m"):
             if self.only_segmented and getattr(self, name):
                 raise ValueError(
