@@ -122,7 +122,9 @@ def test_a_checkpoint_of_another_architecture(trained, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_an_output_that_cannot_be_written(trained, tmp_path):
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(trained, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file.metrics\.json: cannot be written"):
-        validate(trained, f"--output={tmp_path / 'file'}", "--num_panels=0")
+    for output in (tmp_path / "file", tmp_path / "file" / "report"):
+        with pytest.raises(UserError, match=f"{output}: cannot be written to .*; set --output"):
+            validate(trained, f"--output={output}", "--num_panels=0")
+    assert "keypoint_loss" not in capsys.readouterr().out

@@ -79,6 +79,20 @@ def to_json(metrics: Sequence[Metric], *, details: Mapping | None = None) -> str
     return json.dumps(_plain({**(details or {}), "metrics": content}), indent=2, allow_nan=False) + "\n"
 
 
+def make_folder(path: str | os.PathLike) -> None:
+    """Makes the folder of a report, so that it is known before anything is measured whether it can be written.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    try:
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written to ({error.strerror or error}); set --output.") from error
+
+
 def write_json(path: str | os.PathLike, metrics: Sequence[Metric], *, details: Mapping | None = None) -> None:
     """Writes `to_json` to a file, as `write_text` does."""
     write_text(path, to_json(metrics, details=details))

@@ -10,7 +10,7 @@ from absl import flags
 from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
-from hpe.evaluation.report import to_text, write_json, write_text
+from hpe.evaluation.report import make_folder, to_text, write_json, write_text
 from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
 from hpe.programs import flags as program_flags
@@ -82,6 +82,7 @@ def main() -> None:
     if submission:
         submission.check(source.shards)
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
+    make_folder(output)
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
     evaluation = run.feed.evaluate(
         submission or predictor, source, batch_size=config.batch_size, feasibility=feasibility
