@@ -160,7 +160,9 @@ class CheckpointStore:
         try:
             stored = dict(tf.train.list_variables(path))
         except READ_ERRORS as error:
-            raise UserError(f"{path}: is not a readable checkpoint ({first_line(error)}).") from error
+            raise UserError(
+                f"{path}: is not a readable checkpoint ({first_line(error)}); delete it to take the one before."
+            ) from error
         if self._complete and not any(key.startswith(_OPTIMIZER) for key in stored):
             raise UserError(
                 f"{path}: holds networks alone, no optimizers to go on with; start a new run from it with "
