@@ -104,6 +104,18 @@ def test_interrupted_creation_is_told_apart_from_an_absent_dataset(dataset):
         find_shards(dataset, ["people"])
 
 
+def test_datasets_may_be_given_by_absolute_paths(dataset, tmp_path, write_single):
+    assert find_shards(tmp_path, [str(dataset / "people")])[0].count == 10
+    (tmp_path / "original").mkdir()
+    write_single(tmp_path / "original" / "a.tfrecords")
+    assert find_shards(dataset, [str(tmp_path / "original")])[0].count == 5
+    with pytest.raises(UserError, match="there is no dataset /no/such"):
+        find_shards(dataset, ["/no/such"])
+    (dataset / "people.manifest.json").unlink()
+    with pytest.raises(UserError, match=r"people\.manifest\.json: is missing, though 3 shards"):
+        find_shards(tmp_path, [str(dataset / "people")])
+
+
 def test_absent_datasets(dataset, write_single):
     write_single(dataset / "lsp_val.tfrecords")
     assert available(dataset) == ["lsp_val", "people"]

@@ -120,7 +120,9 @@ def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
     single = data_dir / f"{name}{RECORD_SUFFIX}"
     if single.is_file():
         return _from_files(name, [single], verify)
-    orphans = sorted(data_dir.glob(shard_pattern(glob.escape(name))))
+    # The name may be a path, even an absolute one, which is no pattern.
+    base = data_dir / name
+    orphans = sorted(base.parent.glob(shard_pattern(glob.escape(base.name))))
     if orphans:
         raise UserError(
             f"{manifest_path}: is missing, though {len(orphans)} shards of {name} are there: their creation "
