@@ -2,8 +2,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 from hpe.pipeline import python_calls
 
 # An iterator at the level of a module, which lives until Python ends.
@@ -38,14 +36,15 @@ def test_python_ends_while_an_iterator_is_there():
     assert "terminate called" not in done.stderr
 
 
-def test_running_dry_waits_for_what_runs_and_refuses_the_rest():
+def test_running_dry_waits_for_what_runs():
     calls = python_calls._Calls()
     entered, may_leave, left = threading.Event(), threading.Event(), []
 
     def work():
-        with calls.one():
-            entered.set()
-            may_leave.wait(10)
+        for _ in range(2):
+            with calls.one():
+                entered.set()
+                may_leave.wait(10)
             left.append(True)
 
     thread = threading.Thread(target=work)
@@ -53,7 +52,5 @@ def test_running_dry_waits_for_what_runs_and_refuses_the_rest():
     entered.wait(10)
     threading.Timer(0.2, may_leave.set).start()
     calls.run_dry()
-    assert left
+    assert left == [True, True]
     thread.join()
-    with pytest.raises(RuntimeError, match="about to end"), calls.one():
-        pass

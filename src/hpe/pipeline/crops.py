@@ -2,12 +2,14 @@
 
 Everything from the bytes to the crop happens in one call of Python per batch, whose time is spent in OpenCV without
 holding Python's lock: half the time of TensorFlow's operations, whose branches and splits cost as much per image as
-resampling does. Outside the image its border is repeated - for masks there is background. Turned crops are warped
-from an upright window that holds them. See `hpe.pipeline.augmentation` for the map.
+resampling does. Its threads are Python's: where kernels have to be deterministic, tf.data makes one call of Python
+at a time, whatever it is told. Outside the image its border is repeated - for masks there is background. Turned
+crops are warped from an upright window that holds them. See `hpe.pipeline.augmentation` for the map.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import math
 
@@ -26,7 +28,13 @@ _LONGEST_WARPED = 32766
 
 
 def crop_people(
-    encoded: tf.Tensor, encoded_masks: tf.Tensor, placement: Placement, *, size: int, names: tf.Tensor
+    encoded: tf.Tensor,
+    encoded_masks: tf.Tensor,
+    placement: Placement,
+    *,
+    size: int,
+    names: tf.Tensor,
+    threads: int = 1,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes the windows of B images and their masks, and resamples them to crops: bilinear and nearest.
 
@@ -39,6 +47,7 @@ def crop_people(
         placement: where the crops lie, with the batch axis (B,).
         size: side of the crops in pixels.
         names: (B,) string, for messages.
+        threads: number of threads that share the work; what comes out does not depend on it.
 
     Returns:
         (B, size, size, 3) uint8 RGB; (B, size, size) uint8, 1 where the person is and zeros if there is no mask;
@@ -53,7 +62,10 @@ def crop_people(
         window = turned_window(placement)
         arguments += [placement.angle, window.corner, window.extent]
     images, silhouettes, shapes = tf.numpy_function(
-        functools.partial(_crop_batch, size=size), arguments, [tf.uint8, tf.uint8, tf.int32], stateful=False
+        functools.partial(_crop_batch, size=size, threads=threads),
+        arguments,
+        [tf.uint8, tf.uint8, tf.int32],
+        stateful=False,
     )
     batch = encoded.shape
     return (
@@ -75,39 +87,101 @@ def _crop_batch(
     window_extents: np.ndarray | None = None,
     *,
     size: int,
+    threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Does the work of `crop_people`; `numbers` (B, 3) are extent, reduction and mirror."""
-    images = np.empty((len(encoded), size, size, 3), np.uint8)
-    silhouettes = np.zeros((len(encoded), size, size), np.uint8)
-    shapes = np.empty((len(encoded), 2), np.int32)
+    batch = len(encoded)
+    images = np.empty((batch, size, size, 3), np.uint8)
+    silhouettes = np.zeros((batch, size, size), np.uint8)
+    shapes = np.empty((batch, 2), np.int32)
     places = np.concatenate([corners, numbers], axis=1).tolist()
-    for row, (left, top, extent, reduction, mirror) in enumerate(places):
-        what = "image"
-        try:
-            if angles is None or angles[row] == 0:
-                pixels, shapes[row] = decoding.decode_window(encoded[row], left, top, extent, reduction)
-                pixels = _repeat_border(pixels, left // reduction, top // reduction, extent // reduction)
-                _resample(pixels, bool(mirror), images[row])
-                transform = None
-            else:
-                corner = window_corners[row]
-                window = (*corner.tolist(), int(window_extents[row]), reduction)
-                pixels, shapes[row] = decoding.decode_window(encoded[row], *window)
-                transform = _turn((left, top), extent, bool(mirror), float(angles[row]), size)
-                _warp(pixels, transform, corner, reduction, shapes[row], images[row])
-            if encoded_masks[row]:
-                what = "mask"
-                mask = decoding.decode_mask(encoded_masks[row])
-                if mask.shape != tuple(shapes[row]):
-                    found, expected = (" ".join(map(str, shape)) for shape in (mask.shape, shapes[row]))
-                    raise ValueError(f"has height and width {found}, but its image {expected}")
-                if transform is None:
-                    _crop_mask(mask, left, top, extent, bool(mirror), silhouettes[row])
-                else:
-                    _warp_mask(mask, transform, silhouettes[row])
-        except ValueError as error:
-            raise ValueError(f"({names[row].decode(errors='replace')}): its {what} {error}") from None
+    turned = [None] * batch
+    if angles is not None:
+        windows = np.concatenate([window_corners, window_extents[:, None]], axis=1).tolist()
+        turned = [
+            (angle, window) if angle else None for angle, window in zip(angles.tolist(), windows, strict=True)
+        ]
+
+    def crop(rows: range) -> None:
+        for row in rows:
+            out = images[row], silhouettes[row]
+            try:
+                shapes[row] = _crop_one(encoded[row], encoded_masks[row], places[row], turned[row], *out)
+            except ValueError as error:
+                raise ValueError(f"({names[row].decode(errors='replace')}): its {error}") from None
+
+    _share_out(crop, batch, threads)
     return images, silhouettes, shapes
+
+
+def _share_out(work, count: int, threads: int) -> None:
+    """Calls `work` with ranges that make up `count`, each in a thread of its own, one of them this one."""
+    own, *others = (range(first, count, threads) for first in range(threads))
+    try:
+        pending = [_pool(threads).submit(work, rows) for rows in others if rows]
+    except RuntimeError:  # Python is about to end and lends no threads any more.
+        own, pending = range(count), []
+    work(own)
+    for future in pending:
+        future.result()
+
+
+@functools.cache
+def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="hpe_crops")
+
+
+def _crop_one(
+    encoded: bytes,
+    encoded_mask: bytes,
+    place: list[int],
+    turned: tuple[float, list[int]] | None,
+    image: np.ndarray,
+    silhouette: np.ndarray,
+) -> tuple[int, int]:
+    """Fills in one crop.
+
+    Args:
+        encoded: the image.
+        encoded_mask: its mask, or nothing.
+        place: left, top, extent, reduction and mirror of the Placement.
+        turned: of a turned crop its angle, and left, top and extent of the upright window that holds it.
+        image: (size, size, 3) uint8, to be filled.
+        silhouette: (size, size) uint8 zeros, to be filled where there is a mask.
+
+    Returns:
+        Height and width of the image.
+
+    Raises:
+        ValueError: saying what is wrong with "image" or "mask".
+    """
+    left, top, extent, reduction, mirror = place
+    window = turned[1] if turned else (left, top, extent)
+    pixels, shape = _named("image", decoding.decode_window, encoded, *window, reduction)
+    if turned:
+        transform = _turn((left, top), extent, bool(mirror), turned[0], len(image))
+        _warp(pixels, transform, window[:2], reduction, shape, image)
+    else:
+        pixels = _repeat_border(pixels, left // reduction, top // reduction, extent // reduction)
+        _resample(pixels, bool(mirror), image)
+    if encoded_mask:
+        mask = _named("mask", decoding.decode_mask, encoded_mask)
+        if mask.shape != shape:
+            found, expected = (" ".join(map(str, lengths)) for lengths in (mask.shape, shape))
+            raise ValueError(f"mask has height and width {found}, but its image {expected}")
+        if turned:
+            _warp_mask(mask, transform, silhouette)
+        else:
+            _crop_mask(mask, left, top, extent, bool(mirror), silhouette)
+    return shape
+
+
+def _named(what: str, function, *arguments):
+    """Calls a function whose errors lack a subject."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from None
 
 
 # ---- upright crops -----------------------------------------------------------------------------------------
@@ -160,15 +234,15 @@ def _turn(
 def _warp(
     pixels: np.ndarray,
     transform: tuple[np.ndarray, np.ndarray],
-    corner: np.ndarray,
+    corner: list[int],
     reduction: int,
-    image_shape: np.ndarray,
+    image_shape: tuple[int, int],
     out: np.ndarray,
 ) -> None:
     """Warps what of an upright window lies in the image, (h, w, 3), reduced, to a crop (size, size, 3)."""
     turn, start = transform
-    last = (image_shape[::-1] - 1) // reduction
-    first = np.clip(corner // reduction, 0, last)
+    last = (np.array(image_shape[::-1]) - 1) // reduction
+    first = np.clip(np.array(corner) // reduction, 0, last)
     reduced_start = (start - (reduction - 1) / 2) / reduction - first
     cv2.warpAffine(
         pixels,

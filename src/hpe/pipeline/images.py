@@ -36,7 +36,7 @@ from hpe.records.reading import DatasetShards
 from hpe.records.schema import parse_example
 from hpe.skeletons import COCOPLUS19, Skeleton
 
-# More would wait for Python's lock, and every one holds a batch.
+# More would wait for Python's lock.
 _MOST_THREADS = 16
 
 # Any crop size shows whether a record can be used.
@@ -220,27 +220,26 @@ def _parse(
 
 
 def _crops(parsed: tf.data.Dataset, config: PipelineConfig, skeleton: Skeleton) -> tf.data.Dataset:
-    """Makes the crops of batches of `_parse` in all threads, in order."""
-    return parsed.map(
-        lambda rows: _crop(rows, size=config.img_size, skeleton=skeleton),
-        num_parallel_calls=config.num_parallel_calls or _threads(),
-        deterministic=True,
+    """Makes the crops of batches of `_parse`, while the next is parsed."""
+    crop = functools.partial(
+        _crop, size=config.img_size, skeleton=skeleton, threads=config.num_parallel_calls or _threads()
     )
+    return parsed.prefetch(1).map(crop)
 
 
 def _threads() -> int:
-    """Returns how many batches are made at a time: TensorFlow's tuning would need many of them to find out."""
-    return min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        _MOST_THREADS,
-    )
+    """Returns the number of cores that this process may use, within reason."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_THREADS)
 
 
-def _crop(parsed: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton) -> dict[str, tf.Tensor]:
+def _crop(
+    parsed: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton, threads: int = 1
+) -> dict[str, tf.Tensor]:
     """Makes the crops of a batch of `_parse`, and maps its labels into them."""
     placement = _placement(parsed)
     image, silhouette, image_shape = crops.crop_people(
-        parsed["image"], parsed["mask"], placement, size=size, names=parsed["name"]
+        parsed["image"], parsed["mask"], placement, size=size, names=parsed["name"], threads=threads
     )
     mapped = labels.to_crop(parsed["labels"], image_shape, placement, size=size, skeleton=skeleton)
     return {

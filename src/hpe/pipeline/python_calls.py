@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 # Calls have run dry when none was seen for so long: with no one to take them, batches pile up to the limits of
-# their buffers, and calls that are refused take no time.
+# their buffers.
 _QUIET_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
 
@@ -26,16 +26,12 @@ class _Calls:
     def __init__(self):
         self._lock = threading.Lock()
         self._running = 0
-        self._last = 0.0
-        self._leaving = False
+        self._last = 0.0  # when a call ended; 0 before the first
 
     @contextlib.contextmanager
     def one(self):
-        """One call; raises RuntimeError if Python is about to end."""
+        """One call."""
         with self._lock:
-            self._last = time.monotonic()
-            if self._leaving:
-                raise RuntimeError("Python is about to end.")
             self._running += 1
         try:
             yield
@@ -45,11 +41,9 @@ class _Calls:
                 self._last = time.monotonic()
 
     def run_dry(self) -> None:
-        """Refuses calls from now on, and waits until there are none."""
-        with self._lock:
-            if not self._last:
-                return
-            self._leaving = True
+        """Waits until there are no more calls, or for 5 seconds."""
+        if not (self._last or self._running):
+            return
         end = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < end:
             with self._lock:
@@ -63,7 +57,7 @@ atexit.register(_calls.run_dry)
 
 
 def ends_with_python(function: Callable) -> Callable:
-    """Returns a function for `tf.numpy_function` that is not called any more when Python ends."""
+    """Returns a function for `tf.numpy_function` whose calls Python waits for when it ends."""
 
     @functools.wraps(function)
     def guarded(*args, **kwargs):
