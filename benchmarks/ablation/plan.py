@@ -76,14 +76,14 @@ class AblationConfig:
     ext_epochs: int | None = option(
         None, "Passes over LSP train + LSP-extended in every full run; by default as many steps as on LSP."
     )
-    batch_size: int | None = option(None, "Images per step; by default 8 (overfit) or 16 (full).")
-    img_size: int | None = option(None, "Crop size; by default 128 (overfit) or 96 (full).")
+    batch_size: int | None = option(None, "Images per step; by default 8 (overfit) or 32 (full).")
+    img_size: int | None = option(None, "Crop size; by default 128 (overfit) or 64 (full).")
     encoder: str = option("small", "Encoder of all runs.")
     encoder_weights: str | None = option(None, "Its first weights; by default none or synthetic (full).")
     generator_lr: float | None = option(None, "Learning rate; by default 3e-4 (overfit) or 7e-4 (full).")
     seed: int = option(0, "Seed of all runs.")
     extra: tuple[str, ...] = option((), "More flags of train for all runs: NAME=VALUE,NAME=VALUE; they win.")
-    validations: int = option(10, "Points of the curves: validations during every run, evenly spaced.")
+    validations: int = option(6, "Points of the curves: validations during every run, evenly spaced.")
     pictures: int = option(8, "Rows of the picture grid.")
 
     def __post_init__(self):
@@ -152,7 +152,7 @@ def plan(config: AblationConfig, records: Mapping[str, int]) -> list[Run]:
         records: number of records by dataset name; of `lsp_train` and `lsp_ext`, for the full size.
     """
     overfit = config.size is Size.OVERFIT
-    batch_size = config.batch_size or (OVERFIT_IMAGES if overfit else 16)
+    batch_size = config.batch_size or (OVERFIT_IMAGES if overfit else 32)
     learning_rate = config.generator_lr or (3e-4 if overfit else 7e-4)
     if overfit:
         # No augmentation, no dropout and no shuffling: the question is whether the evidence can be fitted.
@@ -167,7 +167,7 @@ def plan(config: AblationConfig, records: Mapping[str, int]) -> list[Run]:
         f"--data_dir={config.data_dir}",
         f"--encoder={config.encoder}",
         f"--encoder_weights={config.encoder_weights or ('none' if overfit else 'synthetic')}",
-        f"--img_size={config.img_size or (128 if overfit else 96)}",
+        f"--img_size={config.img_size or (128 if overfit else 64)}",
         f"--batch_size={batch_size}",
         f"--generator_lr={learning_rate}",
         f"--seed={config.seed}",
