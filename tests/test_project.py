@@ -6,8 +6,6 @@ import subprocess
 import sys
 import tomllib
 
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -27,8 +25,9 @@ def test_every_dependency_says_what_it_saves():
         assert f"`{name}`" in text, f"docs/dependencies.md does not mention {name}"
 
 
-@pytest.mark.parametrize("module", ["hpe.systems", "hpe.networks.regressor", "hpe.body.body_model"])
-def test_building_networks_never_loads_a_renderer(module):
+def test_building_networks_never_loads_a_renderer():
+    """One process imports all: what none of them loads together, none loads alone."""
+    modules = "hpe.systems, hpe.networks.regressor, hpe.body.body_model"
     unwanted = "name.startswith('hpe.visualization') for name in sys.modules"
-    code = f"import {module}, sys; sys.exit(any({unwanted}))"
+    code = f"import {modules}, sys; sys.exit(any({unwanted}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -156,32 +156,27 @@ def test_pose_correctives_vanish_when_only_the_root_turns(tmp_path):
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(-3.0, 3.0, width=32), min_size=3, max_size=3), st.integers(0, 1000))
-def test_the_root_turns_the_body_about_its_pelvis(vector, seed):
-    layer = BodyModel(_DEFAULT)
+def test_the_root_turns_the_body_about_its_pelvis(default_layer, vector, seed):
     rotmats, shape = _inputs(1, seed)
     rotmats[:, 0] = np.eye(3)
-    before = _numpy(layer(rotmats, shape))
+    before = _numpy(default_layer(rotmats, shape))
     turn = Rotation.from_rotvec(vector).as_matrix().astype(np.float32)
     rotmats[:, 0] = turn
-    after = _numpy(layer(rotmats, shape))
+    after = _numpy(default_layer(rotmats, shape))
     pelvis = before["joints"][:, :1]
     for key, points in before.items():
         np.testing.assert_allclose(after[key], (points - pelvis) @ turn.T + pelvis, atol=1e-5)
 
 
-_DEFAULT = load_body_model()
-
-
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000))
-def test_bones_keep_their_length_in_every_pose(seed):
-    layer = BodyModel(_DEFAULT)
+def test_bones_keep_their_length_in_every_pose(default_layer, seed):
     rotmats, shape = _inputs(1, seed)
     straight = np.tile(np.eye(3, dtype=np.float32), (1, 24, 1, 1))
     bones = np.array(SMPL24.bones)
 
     def lengths(rotations):
-        joints = _numpy(layer(rotations, shape, vertices=False))["joints"][0]
+        joints = _numpy(default_layer(rotations, shape, vertices=False))["joints"][0]
         return np.linalg.norm(joints[bones[:, 0]] - joints[bones[:, 1]], axis=1)
 
     np.testing.assert_allclose(lengths(rotmats), lengths(straight), atol=1e-5)

@@ -35,8 +35,10 @@ def state():
 
 
 @pytest.fixture(scope="module")
-def networks(state):
-    backbone, head = build_hrnet(WIDTH, image_size=SIZE), build_heatmap_head(WIDTH, JOINTS)
+def networks(state, build_once):
+    # The network that reading the checkpoint builds, too.
+    backbone = build_once(WIDTH, image_size=SIZE, multi_scale=False)
+    head = build_heatmap_head(WIDTH, JOINTS)
     weights, left = hrnet_weights.from_pytorch(state, source="a.pth")
     assert left == []
     hrnet_weights.assign(weights, backbone, head, source="a.pth")

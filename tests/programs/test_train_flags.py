@@ -1,9 +1,8 @@
 """Flags of train: two names for one, those of the chosen system alone, and the recipes in configs/."""
 
+import contextlib
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 from absl import flags
@@ -15,36 +14,32 @@ from tests.people import run_config
 
 CONFIGS = sorted(pathlib.Path(__file__).parents[2].glob("configs/*.cfg"))
 
-_READ = """
-import json, sys
-from absl import flags
-from hpe.programs import train
-train.define_flags()
-flags.FLAGS(sys.argv)
-config = train.read_config()
-print(json.dumps([config.model.smpl_model_path, flags.FLAGS["smpl_model_path"].present]))
-"""
 
-
-@pytest.mark.parametrize("name", ["smpl_model_path", "body_model"])
-def test_the_body_model_goes_by_both_names(name):
-    command = [sys.executable, "-c", _READ, f"--{name}=somewhere/model.pkl"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == ["somewhere/model.pkl", 1]
-
-
-def read(*arguments):
-    """Returns the configuration of a command line of train, and forgets its flags."""
+@contextlib.contextmanager
+def parsed(*arguments):
+    """Defines and parses the flags of train, and forgets them at the end."""
     before = set(flags.FLAGS)
     try:
         train.define_flags(arguments)
         flags.FLAGS(["train", *arguments])
-        return train.read_config()
+        yield
     finally:
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
         flags.FLAGS.unparse_flags()
+
+
+def read(*arguments):
+    """Returns the configuration of a command line of train."""
+    with parsed(*arguments):
+        return train.read_config()
+
+
+@pytest.mark.parametrize("name", ["smpl_model_path", "body_model"])
+def test_the_body_model_goes_by_both_names(name):
+    with parsed(f"--{name}=somewhere/model.pkl"):
+        assert train.read_config().model.smpl_model_path == "somewhere/model.pkl"
+        assert flags.FLAGS["smpl_model_path"].present == 1
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
