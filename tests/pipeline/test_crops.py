@@ -120,6 +120,24 @@ def test_mask_is_nearest_and_has_background_outside(placement, size):
     assert np.logical_or.reduce([crop == candidate for candidate in candidates]).all()
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("extent", [150, 32767, 40000])
+def test_masks_of_large_windows_are_nearest_too(extent, mirror):
+    """Windows far larger than the crop, also beyond OpenCV's fixed point, are those of exact integers."""
+    size = 24
+    mask = np.random.default_rng(1).choice(np.array([0, 255], np.uint8), (300, 3000))
+    steps = (2 * np.arange(size) + 1) * extent // (2 * size)
+    left, top = -extent // 3, 100 - int(steps[12])
+    rows, columns = top + steps, left + steps
+    inside = ((rows >= 0) & (rows < 300))[:, None] & ((columns >= 0) & (columns < 3000))
+    expected = inside & (mask[np.ix_(rows.clip(0, 299), columns.clip(0, 2999))] > 0)
+    expected = expected[:, ::-1] if mirror else expected
+    assert expected.any()
+    crop = np.zeros((size, size), np.uint8)
+    crops._crop_mask(mask, left, top, extent, mirror, crop)
+    np.testing.assert_array_equal(crop, expected)
+
+
 def test_a_mask_at_the_border_is_not_smeared_outwards():
     crop = _crop_mask(np.full((40, 40), 255, np.uint8), _placement((-10, -10), 60), 120)
     assert crop.sum() == 80 * 80

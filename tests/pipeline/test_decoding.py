@@ -1,3 +1,5 @@
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -65,6 +67,24 @@ def test_thumbnails_comments_and_filling_are_passed_over():
     exif = b"\xff\xe1" + (len(thumbnail) + 8).to_bytes(2) + b"Exif\x00\x00" + thumbnail
     comment = b"\xff\xff\xff\xfe\x00\x04\xff\xc0"
     assert decoding.jpeg_shape(encoded[:2] + exif + comment + encoded[2:]) == (33, 41)
+
+
+def test_stray_bytes_between_segments_are_passed_over_as_decoders_do():
+    encoded = encode(textured_image(4, 33, 41), ".jpg")
+    frame = encoded.index(b"\xff\xc0")
+    stray = encoded[:frame] + bytes(5) + encoded[frame:]
+    pixels, shape = decoding.decode_window(stray, 0, 0, 41, 1)
+    assert shape == (33, 41)
+    np.testing.assert_array_equal(pixels, _all_of(encoded))
+
+
+def test_images_that_are_too_large_for_opencv_are_refused():
+    header = b"\x00\x01\x11\x70\x00\x01\x11\x70\x08\x00\x00\x00\x00"  # 70,000 x 70,000, grey
+    chunk = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + len(header).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+    png += b"\x00\x00\x00\x00IEND" + zlib.crc32(b"IEND").to_bytes(4)
+    with pytest.raises(ValueError, match="does not decode"):
+        decoding.decode_mask(png)
 
 
 def test_headers_that_lead_nowhere_are_refused():

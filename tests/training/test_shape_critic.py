@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from hpe.autodiff import input_gradient
@@ -24,10 +23,15 @@ def _outward(critic, directions):
     return tf.reduce_sum(input_gradient(critic, shapes) * directions, axis=1).numpy()
 
 
-@pytest.fixture(scope="module")
-def critic():
+def _original_critic():
+    """The original's: ten and five rectified units."""
+    layers = [keras.layers.Dense(10, activation="relu"), keras.layers.Dense(5, activation="relu")]
+    return keras.Sequential([keras.Input((NUM_SHAPES,)), *layers, keras.layers.Dense(1)])
+
+
+def _trained(build):
     keras.utils.set_random_seed(0)
-    critic = ShapeCritic()
+    critic = build()
     optimizer = keras.optimizers.Adam(5e-4)
     optimizer.build(critic.trainable_variables)
 
@@ -46,18 +50,14 @@ def critic():
     return critic
 
 
-def test_the_score_falls_outwards_in_every_direction(critic):
-    outward = _outward(critic, _directions(1000, 1000))
+def test_the_score_falls_outwards_in_all_directions():
+    outward = _outward(_trained(ShapeCritic), _directions(1000, 1000))
     assert (outward < 0).mean() > 0.99
     assert outward.mean() < -0.5  # the penalty wants a slope of 1
 
 
-def test_ten_rectified_units_are_all_off_in_some_direction():
-    """Why the original's ten and five units cannot do that, whatever their weights."""
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        kernel, bias = rng.normal(size=(NUM_SHAPES, 10)), rng.normal(size=10)
-        direction = np.linalg.solve(kernel.T, -np.ones(10))
-        for distance in (1, 10, 100):
-            far = direction * (distance + np.abs(bias).max())
-            assert (far @ kernel + bias <= 0).all()
+def test_with_the_originals_units_it_does_not():
+    """Ten units in ten dimensions are all off in some directions, whatever their weights."""
+    outward = _outward(_trained(_original_critic), _directions(1000, 1000))
+    assert (outward < 0).mean() < 0.9
+    assert outward.mean() > -0.2

@@ -45,7 +45,7 @@ class PipelineConfig:
         "One number per name in --datasets, such as 0.3,0.7: the shares of the training images that are drawn from "
         "them; none: all records are mixed.",
     )
-    num_parallel_calls: int = option(0, "Threads that decode images; 0: one per core.")
+    num_parallel_calls: int = option(0, "Threads that decode images; 0: one per core, at most 16.")
 
     def __post_init__(self):
         for name in ("img_size", "shuffle_buffer"):

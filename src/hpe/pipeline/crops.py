@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import math
+import os
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ from hpe.pipeline.python_calls import ends_with_python
 _MASK_CUT = 128
 
 _LONGEST_WARPED = 32766
+
+# Windows of masks that are larger than so many crops are not made: they would be the most of the work.
+_LARGE_EXTENT = 4
 
 
 def crop_people(
@@ -107,6 +111,9 @@ def _crop_batch(
             out = images[row], silhouettes[row]
             try:
                 shapes[row] = _crop_one(encoded[row], encoded_masks[row], places[row], turned[row], *out)
+            except cv2.error as error:
+                message = f"({names[row].decode(errors='replace')}): its image cannot be cropped: {error}"
+                raise ValueError(message.replace("\n", " ")) from None
             except ValueError as error:
                 raise ValueError(f"({names[row].decode(errors='replace')}): its {error}") from None
 
@@ -119,7 +126,7 @@ def _share_out(work, count: int, threads: int) -> None:
     own, *others = (range(first, count, threads) for first in range(threads))
     try:
         pending = [_pool(threads).submit(work, rows) for rows in others if rows]
-    except RuntimeError:  # Python is about to end and lends no threads any more.
+    except RuntimeError:  # There are no threads to be had: Python is about to end, or has as many as it may.
         own, pending = range(count), []
     work(own)
     for future in pending:
@@ -129,6 +136,11 @@ def _share_out(work, count: int, threads: int) -> None:
 @functools.cache
 def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="hpe_crops")
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has the pool, but none of its threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _crop_one(
@@ -206,6 +218,10 @@ def _repeat_border(pixels: np.ndarray, left: int, top: int, extent: int) -> np.n
 
 def _crop_mask(mask: np.ndarray, left: int, top: int, extent: int, mirror: bool, out: np.ndarray) -> None:
     """Resamples the window of a mask (H, W) to a silhouette (size, size) of 0 and 1, nearest; uint8."""
+    size = len(out)
+    if extent > _LARGE_EXTENT * size:
+        _pick_mask(mask, left, top, extent, mirror, out)
+        return
     before, above = max(-left, 0), max(-top, 0)
     inside = mask[max(top, 0) : max(top + extent, 0), max(left, 0) : max(left + extent, 0)]
     if not inside.size:
@@ -214,6 +230,22 @@ def _crop_mask(mask: np.ndarray, left: int, top: int, extent: int, mirror: bool,
     window = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_CONSTANT, value=0)
     nearest = cv2.resize(window, out.shape, interpolation=cv2.INTER_NEAREST_EXACT)
     np.greater_equal(nearest[:, ::-1] if mirror else nearest, _MASK_CUT, out=out.view(bool))
+
+
+def _pick_mask(mask: np.ndarray, left: int, top: int, extent: int, mirror: bool, out: np.ndarray) -> None:
+    """Does what `_crop_mask` does without making the window, pixel by pixel."""
+    # The source pixel nearest to crop pixel u is floor((u + 1/2) / zoom), here in integers.
+    size = len(out)
+    steps = (2 * np.arange(size) + 1) * extent // (2 * size)
+    rows, columns = (start + steps for start in (top, left))
+    (first_row, end_row), (first_column, end_column) = (
+        np.searchsorted(source, (0, length))
+        for source, length in zip((rows, columns), mask.shape, strict=True)
+    )
+    nearest = mask[np.ix_(rows[first_row:end_row], columns[first_column:end_column])] >= _MASK_CUT
+    out[first_row:end_row, first_column:end_column] = nearest
+    if mirror:
+        out[:] = out[:, ::-1].copy()
 
 
 # ---- turned crops ------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Encoded images and masks become NumPy arrays, without decoding much more of an image than its crop needs.
 
 OpenCV decodes, which takes less time than TensorFlow's decoder. It knows whole images only, so that small windows
-of large JPEGs are decoded by TensorFlow. The pixels are the same, and so is the answer to damage: both refuse it.
+of large JPEGs are decoded by TensorFlow. Both use the same library for JPEG: pixels are the same but at the edge of
+a window, beside which TensorFlow's decoder knows no colour, and in CMYK, by 1. Both refuse what is cut off.
 """
 
 from __future__ import annotations
+
+import contextlib
 
 import cv2
 import numpy as np
@@ -79,11 +82,10 @@ def decode_mask(encoded: bytes) -> np.ndarray:
 
 def jpeg_shape(encoded: bytes) -> tuple[int, int]:
     """Returns height and width of a JPEG from the header of its frame; ValueError if there is none."""
-    at = 2
-    while at + 9 <= len(encoded):
+    # Decoders pass over stray bytes between the segments.
+    at = encoded.find(b"\xff", 2)
+    while 0 <= at <= len(encoded) - 9:
         marker = encoded[at + 1]
-        if encoded[at] != 0xFF:
-            break
         if marker == 0xFF:  # filling
             at += 1
         elif marker in _BARE:
@@ -92,6 +94,7 @@ def jpeg_shape(encoded: bytes) -> tuple[int, int]:
             return int.from_bytes(encoded[at + 5 : at + 7]), int.from_bytes(encoded[at + 7 : at + 9])
         else:
             at += 2 + int.from_bytes(encoded[at + 2 : at + 4])
+        at = encoded.find(b"\xff", at)
     raise ValueError(_UNDECODABLE)
 
 
@@ -104,7 +107,8 @@ def _inside(start: int, extent: int, length: int) -> slice:
 def _decode(encoded: bytes, flags: int) -> np.ndarray:
     pixels = None
     if encoded:  # of nothing OpenCV makes an error of its own
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        with contextlib.suppress(cv2.error):  # such as of images of more than 2^30 pixels
+            pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise ValueError(_UNDECODABLE)
     return pixels

@@ -2,7 +2,8 @@
 
 An iterator that is still there when Python ends goes on calling them. A thread that asks for Python's lock then
 never gets it: either it is ended, and with it the process ("terminate called without an active exception"), or the
-iterator waits for it for ever. So the last that Python does before it ends is to let these calls run dry.
+iterator waits for it for ever. So the last that Python does before it ends is to let these calls run dry, as far as
+that can be told: a source that is slower than a call in `_QUIET_SECONDS` is taken for one that has run dry.
 """
 
 from __future__ import annotations

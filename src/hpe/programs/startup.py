@@ -14,6 +14,8 @@ def quiet_tensorflow() -> None:
     lines of them before every one-line message of ours. To be called by a program before its other imports.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Its warnings about damaged images would come before the line that says whose they are.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

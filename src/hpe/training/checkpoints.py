@@ -185,7 +185,8 @@ class CheckpointStore:
                 raise UserError(
                     f"{path}: its {name} is of another architecture ({len(found)} variables, expected "
                     f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
-                    f"{expected.get(key, 'absent')}); use the settings of its params.json."
+                    f"{expected.get(key, 'absent')}): it was written with other settings than those of its "
+                    "params.json, or by an older version; start a new run with --init_from."
                 )
         for name, optimizer in self._optimizers.items():
             found = sorted(
