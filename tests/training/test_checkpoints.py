@@ -128,7 +128,7 @@ def test_another_architecture(data, trained, options, message):
     with pytest.raises(UserError, match=message) as error:
         other.store.restore()
     assert str(error.value).startswith(str(trained.store.directory / "ckpt-1"))
-    assert "use the settings of its params.json" in str(error.value)
+    assert "start a new run with --init_from" in str(error.value)
     assert "\n" not in str(error.value)
 
 
