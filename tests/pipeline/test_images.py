@@ -90,11 +90,15 @@ def test_batches_are_a_function_of_the_seed(shards):
     assert any(list(a["name"]) != list(b["name"]) for a, b in zip(first, other, strict=True))
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(shards):
+    return _take(training_batches(shards, CONFIG, batch_size=4, seed=1), 13)
+
+
 @pytest.mark.parametrize("start", [1, 3, 4, 6, 9])
-def test_resuming_gives_the_batches_of_an_uninterrupted_run(shards, start):
-    whole = _take(training_batches(shards, CONFIG, batch_size=4, seed=1), 13)
+def test_resuming_gives_the_batches_of_an_uninterrupted_run(shards, uninterrupted, start):
     resumed = _take(training_batches(shards, CONFIG, batch_size=4, seed=1, start_step=start), 13 - start)
-    _assert_equal(whole[start:], resumed)
+    _assert_equal(uninterrupted[start:], resumed)
 
 
 @pytest.mark.parametrize(("num_shards", "ratios"), [(1, ("0.25", "0.75")), (2, ("0.25", "0.75")), (4, ())])
