@@ -35,8 +35,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# One process per core, but no more than memory is needed for; `pytest` on its own runs in one.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench

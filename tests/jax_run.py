@@ -8,7 +8,18 @@ import sys
 import keras
 import pytest
 
-from tests.conftest import PROJECT_ROOT
+from tests.conftest import PATIENCE, PROJECT_ROOT
+from tests.xla import COMPILE_QUICKLY
+
+
+def jax_environment() -> dict[str, str]:
+    """Returns the environment of a process on the JAX backend."""
+    return {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{COMPILE_QUICKLY} --xla_cpu_multi_thread_eigen=false",
+    }
 
 
 def runs_on_jax(test):
@@ -26,21 +37,14 @@ def runs_on_jax(test):
 
 def passes_on_jax(paths, *, select, proof):
     """Runs the tests in `paths` (relative to tests/) that `select` chooses; `proof` must be among the skips."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        # These tests compile much and compute little.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
     arguments = ["-q", "-p", "no:cacheprovider", "-k", select]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, *(f"tests/{path}" for path in paths)],
-        env=environment,
+        env=jax_environment(),
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert proof in done.stdout  # the one skip that it reports: proof that they ran, and on JAX

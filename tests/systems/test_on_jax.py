@@ -1,8 +1,6 @@
 """The system computes on the JAX backend of Keras, compiled, what it computes on this one."""
 
 import importlib.util
-import os
-import pathlib
 import subprocess
 import sys
 
@@ -10,11 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from tests.jax_run import passes_on_jax, runs_on_jax
+from tests.conftest import PATIENCE, PROJECT_ROOT
+from tests.jax_run import jax_environment, passes_on_jax, runs_on_jax
 from tests.systems import on_jax
 from tests.systems.conftest import SIZE
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def inputs():
@@ -48,19 +45,13 @@ def test_jax_computes_the_same(tmp_path):
         for n, value in enumerate(network.get_weights())
     }
     np.savez(tmp_path / "inputs.npz", **given, **weights)
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": "jax",
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
     done = subprocess.run(
         [sys.executable, "-m", "tests.systems.on_jax", tmp_path / "inputs.npz", tmp_path / "outputs.npz"],
-        env=environment,
-        cwd=ROOT,
+        env=jax_environment(),
+        cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = np.load(tmp_path / "outputs.npz")

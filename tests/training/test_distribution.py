@@ -21,9 +21,11 @@ from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.config import Strategy, TrainingConfig
 from hpe.training.distribution import Cluster, Distribution, read_cluster
 from hpe.training.history import read_history
+from tests.conftest import PATIENCE
 from tests.pipeline import poses
 from tests.training.mirrored_runs import STEPS as MIRRORED_STEPS
 from tests.training.spoiled_train import SPOILED_STEP
+from tests.xla import COMPILE_QUICKLY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 4
@@ -52,7 +54,7 @@ def start(data, run, *flags, settings=FLAGS, cluster=None, rank=0):
         f"--data_dir={data}",
         f"--model_dir={run}",
     ]
-    environment = dict(os.environ)
+    environment = {**os.environ, "XLA_FLAGS": COMPILE_QUICKLY}
     if cluster is not None:
         task = {"type": "worker", "index": rank}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
@@ -76,13 +78,13 @@ def start_workers(data, run, *flags, settings=FLAGS):
 
 
 def finish(process, code=0):
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, output
     return output
 
 
 def wait_for_checkpoint(run, step, process):
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + PATIENCE
     while not (run / "checkpoints" / f"ckpt-{step}.index").exists():
         if process.poll() is not None:
             pytest.fail(finish(process))
@@ -152,7 +154,7 @@ def mirrored(with_poses, tmp_path_factory):
     """The runs of `tests.training.mirrored_runs`, each on one device and on two."""
     runs = tmp_path_factory.mktemp("mirrored")
     command = [sys.executable, "-m", "tests.training.mirrored_runs", str(with_poses), str(runs)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return runs
 

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import PATIENCE
+from tests.xla import COMPILE_QUICKLY
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 7
 # Dropout, critic, augmentation and batch statistics are all on: each has randomness or state to carry over.
@@ -23,16 +26,23 @@ FLAGS = (
 
 def train(data, run, *flags):
     command = [sys.executable, "-m", "train", f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *flags]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": COMPILE_QUICKLY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 
 def wait_for_checkpoint(process, run, step):
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while not list((run / "checkpoints").glob(f"ckpt-{step}.index")):
         if process.poll() is not None:
             pytest.fail(finish(process)[1])
