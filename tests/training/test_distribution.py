@@ -30,12 +30,13 @@ from tests.xla import COMPILE_QUICKLY
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 4
 # All that has randomness, state or a sum over the batch is on. Rates are low because the first steps of Adam
-# make whole steps of rounding errors, from which trajectories part.
+# make whole steps of rounding errors, from which trajectories part. With this seed no unit stands so close to its
+# kink that rounding decides on which side: with 5 one does, and moments of Adam differ by 9 %.
 FLAGS = (
     "--datasets=people --val_datasets=people --mocap_datasets=random --encoder=small --encoder_weights=none "
     "--img_size=48 --batch_size=4 --use_mesh_repro_loss=True --dropout=0.1 --num_stage=1 --critic_steps=2 "
     "--ema_decay=0.9 --clip_norm=10 --generator_lr=1e-6 --critic_lr=1e-6 --checkpoint_steps=1 --log_every=1 "
-    f"--log_img_step=3 --max_steps={STEPS} --num_epochs=100 --validation_epochs=100 --keep_checkpoints=9 --seed=3"
+    f"--log_img_step=3 --max_steps={STEPS} --num_epochs=100 --validation_epochs=100 --keep_checkpoints=9 --seed=4"
 ).split()
 
 
