@@ -112,15 +112,27 @@ def test_old_ones_go_and_the_newest_is_found(data, tmp_path, trained):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "advice"),
     [
-        ({"model": {"num_stage": 2}}, None),  # stages share their weights: the same architecture
-        ({"model": {"encoder": "MobileNetV2"}, "pipeline": {"img_size": 48}}, "its encoder is of another"),
-        ({"model": {"critic_use_rotations": False}}, "its critic is of another architecture"),
-        ({"model": {"encoder_only": True}}, "does not fit this system"),
+        ({"model": {"num_stage": 2}}, None, ""),  # stages share their weights: the same architecture
+        (
+            {"model": {"encoder": "MobileNetV2"}, "pipeline": {"img_size": 48}},
+            "its encoder is of another",
+            "start a new run with --init_from",
+        ),
+        (
+            {"model": {"critic_use_rotations": False}},
+            "its critic is of another architecture",
+            "start a new run with --init_from",
+        ),
+        (
+            {"model": {"encoder_only": True}},
+            "does not fit this system",
+            "use the settings of its params.json",
+        ),
     ],
 )
-def test_another_architecture(data, trained, options, message):
+def test_another_architecture(data, trained, options, message, advice):
     other = Run(data, trained.store.directory, **options)
     if message is None:
         assert other.store.restore() == 1
@@ -128,7 +140,7 @@ def test_another_architecture(data, trained, options, message):
     with pytest.raises(UserError, match=message) as error:
         other.store.restore()
     assert str(error.value).startswith(str(trained.store.directory / "ckpt-1"))
-    assert "start a new run with --init_from" in str(error.value)
+    assert advice in str(error.value)
     assert "\n" not in str(error.value)
 
 
