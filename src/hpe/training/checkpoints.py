@@ -39,8 +39,14 @@ def latest_checkpoint(directory: str | os.PathLike) -> str | None:
             return named
     # The pointer file may be lost or damaged, as by a copy or a power cut: look for the files themselves.
     numbers = [path.stem.removeprefix("ckpt-") for path in directory.glob("ckpt-*.index")]
-    steps = [int(number) for number in numbers if number.isdigit()]
-    return str(directory / f"ckpt-{max(steps)}") if steps else None
+    steps = sorted((int(number) for number in numbers if number.isdigit()), reverse=True)
+    paths = [str(directory / f"ckpt-{step}") for step in steps]
+    # The newest may be one whose writing was cut short.
+    for path in paths:
+        with contextlib.suppress(*READ_ERRORS):
+            tf.train.load_checkpoint(path)
+            return path
+    return paths[0] if paths else None
 
 
 def read_average(path: str) -> list | None:
