@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.timing import Row, load, machine_class, table
-from hpe.configuration import option
 from hpe.errors import UserError
+from hpe.options import option
 
 # Everything else is imported where it is used: the worker processes of a benchmark import this file again.
 

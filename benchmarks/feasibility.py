@@ -22,9 +22,9 @@ import numpy as np
 
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, load_body_model
-from hpe.configuration import option
 from hpe.evaluation.feasibility import FeasibilityReference, measure, read_poses, summarize
 from hpe.geometry.rotations import axis_angle_to_rotmat
+from hpe.options import option
 from hpe.programs import flags as program_flags
 
 EVERY = 10  # One in so many is set aside.

@@ -15,15 +15,15 @@ import tensorflow as tf
 
 from benchmarks.timing import Row, compare, interleaved, per_second
 from hpe.body.data import load_body_model
-from hpe.body.limits import random_pose
-from hpe.datasets.generated import synthetic
 from hpe.datasets.source import Source
-from hpe.datasets.synthetic import SyntheticConfig, generate
-from hpe.datasets.synthetic_body import NumpyBody
 from hpe.records.schema import encode_sample
 from hpe.records.workers import default_workers, ordered_map
 from hpe.records.writing import write_dataset
-from hpe.visualization.overlays import composite
+from hpe.synthetic.dressed_body import NumpyBody
+from hpe.synthetic.people import SyntheticConfig, generate
+from hpe.synthetic.poses import random_pose
+from hpe.synthetic.source import synthetic
+from hpe.visualization.meshes import composite
 from hpe.visualization.rasterizer import weak_perspective_camera
 
 PEOPLE = 512

@@ -14,10 +14,10 @@ import tensorflow as tf
 from benchmarks import people, training_step
 from benchmarks.timing import Row, compare, interleaved, milliseconds
 from hpe.body.data import load_body_model
-from hpe.body.limits import random_pose
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import training_batches
 from hpe.records.reading import find_shards
+from hpe.synthetic.poses import random_pose
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig
 from hpe.training.optimization import OptimizationConfig
 from hpe.training.step import TrainingStep

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from hpe.configuration import option
+from hpe.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare, interleaved, milliseconds, per_second
-from hpe.backends import xla_compiled
+from hpe.backends.choice import xla_compiled
 from hpe.body.data import load_body_model
-from hpe.body.limits import random_pose
-from hpe.datasets.synthetic_body import NumpyBody
 from hpe.errors import UserError
 from hpe.losses.silhouette import distances_of_pairs, mesh_reprojection
+from hpe.synthetic.dressed_body import NumpyBody
+from hpe.synthetic.poses import random_pose
 from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
 
 SIZE = 224

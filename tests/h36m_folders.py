@@ -8,7 +8,7 @@ import pathlib
 import h5py
 import numpy as np
 
-from hpe.datasets.h36m_names import CAMERAS, RAW_JOINTS
+from hpe.datasets.human36m.names import CAMERAS, RAW_JOINTS
 from tests.dataset_folders import write_image
 
 FRAMES = 6

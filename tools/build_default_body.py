@@ -21,8 +21,8 @@ from default_body.makehuman import NUM_SKIN_VERTICES, RACES, AdultShapes, MakeHu
 from default_body.rest_pose import PARENTS, rest_rotations, to_rest_pose
 
 from hpe.body.data import DEFAULT_BODY, NUM_SHAPES, BodyModelData, save_body_model
-from hpe.body.limits import euler_to_axis_angle
 from hpe.errors import UserError
+from hpe.geometry.euler import euler_to_axis_angle
 from hpe.skeletons import SMPL24
 from hpe.visualization.rasterizer import Camera, render
 

@@ -14,7 +14,7 @@ from hpe.evaluation.evaluator import crops_by_index
 from hpe.records.reading import find_shards
 from hpe.training.restoring import load_predictor
 from hpe.visualization.grids import grid, write_image
-from hpe.visualization.overlays import prediction_panel
+from hpe.visualization.panels import prediction_panel
 
 
 def write_grid(path: pathlib.Path, runs: Sequence[Run], *, data_dir: str, report: str, count: int) -> None:

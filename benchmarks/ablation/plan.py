@@ -7,8 +7,8 @@ import enum
 import pathlib
 from collections.abc import Mapping
 
-from hpe.configuration import option
 from hpe.errors import UserError
+from hpe.options import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model, save_body_model
-from hpe.body.limits import random_pose
 from hpe.skeletons import COCOPLUS19, SMPL24
+from hpe.synthetic.poses import random_pose
 from tests.body.body_files import random_tables, write_pickle
 
 

@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from hpe.body import limits
-from hpe.body.collisions import self_penetration
 from hpe.body.data import load_body_model
-from hpe.body.postures import SHARES, Posture
+from hpe.geometry import euler
 from hpe.skeletons import SMPL24
+from hpe.synthetic import poses
+from hpe.synthetic.collisions import self_penetration
+from hpe.synthetic.postures import SHARES, Posture
 
 ORDERS = ("xzy", "yxz", "yzx")
 
@@ -16,12 +18,12 @@ ORDERS = ("xzy", "yxz", "yzx")
 @pytest.mark.parametrize("order", ORDERS)
 def test_euler_angles_agree_with_scipy(order):
     angles = np.random.default_rng(0).uniform(-1.5, 1.5, size=(100, 3))
-    ours = limits.euler_to_axis_angle(order, angles)
+    ours = euler.euler_to_axis_angle(order, angles)
     in_order = angles[:, ["xyz".index(axis) for axis in order]]
     expected = Rotation.from_euler(order.upper(), in_order)
     np.testing.assert_allclose(Rotation.from_rotvec(ours).as_matrix(), expected.as_matrix(), atol=1e-12)
-    np.testing.assert_allclose(limits.axis_angle_to_euler(order, ours), angles, atol=1e-9)
-    np.testing.assert_allclose(limits.rotmat_to_euler(order, expected.as_matrix()), angles, atol=1e-9)
+    np.testing.assert_allclose(euler.axis_angle_to_euler(order, ours), angles, atol=1e-9)
+    np.testing.assert_allclose(euler.rotmat_to_euler(order, expected.as_matrix()), angles, atol=1e-9)
 
 
 def test_every_joint_but_the_pelvis_has_limits_that_hold_the_rest_pose():
@@ -50,7 +52,7 @@ def test_clipping_brings_any_pose_within_limits_and_keeps_poses_that_are(seed):
     clipped = limits.clip_to_limits(wild)
     assert limits.violation(clipped) < 1e-6
     np.testing.assert_array_equal(clipped[:3], wild[:3])
-    natural = limits.random_pose(generator)
+    natural = poses.random_pose(generator)
     turns = Rotation.from_rotvec(
         np.stack([natural, limits.clip_to_limits(natural)]).reshape(-1, 3)
     ).as_matrix()
@@ -61,7 +63,7 @@ def test_clipping_brings_any_pose_within_limits_and_keeps_poses_that_are(seed):
 def test_random_poses_are_plausible(posture):
     generator = np.random.default_rng(1)
     for _ in range(25):
-        pose = limits.random_pose(generator, posture=posture)
+        pose = poses.random_pose(generator, posture=posture)
         assert pose.shape == (72,)
         assert pose.dtype == np.float32
         assert limits.violation(pose) < 1e-5
@@ -69,19 +71,19 @@ def test_random_poses_are_plausible(posture):
 
 
 def test_random_poses_are_deterministic_and_varied():
-    first = [limits.random_pose(np.random.default_rng(7)) for _ in range(2)]
+    first = [poses.random_pose(np.random.default_rng(7)) for _ in range(2)]
     np.testing.assert_array_equal(first[0], first[1])
     generator = np.random.default_rng(0)
-    poses = np.stack([limits.random_pose(generator) for _ in range(100)])
-    assert np.linalg.norm(poses[:, None] - poses[None], axis=-1)[~np.eye(100, dtype=bool)].min() > 0.1
+    drawn = np.stack([poses.random_pose(generator) for _ in range(100)])
+    assert np.linalg.norm(drawn[:, None] - drawn[None], axis=-1)[~np.eye(100, dtype=bool)].min() > 0.1
 
 
 def test_heading_and_tilt_are_bounded():
     generator = np.random.default_rng(3)
-    upright = limits.random_pose(generator, max_heading=0.0, max_tilt=0.0)
+    upright = poses.random_pose(generator, max_heading=0.0, max_tilt=0.0)
     np.testing.assert_allclose(upright[:3], [np.pi, 0.0, 0.0], atol=1e-6)
     for _ in range(50):
-        root = Rotation.from_rotvec(limits.random_pose(generator, max_tilt=0.2)[:3]).as_matrix()
+        root = Rotation.from_rotvec(poses.random_pose(generator, max_tilt=0.2)[:3]).as_matrix()
         assert np.arccos(-root[1, 1]) < 0.3  # the body's up axis against the image's
 
 
@@ -91,7 +93,7 @@ def test_standing_people_stand_and_sitting_people_sit():
     generator = np.random.default_rng(0)
 
     def knee_below_hip(posture):
-        pose = limits.random_pose(generator, posture=posture, max_heading=0.0, max_tilt=0.0).reshape(24, 3)
+        pose = poses.random_pose(generator, posture=posture, max_heading=0.0, max_tilt=0.0).reshape(24, 3)
         thigh = Rotation.from_rotvec(pose[1]).apply(rest[4] - rest[1])
         return -thigh[1] / np.linalg.norm(thigh)
 
@@ -109,7 +111,7 @@ def test_crouching_people_bend_their_knees_and_bending_people_their_backs():
     generator = np.random.default_rng(0)
     for _ in range(10):
         crouched, bent = (
-            limits.random_pose(generator, posture=posture).reshape(24, 3)
+            poses.random_pose(generator, posture=posture).reshape(24, 3)
             for posture in (Posture.CROUCHING, Posture.BENDING)
         )
         assert np.linalg.norm(crouched[[4, 5]], axis=1).min() > 1.2
@@ -119,8 +121,8 @@ def test_crouching_people_bend_their_knees_and_bending_people_their_backs():
 def test_gross_penetration_is_seen():
     pose = np.zeros((24, 3))
     assert self_penetration(pose) == 0.0
-    pose[16] = limits.euler_to_axis_angle("yzx", [0.0, 0.0, -1.9])  # the left arm through the trunk
+    pose[16] = euler.euler_to_axis_angle("yzx", [0.0, 0.0, -1.9])  # the left arm through the trunk
     assert self_penetration(pose) > 0.03
     pose = np.zeros((24, 3))
-    pose[1] = limits.euler_to_axis_angle("xzy", [0.0, 0.0, -0.5])  # the left leg through the right
+    pose[1] = euler.euler_to_axis_angle("xzy", [0.0, 0.0, -0.5])  # the left leg through the right
     assert self_penetration(pose) > 0.03

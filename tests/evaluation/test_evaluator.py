@@ -5,16 +5,16 @@ import pytest
 
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model
-from hpe.datasets.synthetic import SyntheticConfig, generate
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import crops_by_index, evaluate_dataset
 from hpe.evaluation.feasibility import FeasibilityReference
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.images import evaluation_batches
-from hpe.prediction import Prediction
 from hpe.records.reading import find_shards
 from hpe.records.writing import write_dataset
+from hpe.synthetic.people import SyntheticConfig, generate
+from hpe.systems.prediction import Prediction
 from tests.people import write_people
 
 COUNT = 5

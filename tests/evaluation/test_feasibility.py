@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hpe.body.limits import euler_to_axis_angle
 from hpe.errors import UserError
 from hpe.evaluation import feasibility
 from hpe.evaluation.feasibility import FeasibilityReference, limb_asymmetry, measure, mirror, summarize
+from hpe.geometry.euler import euler_to_axis_angle
 from hpe.records.mocap import write_frames
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
 

@@ -7,7 +7,7 @@ from hpe.errors import UserError
 from hpe.evaluation.lifting import evaluate_poses, pose_errors, summarize
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource
-from hpe.prediction import Prediction
+from hpe.systems.prediction import Prediction
 from tests.pipeline import poses
 
 

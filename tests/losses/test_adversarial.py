@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.adversarial import critic_loss, generator_loss, gradient_penalty
 from hpe.networks.critic import SkeletonCritic, bone_incidence
 from hpe.skeletons import LSP14

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from hpe import skeletons
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse, rotation_mse, shape_mse
 
 HAS = np.array([1, 0, 1, 0], "float32")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
 from hpe.networks.heatmaps import draw_heatmaps
 

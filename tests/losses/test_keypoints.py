@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.keypoints import keypoint_l1
 
 

@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 from scipy.spatial.distance import cdist
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.silhouette import directed_distances, mesh_reprojection
 
 SIZE = 48
@@ -170,7 +170,7 @@ _FULL_MASK = """
 import json, resource, sys, time
 import numpy as np
 from keras import ops
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.silhouette import mesh_reprojection
 
 def gradient(points, mask):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.torch_pth import tensor
+from tests.formats.torch_pth import tensor
 
 
 def _unit(conv, bn, inputs, outputs, kernel):
@@ -77,5 +77,5 @@ def random_state(width, joints, seed=0):
 
 
 def tensors(state):
-    """Returns the state as `tests.torch_pth.write` takes it."""
+    """Returns the state as `tests.formats.torch_pth.write` takes it."""
     return {name: tensor(value) for name, value in state.items()}

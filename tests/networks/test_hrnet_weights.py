@@ -10,11 +10,11 @@ import pytest
 from keras import ops
 
 from hpe.errors import UserError
+from hpe.formats.torch_files import load_torch_file
 from hpe.networks import hrnet_weights
 from hpe.networks.hrnet import build_heatmap_head, build_hrnet
-from hpe.torch_files import load_torch_file
+from tests.formats.torch_pth import write
 from tests.networks.hrnet_names import random_state, tensors
-from tests.torch_pth import write
 
 WIDTH, JOINTS, SIZE = 2, 16, 64
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)

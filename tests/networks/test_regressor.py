@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.networks.regressor import IterativeRegressor
 
 MEAN = np.linspace(-1, 1, 85).astype("float32")

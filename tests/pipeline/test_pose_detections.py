@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpe.datasets.h36m import h36m
+from hpe.datasets.human36m.dataset import h36m
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource

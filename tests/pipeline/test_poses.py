@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpe.datasets.h36m import h36m
+from hpe.datasets.human36m.dataset import h36m
 from hpe.datasets.pose_sequence import Keypoints
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig

@@ -9,9 +9,9 @@ from hpe.errors import UserError
 from hpe.networks import hrnet, hrnet_weights
 from hpe.programs import convert_hrnet
 from hpe.programs.convert_hrnet import ConvertConfig, convert
+from tests.formats.torch_pth import tensor, write
 from tests.networks.hrnet_names import random_state, tensors
 from tests.programs.running import run
-from tests.torch_pth import tensor, write
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import dataclasses, enum
-from hpe.configuration import option
+from hpe.options import option
 from hpe.errors import UserError
 from hpe.programs import flags
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
-from hpe.inference.views import View
 from hpe.programs import preview
 from hpe.programs.preview import PreviewConfig
 from hpe.visualization.grids import read_image, write_image
+from hpe.visualization.views import View
 from tests.inference.test_sources import write_video
 from tests.programs.running import run
 

@@ -7,8 +7,8 @@ import pathlib
 import pytest
 from absl import flags
 
+from hpe import systems
 from hpe.programs import train
-from hpe.systems import SYSTEMS
 from hpe.training.runs import RunDirectory
 from tests.people import run_config
 
@@ -51,13 +51,13 @@ def test_every_recipe_can_be_read(path, monkeypatch):
         assert f"--system={config.system}" in named
 
 
-@pytest.mark.parametrize("system", sorted(SYSTEMS))
+@pytest.mark.parametrize("system", systems.names())
 def test_a_system_brings_its_own_flags_and_defaults(system):
     config = read(f"--system={system}")
     assert config.system == system
-    assert isinstance(config.model, SYSTEMS[system].config)
+    assert isinstance(config.model, systems.get(system).config)
     assert isinstance(config.pipeline, config.feed.config)
-    for name, value in SYSTEMS[system].defaults.items():
+    for name, value in systems.get(system).defaults.items():
         found = next(
             getattr(part, name)
             for part in (config.model, config.pipeline, config.training, config.optimization)

@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from tests.systems.conftest import build
 
 OPTIONS = {"use_mesh_repro_loss": True, "use_gradient_penalty": True, "mocap_shapes": "files"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.body.data import load_body_model, save_body_model
 from hpe.systems.hybrid_hmr import (
     HybridHmr,

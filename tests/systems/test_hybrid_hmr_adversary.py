@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.networks.randomness import BatchSeed
 from hpe.systems.hybrid_hmr import HybridHmrConfig
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary

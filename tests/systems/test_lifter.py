@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from hpe import skeletons
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.errors import UserError
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.systems.lifter import LifterConfig, LifterLoss, LiftingSystem, box_frame, build_lifter

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hpe import systems
 from hpe.pipeline.config import PipelineConfig
-from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
 from hpe.training.feeds import FEEDS, feed_of
 from hpe.training.optimization import OptimizationConfig
@@ -14,9 +14,9 @@ from tests.people import run_config, write_people
 from tests.training.conftest import build_system
 
 
-@pytest.mark.parametrize("name", sorted(SYSTEMS))
+@pytest.mark.parametrize("name", systems.names())
 def test_every_system_has_a_feed_and_defaults_of_flags_that_there_are(name):
-    entry = SYSTEMS[name]
+    entry = systems.get(name)
     assert feed_of(name) is FEEDS[entry.input_key]
     configs = (TrainingConfig, OptimizationConfig, feed_of(name).config, entry.config)
     fields = [field.name for config in configs for field in dataclasses.fields(config)]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.body.data import NUM_SHAPES
 from hpe.losses.adversarial import critic_loss, gradient_penalty
 from hpe.networks.critic import ShapeCritic

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 
-from hpe.prediction import Prediction
 from hpe.skeletons import LSP14
-from hpe.visualization.overlays import (
-    composite,
-    fitting_camera,
-    mesh_overlay,
-    pose_panel,
-    prediction_panel,
-    rotated_mesh,
-)
+from hpe.systems.prediction import Prediction
+from hpe.visualization.meshes import composite, fitting_camera, mesh_overlay, rotated_mesh
+from hpe.visualization.panels import pose_panel, prediction_panel
 from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from default_body import regressors
-from hpe.body.limits import random_pose
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24, mirror_name
+from hpe.synthetic.poses import random_pose
 
 _SEED = 7
 _NUM_EXAMPLES = 96

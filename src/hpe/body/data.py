@@ -18,8 +18,8 @@ import zipfile
 
 import numpy as np
 
-from hpe.body.unpickling import load_pickle
 from hpe.errors import UserError
+from hpe.formats.pickles import load_pickle
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
 
 NUM_JOINTS = 24

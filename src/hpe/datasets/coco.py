@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 
 from hpe import skeletons
-from hpe.datasets import image_files
-from hpe.datasets.json_files import field, numbers, read_json
 from hpe.datasets.people import Person, load_person
 from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
+from hpe.formats import images as image_files
+from hpe.formats.json_files import field, numbers, read_json
 
 _JOINTS = len(skeletons.COCO17)
 _PREFIX = "person_keypoints_"

@@ -15,9 +15,9 @@ import re
 import numpy as np
 
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
-from hpe.body.unpickling import load_pickle
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
+from hpe.formats.pickles import load_pickle
 
 # SMPL-H and SMPL-X put the body's 22 joints first; hands of SMPL are not in them.
 BODY_POSE_SIZE = 66

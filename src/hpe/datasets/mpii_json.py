@@ -15,11 +15,11 @@ import pathlib
 import numpy as np
 import scipy.io
 
-from hpe.datasets.json_files import field, numbers, read_json
 from hpe.datasets.mpii import BOX_MARGIN, person_size
 from hpe.datasets.people import Person, load_person
 from hpe.datasets.source import Source
 from hpe.errors import UserError, first_line
+from hpe.formats.json_files import field, numbers, read_json
 
 # Unit of `scale` in pixels.
 SCALE_UNIT = 200.0

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from hpe.datasets import image_files
 from hpe.datasets.sample import Sample, Skipped
+from hpe.formats import images as image_files
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,8 +23,8 @@ from hpe.losses.silhouette import mesh_reprojection
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.images import evaluation_batches
-from hpe.prediction import Prediction
 from hpe.records.reading import DatasetShards
+from hpe.systems.prediction import Prediction
 from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
 
 # Distances in pixels are reported for a crop of this size, whatever the network sees.

@@ -18,10 +18,11 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.body.limits import limits_of, rotmat_to_euler
+from hpe.body.limits import limits_of
 from hpe.errors import UserError
 from hpe.evaluation.nearest_poses import NearestPose
 from hpe.evaluation.report import Metric
+from hpe.geometry.euler import rotmat_to_euler
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.records.mocap import find_frames, read_frames
 

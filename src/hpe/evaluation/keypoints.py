@@ -9,7 +9,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.evaluation import metrics
 from hpe.evaluation.report import Metric
-from hpe.prediction import Prediction
+from hpe.systems.prediction import Prediction
 
 _PCK = "pck_0.2_torso"
 _PCKH = {"pckh_0.5": 0.5, "pckh_0.1": 0.1}

@@ -18,8 +18,8 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.errors import UserError
-from hpe.prediction import Prediction
 from hpe.records.reading import DatasetShards
+from hpe.systems.prediction import Prediction
 
 # The course's names of the joints of `h36m17`, in its order.
 JOINTS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from hpe.prediction import Prediction
+from hpe.systems.prediction import Prediction
 
 # What systems take, by `input_key`.
 _DTYPES = {"image": tf.uint8, "joints2d": tf.float32}

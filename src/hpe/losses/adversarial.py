@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from hpe.autodiff import input_gradient
+from hpe.backends.autodiff import input_gradient
 from hpe.losses.means import Mean, mean_of
 
 

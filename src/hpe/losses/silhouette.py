@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
+from hpe.backends.nearest import nearest_between_points_and_masks
 from hpe.losses.means import Mean
-from hpe.nearest import nearest_between_points_and_masks
 
 # Square pixels: keeps the gradient finite where a vertex lies on a pixel centre, and is far below any
 # distance that matters (its root is a millionth of a pixel).
@@ -65,7 +65,7 @@ def distances_of_pairs(points, mask, point_of_pixel, pixel_of_point):
     Args:
         points: (B, V, 2) pixel coordinates x, y.
         mask: (B, H, W) bool.
-        point_of_pixel, pixel_of_point: (B, H * W) and (B, V) int32 of `hpe.nearest`.
+        point_of_pixel, pixel_of_point: (B, H * W) and (B, V) int32 of `hpe.backends.nearest`.
 
     Returns:
         As `directed_distances`.

@@ -65,8 +65,8 @@ def from_pytorch(loaded, *, source: str, skeleton: str = "") -> tuple[HrnetWeigh
     """Takes the variables of an HRNet out of a PyTorch checkpoint, by their published names.
 
     Args:
-        loaded: what `hpe.torch_files.load_torch_file` returned: a state_dict, bare or within other dicts; its names
-            may have one prefix, such as `module.` or `backbone.`.
+        loaded: what `hpe.formats.torch_files.load_torch_file` returned: a state_dict, bare or within other dicts;
+            its names may have one prefix, such as `module.` or `backbone.`.
         source: where it comes from, for messages.
         skeleton: joint set of the head; by default that of the published networks with as many joints.
 

@@ -20,8 +20,9 @@ import tensorflow as tf
 
 from hpe import skeletons
 from hpe.geometry.cameras import pixels_to_normalized
+from hpe.geometry.crops import BOX_SHARE
 from hpe.pipeline import rotation
-from hpe.pipeline.config import BOX_SHARE, PipelineConfig
+from hpe.pipeline.config import PipelineConfig
 from hpe.skeletons import COCOPLUS19, Skeleton
 
 # HMR and LSP scale people to about 150 pixels and crop 224 pixels around them.

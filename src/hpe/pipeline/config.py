@@ -5,11 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from hpe.configuration import option
-
-# Share of the crop's side that a person's box fills: LSP's people are about 150 px tall in crops of 224 px, and a
-# box leaves a little room around its person.
-BOX_SHARE = 0.8
+from hpe.options import option
 
 
 @dataclasses.dataclass(frozen=True)

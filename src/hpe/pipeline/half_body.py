@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from hpe.pipeline.config import BOX_SHARE
+from hpe.geometry.crops import BOX_SHARE
 from hpe.skeletons import Skeleton
 
 # Of a person with no more visible joints than this, the whole is taken (HRNet).

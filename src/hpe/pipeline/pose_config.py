@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from hpe import skeletons
-from hpe.configuration import option
 from hpe.datasets.pose_sequence import GROUND_TRUTH
+from hpe.options import option
 
 _AUTO = "auto"
 

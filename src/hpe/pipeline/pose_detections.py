@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from hpe.datasets.h36m_names import parse_trial
-from hpe.datasets.h36m_npz import read_detections
+from hpe.datasets.human36m.names import parse_trial
+from hpe.datasets.human36m.npz import read_detections
 from hpe.datasets.pose_sequence import Keypoints, PoseSequence
 from hpe.errors import UserError
 
@@ -21,7 +21,7 @@ _MORE_FRAMES = 10
 def with_detections(
     sequences: Sequence[PoseSequence], path: str, *, gaps: Collection[str] = ()
 ) -> list[PoseSequence]:
-    """Returns the sequences with the detections of a file of `hpe.datasets.h36m_npz` as keypoints of its path.
+    """Returns the sequences with the detections of a file of `hpe.datasets.human36m.npz` as keypoints of its path.
 
     Args:
         sequences: with all frames of their recordings, from the first on.

@@ -6,8 +6,8 @@ import dataclasses
 import pathlib
 
 from hpe.body.data import load_body_model, save_body_model
-from hpe.configuration import option
 from hpe.errors import UserError
+from hpe.options import option
 from hpe.programs import flags as program_flags
 
 

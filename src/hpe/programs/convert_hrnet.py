@@ -6,11 +6,11 @@ import dataclasses
 import pathlib
 
 from hpe import skeletons
-from hpe.configuration import option
 from hpe.errors import UserError
+from hpe.formats.torch_files import load_torch_file
 from hpe.networks import hrnet_weights
+from hpe.options import option
 from hpe.programs import flags as program_flags
-from hpe.torch_files import load_torch_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 
 from absl import flags
 
-from hpe.configuration import option
 from hpe.datasets import lsp as lsp_files
 from hpe.datasets import mpii as mpii_files
 from hpe.datasets.coco import coco
 from hpe.datasets.mpii_json import mpii_json
 from hpe.datasets.source import Source
 from hpe.errors import UserError
+from hpe.options import option
 from hpe.programs import flags as program_flags
 from hpe.programs.create_mocap import plan_mocap, plan_synthetic
 from hpe.programs.create_poses import plan_h36m
@@ -306,8 +306,8 @@ def _mpii(config: CreateConfig) -> Source:
 
 def _synthetic(config: CreateConfig) -> list[Source]:
     # The generator compiles a rasteriser and reads the body model: only who asks for it waits.
-    from hpe.datasets.generated import synthetic
-    from hpe.datasets.synthetic import SyntheticConfig
+    from hpe.synthetic.people import SyntheticConfig
+    from hpe.synthetic.source import synthetic
 
     if config.backgrounds:
         _require(config.backgrounds, "backgrounds")

@@ -70,7 +70,7 @@ def plan_synthetic(count: int, data_dir: str, *, seed: int) -> Callable[[bool], 
 
     def job(progress: bool) -> WriteSummary:
         # The poses come with the body's joint limits: only who asks for them waits.
-        from hpe.datasets.generated import frames
+        from hpe.synthetic.source import frames
 
         start = time.monotonic()
         bar = tqdm.tqdm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from hpe.datasets.h36m import h36m
+from hpe.datasets.human36m.dataset import h36m
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.datasets.source import Source
 from hpe.records.poses import write_sequences
@@ -18,7 +18,7 @@ def plan_h36m(
     """Returns one function per pose dataset that creates it, and the image datasets; checks the folder before.
 
     Args:
-        directory: Human3.6M, in one of the layouts of `hpe.datasets.h36m`.
+        directory: Human3.6M, in one of the layouts of `hpe.datasets.human36m.dataset`.
         data_dir: folder of the datasets.
 
     Raises:

@@ -10,18 +10,18 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from hpe.configuration import option
 from hpe.errors import UserError
-from hpe.inference.crops import Crop, box_crop, frame_crop
+from hpe.geometry.crops import Crop, box_crop, frame_crop
 from hpe.inference.display import ESCAPE, Window, display_available
 from hpe.inference.predictor import Predictor
 from hpe.inference.recording import VideoFile
 from hpe.inference.sources import VideoSource, find_images
-from hpe.inference.views import View, draw_view
+from hpe.options import option
 from hpe.programs import flags as program_flags
 from hpe.training.combining import load_system
 from hpe.visualization.grids import read_image, write_image
-from hpe.visualization.overlays import prediction_panel
+from hpe.visualization.panels import prediction_panel
+from hpe.visualization.views import View, draw_view
 
 # How fast a 3D skeleton turns: once in twelve seconds at 25 frames per second.
 _DEGREES_PER_FRAME = 1.2

@@ -11,10 +11,10 @@ import numpy as np
 from hpe import skeletons
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model
-from hpe.body.limits import random_pose
-from hpe.configuration import option
 from hpe.geometry.rotations import axis_angle_to_rotmat
+from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.synthetic.poses import random_pose
 from hpe.visualization.grids import grid, write_image
 from hpe.visualization.rasterizer import Camera, render
 from hpe.visualization.skeletons import draw_skeleton

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.configuration import option
 from hpe.errors import UserError
+from hpe.options import option
 from hpe.programs import flags as program_flags
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 
 from absl import flags
 
+from hpe import systems
 from hpe.errors import UserError
 from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
 from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices
-from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
 from hpe.training.feeds import feed_of
@@ -58,11 +58,11 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
         UserError: the run that is to be resumed is not there.
     """
     system = _system_in(sys.argv[1:] if arguments is None else arguments)
-    entry = SYSTEMS[system]
+    entry = systems.get(system)
     flags.DEFINE_enum(
         "system",
         system,
-        sorted(SYSTEMS),
+        systems.names(),
         "What to train; --help shows the flags of the system that is given.",
     )
     flags.DEFINE_boolean(
@@ -101,7 +101,7 @@ def _system_in(arguments: Sequence[str]) -> str:
         if not any(argument.startswith(_HELP) for argument in arguments):
             raise
         system = None
-    return system if system in SYSTEMS else _DEFAULT_SYSTEM
+    return system if system in systems.names() else _DEFAULT_SYSTEM
 
 
 def read_config() -> RunConfig:
@@ -109,7 +109,7 @@ def read_config() -> RunConfig:
     system = flags.FLAGS.system
     return RunConfig(
         system,
-        program_flags.read(SYSTEMS[system].config),
+        program_flags.read(systems.get(system).config),
         program_flags.read(feed_of(system).config),
         program_flags.read(TrainingConfig),
         program_flags.read(OptimizationConfig),

@@ -7,12 +7,12 @@ import pathlib
 
 from absl import flags
 
-from hpe.configuration import option
 from hpe.evaluation.evaluator import Evaluation, SampleResult
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
 from hpe.evaluation.report import make_folder, to_text, write_json, write_text
 from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
+from hpe.options import option
 from hpe.programs import flags as program_flags
 from hpe.training.combining import load_system
 from hpe.training.feeds import Feed, Source

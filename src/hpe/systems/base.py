@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hpe.losses.means import Mean
 from hpe.networks.randomness import BatchSeed
-from hpe.prediction import Prediction
+from hpe.systems.prediction import Prediction
 
 Tensor = Any
 Batch = Mapping[str, Tensor]

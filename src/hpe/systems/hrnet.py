@@ -13,14 +13,15 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.configuration import option
 from hpe.errors import UserError
 from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
 from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
-from hpe.prediction import Prediction
+from hpe.options import option
 from hpe.systems.base import Losses
+from hpe.systems.prediction import Prediction
+from hpe.systems.registry import SystemEntry
 
 _NO_WEIGHTS = "none"
 
@@ -195,3 +196,24 @@ def build_hrnet_system(
         # The file does not have to be there then: the checkpoint holds the weights.
         config = dataclasses.replace(config, hrnet_weights=_NO_WEIGHTS, backbone_only=False)
     return Hrnet(config, image_size=pipeline.img_size)
+
+
+# Crops as the reference has them for MPII, with a uniform scale between the ends of its own.
+ENTRY = SystemEntry(
+    Hrnet.name,
+    HrnetConfig,
+    build_hrnet_system,
+    Hrnet.input_key,
+    defaults={
+        "img_size": 256,
+        "trans_max": 0,
+        "scale_min": 0.8,
+        "scale_max": 1.33,
+        "rotation_max": 60.0,
+        "batch_size": 32,
+        "num_epochs": 210,
+        "generator_lr": 1e-3,
+        "freeze_networks": ("backbone",),
+    },
+    coordinates=hrnet_coordinates,
+)

@@ -13,9 +13,9 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.errors import UserError
-from hpe.prediction import Prediction
 from hpe.systems.hrnet import Hrnet
 from hpe.systems.lifter import InputFrame, LiftingSystem
+from hpe.systems.prediction import Prediction
 
 
 class HrnetLifter:

@@ -16,11 +16,10 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.backends import xla_compiled
+from hpe.backends.choice import xla_compiled
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, BodyModelData, load_body_model
 from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
-from hpe.configuration import option
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
@@ -29,9 +28,11 @@ from hpe.losses.means import Mean
 from hpe.losses.silhouette import distances_of_pairs, mesh_reprojection
 from hpe.networks.backbones import build_encoder
 from hpe.networks.regressor import IterativeRegressor
-from hpe.prediction import Prediction
+from hpe.options import option
 from hpe.systems.base import Losses
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
+from hpe.systems.prediction import Prediction
+from hpe.systems.registry import SystemEntry
 
 # HMR starts from a camera that shows a person of 1.7 m at three quarters of the crop's height.
 MEAN_CAMERA = (0.9, 0.0, 0.0)
@@ -350,3 +351,13 @@ def mean_theta(body_data: BodyModelData, mean: MeanParameters | None = None) -> 
 def split_theta(theta):
     """Splits theta (B, 85) into camera (B, 3), axis-angle pose (B, 72) and shape (B, 10)."""
     return theta[:, :3], theta[:, 3:75], theta[:, 75:]
+
+
+ENTRY = SystemEntry(
+    HybridHmr.name,
+    HybridHmrConfig,
+    build_hybrid_hmr,
+    HybridHmr.input_key,
+    # The other programs' name for it.
+    aliases={"body_model": "smpl_model_path"},
+)

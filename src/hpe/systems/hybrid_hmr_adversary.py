@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from keras import ops
 
 from hpe import skeletons
-from hpe.backends import xla_compiled
+from hpe.backends.choice import xla_compiled
 from hpe.body.body_model import BodyModel
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses import adversarial

@@ -13,12 +13,13 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.configuration import option
 from hpe.errors import UserError
 from hpe.losses.means import Mean
 from hpe.networks.lifter import Lifter, Standardization
-from hpe.prediction import Prediction
+from hpe.options import option
 from hpe.systems.base import Losses
+from hpe.systems.prediction import Prediction
+from hpe.systems.registry import SystemEntry
 
 # A person's own box fills this part of the side of a `crop`.
 BOX_SHARE = 0.8
@@ -342,3 +343,23 @@ def _check_statistics(mean, deviation, joints: Sequence[str], *, what: str) -> N
             f"training data: {'xyz'[axis]} of the {what} joint {joints[joint]} is the same in all frames, so it "
             "cannot be standardised; train on more poses."
         )
+
+
+ENTRY = SystemEntry(
+    LiftingSystem.name,
+    LifterConfig,
+    build_lifter,
+    LiftingSystem.input_key,
+    defaults={
+        "datasets": ("h36m_train",),
+        "val_datasets": ("h36m_val",),
+        "batch_size": 1024,
+        "num_epochs": 36,
+        "generator_lr": 1.5e-3,
+        "lr_schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "ema_decay": 0.999,
+        "freeze_networks": ("lifter",),
+    },
+    coordinates=lifter_coordinates,
+)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from hpe import systems
 from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.lifting import evaluate_poses
@@ -24,9 +25,8 @@ from hpe.pipeline.images import training_batches
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource
 from hpe.records.reading import DatasetShards, find_shards
-from hpe.systems import SYSTEMS
 from hpe.visualization.grids import grid
-from hpe.visualization.overlays import pose_panel, prediction_panel
+from hpe.visualization.panels import pose_panel, prediction_panel
 
 # Inputs of a batch whose predictions are drawn into the log.
 _PANELS = 4
@@ -214,4 +214,4 @@ FEEDS: dict[str, Feed] = {"image": ImageFeed(), "joints2d": PoseFeed()}
 
 def feed_of(system: str) -> Feed:
     """Returns the feed of a system by its name."""
-    return FEEDS[SYSTEMS[system].input_key]
+    return FEEDS[systems.get(system).input_key]

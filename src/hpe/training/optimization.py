@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import math
 
-from hpe.configuration import option
+from hpe.options import option
 from hpe.training.schedules import parse_factors
 
 

@@ -26,8 +26,8 @@ import numpy as np
 import tensorflow as tf
 
 import hpe
+from hpe import systems
 from hpe.errors import UserError
-from hpe.systems import SYSTEMS
 from hpe.training.config import TrainingConfig
 from hpe.training.feeds import Feed, feed_of
 from hpe.training.optimization import OptimizationConfig
@@ -54,14 +54,14 @@ class RunConfig:
             pretrained: False starts from random weights, because a checkpoint replaces them; no file of weights
                 is needed then.
         """
-        return SYSTEMS[self.system].build(
+        return systems.get(self.system).build(
             self.model, self.pipeline, build_critic=build_critic, pretrained=pretrained
         )
 
     @property
     def coordinates(self) -> dict[str, str]:
         """Which joints in which frame the networks are for, see `hpe.systems.SystemEntry`."""
-        return dict(SYSTEMS[self.system].coordinates(self.model, self.pipeline))
+        return dict(systems.get(self.system).coordinates(self.model, self.pipeline))
 
     @property
     def feed(self) -> Feed:
@@ -144,7 +144,7 @@ class RunDirectory:
         system = self._system_of(content)
         try:
             sections = {
-                "model": SYSTEMS[system].config,
+                "model": systems.get(system).config,
                 "pipeline": feed_of(system).config,
                 "training": TrainingConfig,
                 "optimization": OptimizationConfig,
@@ -176,9 +176,9 @@ class RunDirectory:
         if "system" not in content:
             raise UserError(f"{self.params}: does not fit this version of hpe (it lacks 'system').")
         system = content["system"]
-        if not isinstance(system, str) or system not in SYSTEMS:
+        if not isinstance(system, str) or system not in systems.names():
             raise UserError(
-                f"{self.params}: unknown system {system!r}; this version has {', '.join(SYSTEMS)}."
+                f"{self.params}: unknown system {system!r}; this version has {', '.join(systems.names())}."
             )
         return system
 

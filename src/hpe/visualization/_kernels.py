@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hpe.compilation import compiled as _compiled
+from hpe.backends.compilation import compiled as _compiled
 
 
 @_compiled

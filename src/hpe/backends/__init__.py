@@ -1,0 +1,1 @@
+"""What Keras lacks: one implementation per backend, and compilation."""

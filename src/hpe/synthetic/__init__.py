@@ -1,0 +1,1 @@
+"""Generated people: bodies, postures, clothes, backgrounds, lights."""

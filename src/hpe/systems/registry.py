@@ -1,0 +1,64 @@
+"""The one list of systems: what the programs know of each by its name, imported when it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemEntry:
+    """How to configure and build a system by its name.
+
+    Attributes:
+        name: the value of `--system`.
+        config: the dataclass of its networks and losses.
+        build: takes that, the settings of the pipeline that feeds it, and the keywords `build_critic` (False leaves
+            out what only training needs) and `pretrained` (False starts from random weights, because a checkpoint
+            replaces them); returns the System.
+        input_key: of the System.
+        defaults: what its runs are trained with unless flags say otherwise, by the name of the flag.
+        aliases: other names of its flags.
+        coordinates: takes the settings of the system and of the pipeline and says in words, by network, which
+            joints in which frame its weights are for; the same shapes may hold weights for others. Networks that
+            know of no joints are absent.
+    """
+
+    name: str
+    config: type
+    build: Callable
+    input_key: str
+    defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    coordinates: Callable[[object, object], Mapping[str, str]] = lambda model, pipeline: {}
+
+
+# Each module holds its `ENTRY`.
+_MODULES = {
+    "hybrid_hmr": "hpe.systems.hybrid_hmr",
+    "hrnet": "hpe.systems.hrnet",
+    "lifter": "hpe.systems.lifter",
+}
+_registered: dict[str, SystemEntry] = {}
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all systems, sorted."""
+    return tuple(sorted({*_MODULES, *_registered}))
+
+
+def get(name: str) -> SystemEntry:
+    """Returns the entry of a system; raises ValueError with the known names if there is none."""
+    if name in _registered:
+        return _registered[name]
+    if name not in _MODULES:
+        raise ValueError(f"Unknown system {name!r}; known are {', '.join(names())}.")
+    return importlib.import_module(_MODULES[name]).ENTRY
+
+
+def register(entry: SystemEntry) -> None:
+    """Adds a system of another package; raises ValueError if there is one of that name."""
+    if entry.name in names():
+        raise ValueError(f"There is a system called {entry.name!r} already.")
+    _registered[entry.name] = entry

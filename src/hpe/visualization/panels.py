@@ -1,0 +1,83 @@
+"""Panels that show a whole prediction of a crop, or of a pose."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpe import skeletons
+from hpe.geometry.cameras import normalized_to_pixels
+from hpe.systems.prediction import Prediction
+from hpe.visualization.meshes import PAPER, ROTATED_DEGREES, composite, rotated_mesh
+from hpe.visualization.rasterizer import weak_perspective_camera
+from hpe.visualization.resampling import enlarge_points, enlarge_to
+from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
+
+
+def prediction_panel(
+    image: np.ndarray, prediction: Prediction, index: int, *, min_size: int = 224
+) -> np.ndarray:
+    """Shows one person of a prediction: input | skeleton | mesh over the image | mesh turned by 60 degrees.
+
+    Without a mesh the last two columns are the 3D skeleton as the camera sees it and turned by 60 degrees, if there
+    is one.
+
+    Args:
+        image: (S, S, 3) uint8 RGB, the crop that the prediction is of.
+        prediction: of a batch.
+        index: which of the batch.
+        min_size: smaller crops are enlarged to this many pixels first, so that drawings are readable.
+
+    Returns:
+        (H, 4 H, 3) uint8 RGB, or (H, 2 H, 3) where the prediction is of 2D joints alone.
+
+    Raises:
+        ValueError: the image is not square.
+    """
+    if image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3:
+        raise ValueError(f"image must be a square RGB crop. Received: shape={image.shape}")
+    own_size = image.shape[0]
+    image, factor = enlarge_to(np.asarray(image, np.uint8), min_size)
+    size = image.shape[0]
+    pixels = enlarge_points(normalized_to_pixels(np.asarray(prediction.joints2d[index]), own_size), factor)
+    columns = [image, draw_skeleton(image, pixels, skeletons.get(prediction.skeleton))]
+    if prediction.vertices is not None:
+        vertices = np.asarray(prediction.vertices[index])
+        mesh = {"faces": prediction.faces, "vertex_colors": prediction.vertex_colors}
+        if prediction.camera is None:
+            columns += [image, rotated_mesh(vertices, size=size, **mesh)]
+        else:
+            camera = np.asarray(prediction.camera[index])
+            # The crop's own camera, carried over to the enlarged picture.
+            view = weak_perspective_camera(camera, own_size).scaled(factor)
+            columns.append(composite(image, vertices, view=view, **mesh))
+            columns.append(rotated_mesh(vertices, size=size, camera=camera, **mesh))
+    elif prediction.joints3d is not None:
+        joints3d, skeleton = prediction.joints3d[index], skeletons.get(prediction.joints3d_skeleton)
+        for azimuth in (0, ROTATED_DEGREES):
+            columns.append(draw_skeleton3d(joints3d, skeleton, size, azimuth=azimuth))
+    return np.concatenate(columns, axis=1)
+
+
+def pose_panel(
+    prediction: Prediction, index: int, *, truth: np.ndarray | None = None, size: int = 224
+) -> np.ndarray:
+    """Shows one lifted pose: 2D joints | 3D joints as the camera sees them | turned by 60 degrees | the truth so.
+
+    Args:
+        prediction: of a batch, with 3D joints; its 2D joints lie in [-1, 1].
+        index: which of the batch.
+        truth: (J, 3) metres, joints of the same set as the predicted ones; None leaves the last column out.
+        size: side of every column in pixels.
+
+    Returns:
+        (size, 4 size, 3) uint8 RGB, or (size, 3 size, 3) without truth.
+    """
+    paper = np.full((size, size, 3), PAPER, np.uint8)
+    pixels = normalized_to_pixels(np.asarray(prediction.joints2d[index]), size)
+    columns = [draw_skeleton(paper, pixels, skeletons.get(prediction.skeleton))]
+    joints3d, skeleton = prediction.joints3d[index], skeletons.get(prediction.joints3d_skeleton)
+    views = [(joints3d, 0), (joints3d, ROTATED_DEGREES)]
+    if truth is not None:
+        views.append((truth, ROTATED_DEGREES))
+    columns += [draw_skeleton3d(joints, skeleton, size, azimuth=azimuth) for joints, azimuth in views]
+    return np.concatenate(columns, axis=1)

@@ -1,0 +1,128 @@
+"""Crops: a frame's pixels land where the coordinates say, both ways, at every scale."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop
+
+
+def crop_pixels(crop, points):
+    """Where points of the frame land in the crop, by the definition."""
+    return np.asarray(points) * crop.scale + np.asarray(crop.offset)
+
+
+def blob(height, width, center, radius):
+    """A bright round dot on black."""
+    rows, columns = np.mgrid[:height, :width]
+    distance = (columns - center[0]) ** 2 + (rows - center[1]) ** 2
+    value = 255 * np.exp(-distance / (2 * radius**2))
+    return np.repeat(value[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def centroid(image):
+    weights = image[..., 0].astype(np.float64)
+    weights[weights < 4] = 0
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    return np.array([(columns * weights).sum(), (rows * weights).sum()]) / weights.sum()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(-500, 3000),
+    st.floats(-500, 3000),
+    st.floats(3, 5000),
+    st.floats(3, 5000),
+    st.integers(16, 512),
+)
+def test_crop_to_frame_and_back(x, y, width, height, size):
+    crop = box_crop((x, y, width, height), size)
+    points = np.random.default_rng(0).uniform(-100, 4000, (20, 2))
+    normalised = 2 * crop_pixels(crop, points) / size - 1
+    np.testing.assert_allclose(crop.to_frame(normalised), points, atol=1e-3)
+
+
+def test_the_box_is_centred_and_fills_its_share():
+    crop = box_crop((100.0, 40.0, 61.0, 121.0), 224)
+    corners = crop_pixels(crop, [(100, 40), (160, 160)])
+    np.testing.assert_allclose(corners.mean(axis=0), 111.5)
+    assert 121 * crop.scale == pytest.approx(BOX_SHARE * 224)
+    whole = frame_crop(121, 61, 224)
+    assert (whole.scale, whole.size) == (crop.scale, 224)
+    np.testing.assert_allclose(crop_pixels(whole, [(30, 60)]), [[111.5, 111.5]])
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, 5, -1)])
+def test_a_box_without_area_is_refused(box):
+    with pytest.raises(ValueError, match="positive width and height"):
+        box_crop(box, 224)
+
+
+# Enlarged, at its own size, reduced a little, and reduced so far that the frame is shrunk first.
+@pytest.mark.parametrize("scale", [2.7, 1.0, 0.7, 0.31, 0.083])
+@pytest.mark.parametrize("at", [(0.5, 0.5), (0.23, 0.71)])
+def test_take_samples_the_right_pixel(scale, at):
+    size = 100
+    extent = size / scale
+    height, width = round(0.9 * extent) + 7, round(1.3 * extent) + 3
+    dot = np.array([at[0] * width, at[1] * height])
+    frame = blob(height, width, dot, 3 / min(scale, 1))
+    offset = np.array([size / 2 + 3.3, size / 2 - 4.7]) - scale * dot
+    crop = Crop(scale, tuple(offset), size)
+    taken = crop.take(frame)
+    assert taken.shape == (size, size, 3)
+    np.testing.assert_allclose(centroid(taken), crop_pixels(crop, dot), atol=0.1)
+
+
+def test_reducing_averages_instead_of_passing_pixels_over():
+    frame = np.zeros((1000, 1000, 3), np.uint8)
+    frame[::2, ::2] = 255
+    taken = frame_crop(1000, 1000, 100).take(frame)
+    assert np.abs(taken.astype(int) - 64).max() < 12
+
+
+def test_outside_the_frame_its_edge_is_repeated():
+    frame = np.full((40, 20, 3), 50, np.uint8)
+    frame[:, 0] = 200
+    crop = Crop(1.0, (30.0, 30.0), 100)
+    taken = crop.take(frame)
+    assert (taken[:, :31] == 200).all()
+    assert (taken[:, 31:] == 50).all()
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.9])
+def test_only_the_window_is_read(scale):
+    # Far larger than what OpenCV can warp in one piece, and than the crop shows.
+    frame = np.zeros((60, 40000, 3), np.uint8)
+    frame[:, 35000:35010] = 255
+    crop = Crop(scale, (50 - scale * 35004.5, 50 - scale * 30), 100)
+    columns = crop.take(frame)[50, :, 0].astype(float)
+    assert (columns * np.arange(100)).sum() / columns.sum() == pytest.approx(50, abs=0.1)
+
+
+def test_a_window_gives_the_same_picture_as_the_whole_frame():
+    small = np.random.default_rng(0).uniform(0, 255, (9, 9, 3)).astype(np.float32)
+    frame = cv2.resize(small, (300, 300), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    crop = Crop(1.3, (-150.2, -100.7), 100)
+    matrix = np.float64([[1.3, 0, -150.2], [0, 1.3, -100.7]])
+    whole = cv2.warpAffine(frame, matrix, (100, 100), flags=cv2.INTER_LINEAR)
+    assert np.abs(crop.take(frame).astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (2, 2)])
+def test_tiny_and_thin_frames(shape):
+    frame = np.full((*shape, 3), (10, 20, 30), np.uint8)
+    taken = frame_crop(*shape, 64).take(frame)
+    assert (taken == (10, 20, 30)).all()
+
+
+def test_the_camera_of_the_frame_projects_as_that_of_the_crop():
+    crop = Crop(0.37, (-21.4, 13.9), 160)
+    camera = np.array([0.83, 0.11, -0.07])
+    points = np.random.default_rng(1).normal(size=(10, 2))
+    pixels_per_metre, cx, cy = crop.frame_camera(camera)
+    in_frame = points * pixels_per_metre + (cx, cy)
+    normalised = camera[0] * (points + camera[1:])
+    np.testing.assert_allclose(in_frame, crop.to_frame(normalised), atol=1e-9)
