@@ -15,7 +15,7 @@ from hpe.records.reading import find_shards
 from hpe.records.writing import write_dataset
 from hpe.synthetic.people import SyntheticConfig, generate
 from hpe.systems.prediction import Prediction
-from tests.people import write_people
+from tests.written_people import write_people
 
 COUNT = 5
 CONFIG = PipelineConfig(img_size=224)  # the records' own resolution: masks are not resampled

@@ -7,8 +7,8 @@ import types
 import pytest
 
 from hpe.programs import train
-from tests.people import write_people
 from tests.programs.running import run
+from tests.written_people import write_people
 
 # Compact, and eager so that nothing compiles; deterministic kernels cannot be switched off again.
 SMALL = (

@@ -10,7 +10,7 @@ from absl import flags
 from hpe import systems
 from hpe.programs import train
 from hpe.training.runs import RunDirectory
-from tests.people import run_config
+from tests.written_people import run_config
 
 CONFIGS = sorted(pathlib.Path(__file__).parents[2].glob("configs/*.cfg"))
 

@@ -10,7 +10,7 @@ from hpe.pipeline.images import training_batches
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards
-from tests.people import run_config, write_people
+from tests.written_people import run_config, write_people
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from hpe.training.checkpoints import CheckpointStore, latest_checkpoint, read_av
 from hpe.training.restoring import load_predictor
 from hpe.training.runs import RunDirectory
 from hpe.training.step import TrainingStep
-from tests.people import run_config
 from tests.training.conftest import build_system, state
+from tests.written_people import run_config
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
 

@@ -10,8 +10,8 @@ from hpe.pipeline.config import PipelineConfig
 from hpe.training.config import TrainingConfig
 from hpe.training.feeds import FEEDS, feed_of
 from hpe.training.optimization import OptimizationConfig
-from tests.people import run_config, write_people
 from tests.training.conftest import build_system
+from tests.written_people import run_config, write_people
 
 
 @pytest.mark.parametrize("name", systems.names())

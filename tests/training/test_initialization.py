@@ -13,8 +13,8 @@ from hpe.training.config import TrainingConfig
 from hpe.training.initialization import describe, find_checkpoint, initialize
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.trainer import train
-from tests.people import run_config
 from tests.training.conftest import build_system
+from tests.written_people import run_config
 
 
 @pytest.fixture(scope="module")

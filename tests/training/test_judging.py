@@ -19,7 +19,7 @@ from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.history import read_history
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.trainer import train
-from tests.people import run_config
+from tests.written_people import run_config
 
 # By step: the best is that of step 3, and from step 5 on nothing gets better any more.
 VALUES = {1: 0.2, 2: 0.3, 3: 0.6, 4: 0.5, 5: 0.4, 6: 0.1}

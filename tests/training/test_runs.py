@@ -13,7 +13,7 @@ from hpe.systems.hybrid_hmr import MocapShapes
 from hpe.training.checkpoints import CheckpointStore
 from hpe.training.optimization import LearningRateSchedule
 from hpe.training.runs import RunDirectory, latest_run, new_run, new_run_name
-from tests.people import run_config
+from tests.written_people import run_config
 
 NOW = datetime.datetime(2024, 5, 6, 7, 8, 9)
 

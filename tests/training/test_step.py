@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.training.step import TrainingStep
-from tests.people import run_config
 from tests.training.conftest import build_system, state
+from tests.written_people import run_config
 
 
 def make_step(data, *, eager=True, model=None, seed=0, epoch_steps=1, total_steps=1, **optimization):

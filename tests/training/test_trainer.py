@@ -21,7 +21,7 @@ from hpe.training.history import read_history
 from hpe.training.restoring import load_predictor
 from hpe.training.runs import RunDirectory
 from hpe.training.trainer import train
-from tests.people import run_config, write_people
+from tests.written_people import run_config, write_people
 
 NO_CRITIC = {"encoder_only": True}
 
