@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.ablation.plan import Run, stages, state
 from hpe.errors import UserError
-from hpe.evaluation.report import write_text
+from hpe.files import write_text
 from hpe.training.interrupts import Interrupts
 
 NOTE = "ablation.json"

@@ -31,7 +31,7 @@ from benchmarks.ablation.plan import (
 )
 from benchmarks.ablation.processes import read_note, run_all
 from hpe.errors import UserError
-from hpe.evaluation.report import write_text
+from hpe.files import write_text
 from hpe.programs import flags as program_flags
 from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards

@@ -152,8 +152,9 @@ def test_unreadable_files_say_why(tmp_path):
 
 def test_a_body_that_cannot_be_written_leaves_nothing(tmp_path, smpl_pickle):
     data = load_body_model(smpl_pickle)
-    with pytest.raises(UserError, match=r"missing/a\.npz: cannot be written"):
-        save_body_model(tmp_path / "missing" / "a.npz", data)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: cannot be written"):
+        save_body_model(tmp_path / "file" / "a.npz", data)
 
 
 # The default body

@@ -81,7 +81,10 @@ def test_a_run_older_than_the_section_of_updates_keeps_its_settings(tmp_path, co
         (lambda c: c["training"].update(datasets=[1]), r"datasets cannot be \[1\]"),
         (lambda c: c.update(model=["encoder"]), "settings of HybridHmrConfig are list, not an object"),
         (lambda c: c.pop("pipeline"), "it lacks 'pipeline'"),
-        (lambda c: c.update(system="martinez"), "unknown system 'martinez'; this version has hybrid_hmr"),
+        (
+            lambda c: c.update(system="martinez"),
+            "unknown system 'martinez'; this version has hrnet, hybrid_hmr",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_named(tmp_path, config, change, message):
@@ -114,7 +117,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_settings_that_cannot_be_written_are_named(tmp_path, config):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"params\.json: cannot be written .*set --model_dir"):
+    with pytest.raises(UserError, match=r"file/run: cannot be written .*set --model_dir"):
         RunDirectory(tmp_path / "file" / "run").write_params(config)
 
 

@@ -13,11 +13,11 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import tempfile
 import zipfile
 
 import numpy as np
 
+from hpe import files
 from hpe.errors import UserError
 from hpe.formats.pickles import load_pickle
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
@@ -104,26 +104,13 @@ def load_body_model(path="default") -> BodyModelData:
 
 
 def save_body_model(path, data: BodyModelData) -> None:
-    """Writes a body model as npz in the SMPL layout, under a temporary name first.
+    """Writes a body model as npz in the SMPL layout.
 
     Raises:
         UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
-    tables = to_tables(data)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            try:
-                np.savez_compressed(file, **tables)
-                file.flush()
-                os.fsync(file.fileno())
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from None
+    with files.Replacement(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **to_tables(data))
 
 
 def to_tables(data: BodyModelData) -> dict[str, np.ndarray]:

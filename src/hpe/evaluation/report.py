@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -11,6 +10,7 @@ import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
 
+from hpe import files
 from hpe.errors import UserError
 
 
@@ -94,34 +94,8 @@ def make_folder(path: str | os.PathLike) -> None:
 
 
 def write_json(path: str | os.PathLike, metrics: Sequence[Metric], *, details: Mapping | None = None) -> None:
-    """Writes `to_json` to a file, as `write_text` does."""
-    write_text(path, to_json(metrics, details=details))
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file in one move: readers see the old file or the new one, never a part.
-
-    Raises:
-        UserError: if the file cannot be written; an older file stays as it was.
-    """
-    path = pathlib.Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = pathlib.Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+    """Writes `to_json` to a file, as `hpe.files.write_text` does."""
+    files.write_text(path, to_json(metrics, details=details))
 
 
 def _number(metric: Metric) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import gzip
 import os
 import pathlib
-import tempfile
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from hpe import skeletons
+from hpe import files, skeletons
 from hpe.errors import UserError
 from hpe.records.reading import DatasetShards
 from hpe.systems.prediction import Prediction
@@ -108,7 +107,9 @@ def write_submission(path: str | os.PathLike, joints: np.ndarray) -> None:
         ",".join([str(number), *(f"{value:.6g}" for value in row.ravel())])
         for number, row in enumerate(joints, 1)
     ]
-    _write(path, ("\n".join(rows) + "\n").encode())
+    content = ("\n".join(rows) + "\n").encode()
+    # Without the time in its head, equal predictions give equal files.
+    files.write_bytes(path, gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
 
 
 def read_submission(path: str | os.PathLike) -> np.ndarray:
@@ -140,20 +141,3 @@ def _parse(path: pathlib.Path, number: int, line: str, dimensions: int) -> np.nd
         return np.array([float(value) for value in values]).reshape(len(JOINTS), dimensions)
     except ValueError as error:
         raise UserError(f"{path}: line {number + 1}: {error}.") from error
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    # Without the time in its head, equal predictions give equal files.
-    content = gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = pathlib.Path(file.name)
-            file.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error

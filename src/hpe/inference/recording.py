@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 
 import cv2
 import numpy as np
 
-from hpe.errors import UserError, first_line
+from hpe import files
+from hpe.errors import UserError
 
 
 class VideoFile:
@@ -35,15 +35,8 @@ class VideoFile:
         self.frames = 0
         self.is_complete = False
         self._frames_per_second = frames_per_second
-        # OpenCV takes the format from the ending.
-        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp.mp4")
         self._writer: cv2.VideoWriter | None = None
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{self.path.parent}: cannot be written ({error.strerror}); set --output."
-            ) from error
+        self._file = files.Replacement(self.path, advice="set --output")
 
     def __enter__(self) -> VideoFile:
         return self
@@ -55,15 +48,14 @@ class VideoFile:
         finally:
             if self._writer is not None:
                 self._writer.release()
-            with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
+            self._file.discard()
 
     def add(self, frame: np.ndarray) -> None:
         """Adds a frame (H, W, 3), uint8 RGB; all frames of a file have one size."""
         if self._writer is None:
             size = frame.shape[1], frame.shape[0]
             codec = cv2.VideoWriter_fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._temporary), codec, self._frames_per_second, size)
+            self._writer = cv2.VideoWriter(str(self._file.temporary), codec, self._frames_per_second, size)
             if not self._writer.isOpened():
                 raise UserError(f"{self.path}: cannot be written as a video; set --output.")
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
@@ -73,21 +65,15 @@ class VideoFile:
         if self._writer is None:
             return
         self._writer.release()
-        try:
-            # OpenCV reports no failure of a write: a full disk shows only in what can be read back.
-            found = _readable_frames(self._temporary)
-            if found < self.frames:
-                raise UserError(
-                    f"{self.path}: cannot be written, only {found} of {self.frames} frames arrived; "
-                    "is the disk full? Free space, or set --output."
-                )
-            with open(self._temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(self._temporary, self.path)
-            self.is_complete = True
-        except OSError as error:
-            reason = error.strerror or first_line(error)
-            raise UserError(f"{self.path}: cannot be written ({reason}); set --output.") from error
+        # OpenCV reports no failure of a write: a full disk shows only in what can be read back.
+        found = _readable_frames(self._file.temporary)
+        if found < self.frames:
+            raise UserError(
+                f"{self.path}: cannot be written, only {found} of {self.frames} frames arrived; "
+                "is the disk full? Free space, or set --output."
+            )
+        self._file.commit()
+        self.is_complete = True
 
 
 def _readable_frames(path: pathlib.Path) -> int:

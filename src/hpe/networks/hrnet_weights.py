@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from hpe import skeletons
+from hpe import files, skeletons
 from hpe.errors import UserError, first_line
 from hpe.networks.hrnet import build_heatmap_head, build_hrnet
 
@@ -116,10 +116,9 @@ def save(path: str | os.PathLike, weights: HrnetWeights) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    try:
-        np.savez(path, width=np.int64(weights.width), skeleton=np.str_(weights.skeleton), **weights.arrays)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from None
+    about = {"width": np.int64(weights.width), "skeleton": np.str_(weights.skeleton)}
+    with files.Replacement(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **about, **weights.arrays)
 
 
 def load(path: str | os.PathLike) -> HrnetWeights:

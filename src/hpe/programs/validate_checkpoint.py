@@ -7,9 +7,10 @@ import pathlib
 
 from absl import flags
 
+from hpe import files
 from hpe.evaluation.evaluator import Evaluation, SampleResult
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
-from hpe.evaluation.report import make_folder, to_text, write_json, write_text
+from hpe.evaluation.report import make_folder, to_text, write_json
 from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
 from hpe.options import option
@@ -98,7 +99,7 @@ def main() -> None:
         ],
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
-    write_text(output / "metrics.txt", to_text(evaluation.metrics))
+    files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
     written = _write_panels(evaluation, predictor, run.feed, source, config.num_panels, output)
     if submission:
         written += submission.write(output, count=source.count)

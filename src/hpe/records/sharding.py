@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from hpe import files
 from hpe.errors import UserError, first_line
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX, Manifest, Shard, sha256
@@ -104,13 +105,13 @@ class ShardWriter:
             manifest = make_manifest(shards)
             written = self._partial / "manifest"
             written.write_text(manifest.to_json(), encoding="utf-8")
-            _flush(written)
+            files.sync(written)
             if not exist:
                 for index, shard in enumerate(shards):
                     os.replace(self._path(index), self._directory / shard.file)
-                _flush(self._directory)
+                files.sync(self._directory)
             os.replace(written, self._directory / f"{self._name}{SUFFIX}")
-            _flush(self._directory)
+            files.sync(self._directory)
             self._state = "It is complete, but files of the older one could not be removed."
             current = {shard.file for shard in shards}
             for path in self._directory.glob(self._owned):
@@ -127,7 +128,7 @@ class ShardWriter:
         writer, self._writer = self._writer, None
         writer.close()
         path = self._path(len(self._records) - 1)
-        _flush(path)
+        files.sync(path)
         size = path.stat().st_size
         if size != self._bytes[-1]:
             raise OSError(f"only {size} of {self._bytes[-1]} bytes arrived on the disk")
@@ -171,14 +172,3 @@ class ShardWriter:
         except OSError:
             return ""
         return f" ({free / 2**20:,.0f} MiB free there)"
-
-
-def _flush(path: pathlib.Path) -> None:
-    """Makes the system write a file, or the entries of a folder, to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders; its renames are journaled.
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

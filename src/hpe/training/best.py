@@ -13,8 +13,8 @@ import json
 
 import tensorflow as tf
 
+from hpe import files
 from hpe.errors import UserError, first_line
-from hpe.evaluation.report import write_text
 from hpe.training.checkpoints import READ_ERRORS, CheckpointStore, latest_checkpoint
 from hpe.training.runs import RunConfig, RunDirectory
 from hpe.training.selection import is_better
@@ -99,4 +99,4 @@ class BestCheckpoint:
         return content if isinstance(content, dict) else {}
 
     def _write(self) -> None:
-        write_text(self._directory.path / "best.json", json.dumps(self._content(), indent=2) + "\n")
+        files.write_text(self._directory.path / "best.json", json.dumps(self._content(), indent=2) + "\n")

@@ -17,8 +17,8 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
+from hpe import files
 from hpe.errors import UserError
-from hpe.evaluation.report import write_text
 
 TRAIN = "train"
 VALIDATION = "validation"
@@ -63,7 +63,7 @@ class History:
             text = self._path.read_bytes() if self._path.exists() else b""
         lines = "".join(_line(entry) for entry in kept)
         if lines.encode() != text:
-            write_text(self._path, lines)
+            files.write_text(self._path, lines)
 
     def append(self, entry: Entry) -> None:
         """Adds a line, at once on its way to the disk; a validation is there when this returns."""

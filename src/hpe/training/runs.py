@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 import hpe
-from hpe import systems
+from hpe import files, systems
 from hpe.errors import UserError
 from hpe.training.config import TrainingConfig
 from hpe.training.feeds import Feed, feed_of
@@ -119,15 +119,7 @@ class RunDirectory:
                 "numpy": np.__version__,
             },
         }
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            temporary = self.params.with_suffix(".json.tmp")
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
-            temporary.replace(self.params)
-        except OSError as error:
-            raise UserError(
-                f"{self.params}: cannot be written ({error.strerror}); set --model_dir."
-            ) from error
+        files.write_text(self.params, json.dumps(content, indent=2) + "\n", advice="set --model_dir")
 
     def remove_if_empty(self) -> None:
         """Removes the directory if a run that failed before its first file has left it empty."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import threading
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from hpe import files
 from hpe.errors import UserError
 
 _PAPER = 255
@@ -83,18 +83,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         encoded = cv2.imencode(path.suffix, pixels)[1]
     except cv2.error:
         raise UserError(f"{path}: cannot write pictures of type {path.suffix!r}; use .png or .jpg.") from None
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(encoded.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot write the picture: {error.strerror}.") from None
+    files.write_bytes(path, encoded.tobytes())
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
