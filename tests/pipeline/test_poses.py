@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpe import skeletons
 from hpe.datasets.human36m.dataset import h36m
 from hpe.datasets.pose_sequence import Keypoints
 from hpe.errors import UserError
+from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource, shuffled_indices
 from tests import h36m_folders as folders
 from tests.pipeline import poses
+
+H36M17 = skeletons.H36M17
 
 PLAIN = PosePipelineConfig(flip=False)
 
@@ -41,8 +45,10 @@ def test_batches_hold_pixels_from_the_principal_point_and_metres_from_the_pelvis
 
 def test_a_single_pose_is_that_of_the_batch():
     (batch,) = take(source().evaluation_batches(batch_size=17), 1)
-    for given, key in zip(source().pose(7), ("joints2d", "joints3d"), strict=True):
-        np.testing.assert_allclose(given, batch[key][7], atol=1e-5)
+    one = source().samples([7, 3])
+    assert list(one) == [7, 3]
+    for key, values in batch.items():
+        np.testing.assert_array_equal(one[7][key][0], values[7])
 
 
 def test_evaluation_shows_every_frame_once_and_fills_up_with_zeros():
@@ -54,6 +60,7 @@ def test_evaluation_shows_every_frame_once_and_fills_up_with_zeros():
     for key in ("joints2d", "joints3d", "joints3d_weight"):
         assert not last[key][3:].any()
     assert set(last["name"][3:]) == {b""}
+    assert [*last["action"]] == [b"Walking"] * 3 + [b""] * 4
     assert source().actions[[0, 5, 13]].tolist() == ["Walking", "Sitting", "Walking"]
 
 
@@ -180,24 +187,69 @@ def test_undistorted_joints_are_the_directions_of_the_3d_joints():
     (batch,) = shown.evaluation_batches(batch_size=12).as_numpy_iterator()
     np.testing.assert_allclose(batch["joints2d"], expected, atol=1e-4)
     np.testing.assert_allclose(shown.statistics()["joints2d"], expected, atol=1e-4)
-    np.testing.assert_allclose(shown.pose(7)[0], expected[7], atol=1e-4)
     (trained,) = take(shown.training_batches(batch_size=12, seed=0), 1)
     rows = [6 * int(name[1:2]) + int(name.split(b"#")[1]) for name in trained["name"]]
     np.testing.assert_allclose(trained["joints2d"], expected[rows], atol=1e-4)
 
 
-def test_augmentation_in_pixels_comes_before_undistortion():
-    plain = PosePipelineConfig(input_skeleton="h36m17", reproject=True, shift_max=0.2)
-    undistorted = PosePipelineConfig(input_skeleton="h36m17", reproject=True, shift_max=0.2, undistort=True)
-    sequences = [poses.sequence()]
-    pixels, shown = (
-        take(source(config, sequences).training_batches(batch_size=6, seed=0), 1)[0]
-        for config in (plain, undistorted)
+@pytest.mark.parametrize("undistorted", [True, False])
+def test_mirrored_and_turned_people_are_what_the_camera_would_see_of_them(undistorted):
+    """Mirrored before the lens is taken out, joints are up to 2 px off: a tangential lens has no mirror image."""
+    one = poses.sequence(40)
+    config = PosePipelineConfig(
+        input_skeleton="h36m17", undistort=undistorted, flip=True, rotation_max=0 if undistorted else 20
     )
-    np.testing.assert_array_equal(pixels["joints3d"], shown["joints3d"])
-    # Within the image's corner the lens moves a point by a few per cent.
-    np.testing.assert_allclose(shown["joints2d"], pixels["joints2d"] / poses.F, rtol=0.2, atol=0.02)
-    assert np.abs(shown["joints2d"] - pixels["joints2d"] / poses.F).max() > 1e-3
+    (batch,) = take(source(config, [one]).training_batches(batch_size=40, seed=0), 1)
+    frames = [int(name.split(b"#")[1]) for name in batch["name"]]
+    # The pelvis in the camera frame is what the frame's own was, mirrored where the batch is, and turned as it is.
+    were = one.joints3d[frames]
+    turned = np.array([_turn(*pair) for pair in zip(were - were[:, :1], batch["joints3d"], strict=True)])
+    seen = batch["joints3d"] + np.einsum("nij,nj->ni", turned, were[:, 0])[:, None]
+    expected = (
+        seen[..., :2] / seen[..., 2:]
+        if undistorted
+        else perspective_project(seen, poses.F, np.zeros(2), poses.K, poses.P)
+    )
+    np.testing.assert_allclose(batch["joints2d"], expected, atol=1e-5 if undistorted else 1e-2)
+    assert 5 < (np.linalg.det(turned) < 0).sum() < 35
+
+
+def _turn(before, after):
+    """The rotation or reflection (3, 3) that best takes joints (17, 3) to others, left and right aside."""
+    best = None
+    for order in (np.arange(17), np.array(H36M17.flip)):
+        u, _, v = np.linalg.svd(after.T @ before[order])
+        found = u @ v
+        error = np.abs(before[order] @ found.T - after).max()
+        if best is None or error < best[0]:
+            best = error, found
+    return best[1]
+
+
+def test_a_file_of_sequences_is_read_one_by_one_and_kept_once():
+    config = PosePipelineConfig(undistort=True)
+    one = source(config)
+    views = one.statistics()["joints2d"], one.statistics()["joints2d"]
+    assert np.shares_memory(*views)
+
+
+def test_confidences_travel_with_their_joints():
+    one = poses.sequence(30)
+    weights = np.random.default_rng(0).uniform(size=(30, 16)).astype(np.float32)
+    one = dataclasses.replace(
+        one, keypoints={"sh": dataclasses.replace(one.keypoints["sh"], confidence=weights)}
+    )
+    given = source(PosePipelineConfig(keypoints="sh"), [one])
+    (batch,) = take(given.evaluation_batches(batch_size=30), 1)
+    np.testing.assert_allclose(batch["joints2d_weight"], weights, atol=1e-6)
+    (batch,) = take(given.training_batches(batch_size=30, seed=0), 1)
+    kinds = 0
+    for name, weight in zip(batch["name"], batch["joints2d_weight"], strict=True):
+        own = weights[int(name.split(b"#")[1])]
+        mirrored = own[list(skeletons.MPII16.flip)]
+        assert np.allclose(weight, own) or np.allclose(weight, mirrored)
+        kinds += np.allclose(weight, mirrored)
+    assert 5 < kinds < 25
 
 
 def test_undistortion_needs_a_lens():

@@ -1,19 +1,19 @@
 """Augmentation of pairs of 2D and 3D poses, on raw coordinates: what is done to one is done to the other.
 
-2D joints are pixels from the principal point, 3D joints metres in the camera frame. All functions are TensorFlow
-graph code on whole batches and return what they were given where they change nothing.
+2D joints are X / Z and Y / Z, what a camera without a lens sees, 3D joints metres in the camera frame. In pixels of
+a lens a mirrored or turned person is not the mirrored or turned picture: tangential distortion has no mirror image,
+and focal lengths across and down differ. All functions are TensorFlow graph code on whole batches and return what
+they were given where they change nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.rotation import turn
 
@@ -43,19 +43,18 @@ _CHAINS = _chains()
 DRAWS = 7 + len(_BONES)
 
 
-def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelineConfig):
+def augment(joints2d, joints3d, up, uniform, *, config: PosePipelineConfig):
     """Augments poses as the configuration says.
 
     Args:
         joints2d: (B, J, 2) in the joint set `config.skeleton`.
         joints3d: (B, 17, 3) from the camera's centre; from any point where nothing is projected again.
-        camera: per pose `f` (B, 2), `k` (B, 3), `p` (B, 2) and `up` (B, 3), the vertical in the camera frame; only
-            used where the configuration projects again.
+        up: (B, 3), the vertical in the camera frame; only used where the configuration projects again.
         uniform: (B, DRAWS) random numbers in [0, 1).
         config: which augmentations, and how much.
 
     Returns:
-        The augmented joints2d and joints3d.
+        The augmented joints2d and joints3d, and who was mirrored, (B,) bool.
     """
     draws = tf.unstack(uniform, axis=-1)
     signed = [2.0 * draw - 1.0 for draw in draws]
@@ -64,7 +63,7 @@ def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelin
         joints2d, joints3d = project_again(
             joints2d,
             joints3d,
-            camera,
+            up,
             angle=math.radians(config.turn_max) * signed[0] * turned,
             shift=config.shift_max * tf.stack(signed[1:4], axis=-1),
             bones=1.0 + config.bone_max * tf.stack(signed[7:], axis=-1),
@@ -73,31 +72,32 @@ def augment(joints2d, joints3d, camera: Mapping, uniform, *, config: PosePipelin
     if config.rotation_max:
         angle = math.radians(config.rotation_max) * signed[4]
         joints2d, joints3d = turn(joints2d, angle), turn(joints3d, angle)
+    mirrored = (draws[5] < 0.5) & config.flip
     if config.flip:
-        chosen = (draws[5] < 0.5)[:, None, None]
+        chosen = mirrored[:, None, None]
         mirrored2d, mirrored3d = mirror(joints2d, joints3d, skeleton=skeletons.get(config.skeleton))
         joints2d = tf.where(chosen, mirrored2d, joints2d)
         joints3d = tf.where(chosen, mirrored3d, joints3d)
-    return joints2d, joints3d
+    return joints2d, joints3d, mirrored
 
 
 def mirror(joints2d, joints3d, *, skeleton: skeletons.Skeleton):
-    """Mirrors poses left to right, about the principal point; left joints become right ones."""
+    """Mirrors poses left to right, about the optical axis; left joints become right ones."""
     joints2d = tf.gather(joints2d, skeleton.flip, axis=-2) * tf.constant([-1.0, 1.0])
     joints3d = tf.gather(joints3d, _JOINTS3D.flip, axis=-2) * tf.constant([-1.0, 1.0, 1.0])
     return joints2d, joints3d
 
 
-def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, bones, skeleton: skeletons.Skeleton):
-    """Turns and shifts people on the ground, changes their bones, and projects them through their own camera.
+def project_again(joints2d, joints3d, up, *, angle, shift, bones, skeleton: skeletons.Skeleton):
+    """Turns and shifts people on the ground, changes their bones, and projects them again.
 
     What a 2D joint differs by from the projection of its 3D joint - a detector's error, or that it means another
     point of the body - is added to the new projection, as many times as large as the person is nearer.
 
     Args:
-        joints2d: (B, J, 2), pixels from the principal point.
+        joints2d: (B, J, 2).
         joints3d: (B, 17, 3) metres from the camera's centre.
-        camera: `f`, `k`, `p` and `up`, see `augment`.
+        up: (B, 3), the vertical in the camera frame.
         angle: (B,) radians about the vertical through the pelvis.
         shift: (B, 3) metres; what of it is vertical is left out. Nobody comes nearer than `NEAREST` by it.
         bones: (B, N) factors on the lengths of bones, in the order in which the joints at their ends first come in
@@ -107,7 +107,7 @@ def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, bones, s
     Returns:
         joints2d and joints3d after it.
     """
-    up = camera["up"][:, None]
+    up = up[:, None]
     pelvis = joints3d[:, :1]
     offsets = _turn_about(up, angle[:, None, None], _stretch(joints3d, bones))
     shift = shift[:, None]
@@ -117,8 +117,8 @@ def project_again(joints2d, joints3d, camera: Mapping, *, angle, shift, bones, s
     # An arm that reaches behind the camera has no projection.
     sound = tf.reduce_all(changed[..., 2:] > 0.1, axis=1, keepdims=True)
     changed = tf.where(sound, changed, joints3d)
-    before, depth_before = _project(joints3d, camera, skeleton)
-    after, depth_after = _project(changed, camera, skeleton)
+    before, depth_before = _project(joints3d, skeleton)
+    after, depth_after = _project(changed, skeleton)
     return after + (joints2d - before) * (depth_before / depth_after), changed
 
 
@@ -139,10 +139,8 @@ def _turn_about(axis, angle, points):
     return points * cos + cross * sin + axis * along * (1.0 - cos)
 
 
-def _project(joints3d, camera, skeleton):
-    """Returns projections (B, J, 2) in the joint set, from the principal point, and their depths (B, J, 1)."""
+def _project(joints3d, skeleton):
+    """Returns projections (B, J, 2) in the joint set, and their depths (B, J, 1)."""
     conversion = skeletons.convert(_JOINTS3D, skeleton)
     points = tf.reduce_mean(tf.gather(joints3d, conversion.sources, axis=1), axis=2)
-    centre = tf.zeros_like(camera["f"])
-    pixels = perspective_project(points, camera["f"], centre, camera["k"], camera["p"])
-    return pixels, points[..., 2:]
+    return points[..., :2] / points[..., 2:], points[..., 2:]

@@ -76,3 +76,8 @@ class PosePipelineConfig:
             return self.input_skeleton
         same = self.keypoints == GROUND_TRUTH
         return (skeletons.H36M16 if same else skeletons.MPII16).name
+
+    @property
+    def augments(self) -> bool:
+        """Whether training poses are changed at all."""
+        return self.flip or self.rotation_max > 0 or self.reproject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
@@ -18,26 +18,31 @@ from hpe.errors import UserError
 _MORE_FRAMES = 10
 
 
-def with_detections(
-    sequences: Sequence[PoseSequence], path: str, *, gaps: Collection[str] = ()
-) -> list[PoseSequence]:
-    """Returns the sequences with the detections of a file of `hpe.datasets.human36m.npz` as keypoints of its path.
+class DetectionFile:
+    """Detections of pose sequences in a file of `hpe.datasets.human36m.npz`.
 
     Args:
-        sequences: with all frames of their recordings, from the first on.
         path: of the file.
         gaps: names of sequences of which frames were left out, so that detections cannot be told to belong to them.
 
     Raises:
-        UserError: the file cannot be used, or lacks a sequence or has another number of frames of it, or a sequence
-            has gaps.
+        UserError: the file cannot be used.
     """
-    if not os.path.isfile(path):
-        raise UserError(f"--keypoints={path}: no such file.")
-    detections = read_detections(pathlib.Path(path))
-    found = []
-    for sequence in sequences:
-        if sequence.name in gaps:
+
+    def __init__(self, path: str, *, gaps: Collection[str] = ()):
+        if not os.path.isfile(path):
+            raise UserError(f"--keypoints={path}: no such file.")
+        self._path, self._gaps = path, gaps
+        self._detections = read_detections(pathlib.Path(path))
+
+    def with_detections(self, sequence: PoseSequence) -> PoseSequence:
+        """Returns a sequence, with all frames of its recording from the first on, that has them under the path.
+
+        Raises:
+            UserError: the file lacks the sequence or has another number of frames of it, or the sequence has gaps.
+        """
+        path, detections = self._path, self._detections
+        if sequence.name in self._gaps:
             raise UserError(
                 f"--keypoints={path}: frames of {sequence.name} were left out of the records, so that it cannot be "
                 "told which detections are whose; put the file beside the recordings and run create_datasets again."
@@ -56,5 +61,4 @@ def with_detections(
         points = Keypoints(detections.skeleton, values[:frames, :, :2])
         if not np.isfinite(points.joints).all():
             raise UserError(f"{path}: holds joints of {sequence.name} that are not finite.")
-        found.append(dataclasses.replace(sequence, keypoints={**sequence.keypoints, path: points}))
-    return found
+        return dataclasses.replace(sequence, keypoints={**sequence.keypoints, path: points})

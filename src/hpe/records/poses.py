@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -178,7 +178,12 @@ def find_sequences(
 
 
 def read_sequences(shards: DatasetShards) -> list[PoseSequence]:
-    """Reads all sequences of a dataset into memory, in order; their arrays are read-only.
+    """Reads all sequences of a dataset into memory, as `stream_sequences` yields them."""
+    return list(stream_sequences(shards))
+
+
+def stream_sequences(shards: DatasetShards) -> Iterator[PoseSequence]:
+    """Yields the sequences of a dataset in order; their arrays are read-only.
 
     Args:
         shards: a dataset of `find_sequences`.
@@ -186,12 +191,12 @@ def read_sequences(shards: DatasetShards) -> list[PoseSequence]:
     Raises:
         UserError: naming the file of which a record is damaged or is no pose sequence.
     """
-    sequences = []
+    count = 0
     for file in shards.files:
         index = 0
         try:
             for record in tf.data.TFRecordDataset(str(file)):
-                sequences.append(decode_sequence(record.numpy()))
+                yield decode_sequence(record.numpy())
                 index += 1
         except tf.errors.OpError as error:
             raise UserError(
@@ -200,11 +205,9 @@ def read_sequences(shards: DatasetShards) -> list[PoseSequence]:
         # A skeleton of unknown name is a ValueError, too.
         except ValueError as error:
             raise UserError(f"{file}: record {index} {error}. {RECREATE}") from error
-    if len(sequences) != shards.count:
-        raise UserError(
-            f"{shards.name}: {len(sequences)} sequences where {shards.count} are expected. {RECREATE}"
-        )
-    return sequences
+        count += index
+    if count != shards.count:
+        raise UserError(f"{shards.name}: {count} sequences where {shards.count} are expected. {RECREATE}")
 
 
 def is_pose_dataset(file: str | os.PathLike) -> bool:

@@ -202,10 +202,9 @@ class PoseFeed:
     def panels(self, predictor, source, indices) -> dict[int, np.ndarray]:
         """Draws one panel per pose."""
         pictures = {}
-        for index in indices:
-            joints2d, joints3d = source.pose(index)
-            prediction = predictor.predict_one(joints2d)
-            pictures[index] = pose_panel(prediction, 0, truth=joints3d)
+        for index, batch in source.samples(indices).items():
+            truth = batch["joints3d"][0].numpy() if batch["joints3d_weight"][0, 0] > 0 else None
+            pictures[index] = pose_panel(predictor(batch["joints2d"]), 0, truth=truth)
         return pictures
 
 
