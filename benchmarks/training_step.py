@@ -167,9 +167,12 @@ def system_step(
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     run = TrainingStep(system, OptimizationConfig(), seed=0, step=step, total_steps=10**6)
     real = None if config.encoder_only else real
+    done = 0
 
     def call():
-        scalars = run(batch, real)
+        nonlocal done
+        scalars = run(batch, real, done=done)
+        done += 1
         scalars["generator/total"].numpy()
         return scalars
 

@@ -76,8 +76,6 @@ def run_config(data_dir, *, model=None, pipeline=None, optimization=None, **trai
                 "batch_size": 4,
                 "max_steps": 3,
                 "eager": True,
-                # Deterministic kernels cannot be switched off again for the tests that follow.
-                "deterministic": False,
                 **training,
             }
         ),

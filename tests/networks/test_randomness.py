@@ -1,11 +1,13 @@
 """Seeded draws: a pure function of seed and shape."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from hpe.networks.randomness import BatchSeed, batch_uniform, seeded_normal, seeded_uniform
+from hpe.networks.randomness import BatchSeed, batch_uniform, initial_weights, seeded_normal, seeded_uniform
 
 
 def _draw(seed, shape=(1000,)):
@@ -66,3 +68,19 @@ def test_what_a_sample_gets_does_not_depend_on_who_holds_it():
     stream = ops.convert_to_numpy(batch_uniform(6, (2, 3), BatchSeed((1, 2)).stream(5)))
     assert (stream != whole).all()
     np.testing.assert_array_equal(stream, ops.convert_to_numpy(batch_uniform(6, (2, 3), (6, 2))))
+
+
+def test_first_weights_are_a_function_of_the_seed_and_the_process_keeps_its_own():
+    def kernel(seed):
+        with initial_weights(seed):
+            layer = keras.layers.Dense(4)
+            layer.build((None, 3))
+        return ops.convert_to_numpy(layer.kernel)
+
+    random.seed(5)
+    before = random.getstate()
+    first = kernel(1)
+    assert random.getstate() == before
+    random.random()
+    np.testing.assert_array_equal(kernel(1), first)
+    assert (kernel(2) != first).all()

@@ -10,7 +10,7 @@ from hpe.programs import train
 from tests.programs.running import run
 from tests.written_people import write_people
 
-# Compact, and eager so that nothing compiles; deterministic kernels cannot be switched off again.
+# Compact, and eager so that nothing compiles; deterministic kernels would stay switched on for all tests to come.
 SMALL = (
     "--datasets=people",
     "--val_datasets=people",

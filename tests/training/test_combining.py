@@ -42,7 +42,7 @@ def quick_hrnet():
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    training = TrainingConfig(deterministic=False)
+    training = TrainingConfig()
     hrnet = RunConfig("hrnet", HrnetConfig(hrnet_width=2), PipelineConfig(img_size=32), training)
     small = {"linear_size": 8, "dropout": 0.0}
     crop = LifterConfig(**small, input_frame=InputFrame.CROP)

@@ -1,10 +1,15 @@
 """A run on poses: its statistics and its course come back when it is resumed, and it is judged by what it lifts."""
 
+import collections
 import dataclasses
+import pathlib
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import resource_variable_ops
 
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.pipeline.pose_config import PosePipelineConfig
@@ -14,6 +19,7 @@ from hpe.training.config import TrainingConfig
 from hpe.training.optimization import OptimizationConfig
 from hpe.training.restoring import load_predictor
 from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.step import TrainingStep
 from hpe.training.trainer import train
 from tests.pipeline import poses
 
@@ -44,7 +50,6 @@ def config(tmp_path_factory):
             max_steps=STEPS,
             checkpoint_steps=1,
             eager=True,
-            deterministic=False,
             seed=3,
         ),
         OptimizationConfig(generator_lr=1e-3, ema_decay=0.9, clip_norm=1.0),
@@ -68,6 +73,38 @@ def values(path):
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(RunDirectory(path).checkpoints)))
     names = reader.get_variable_to_shape_map()
     return {n: reader.get_tensor(n) for n in names if not n.startswith(("_CHECKPOINTABLE", "save_counter"))}
+
+
+def test_nothing_is_read_from_the_device_but_in_steps_that_log(config, tmp_path, monkeypatch):
+    settings = {"batch_size": 4, "max_steps": 6, "log_every": 3, "checkpoint_steps": 99, "eager": False}
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **settings))
+    reads, ours = collections.Counter(), collections.Counter()
+    done, call = 0, TrainingStep.__call__
+
+    def counted(kind, name):
+        read = getattr(kind, name)
+
+        def watched(tensor, *arguments, **options):
+            reads[done] += 1
+            ours[done] += "hpe" in pathlib.Path(sys._getframe(1).f_code.co_filename).parts
+            return read(tensor, *arguments, **options)
+
+        monkeypatch.setattr(kind, name, watched)
+
+    def step(self, *arguments, **options):
+        nonlocal done
+        done += 1
+        return call(self, *arguments, **options)
+
+    monkeypatch.setattr(TrainingStep, "__call__", step)
+    for kind in (ops._EagerTensorBase, resource_variable_ops.BaseResourceVariable):
+        for name in ("numpy", "__int__", "__float__", "__bool__", "__index__", "__array__"):
+            if hasattr(kind, name):
+                counted(kind, name)
+    train(config, RunDirectory(tmp_path / "run"), show_progress=False)
+    # Before the first step the run is built; at the end of an epoch a checkpoint is written, too.
+    assert reads.keys() == {0, 3, 6}
+    assert ours[3] == 1  # TensorBoard's writer reads what lies on the host by then
 
 
 def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, tmp_path):

@@ -26,6 +26,10 @@ def make_step(data, *, eager=True, model=None, seed=0, epoch_steps=1, total_step
     )
 
 
+def take(step, batch, real):
+    return take(step, batch, real, done=int(step.step))
+
+
 def everything(step):
     networks = [*step.system.networks.values()]
     if step.system.adversary is not None:
@@ -62,7 +66,7 @@ def first_step(data, examples, *, eager):
 
     system.forward = watched
     step.step.assign(5)
-    scalars = {name: float(value) for name, value in step(*examples).items()}
+    scalars = {name: float(value) for name, value in take(step, *examples).items()}
     moments = [v.numpy() for v in step.optimizers["generator"].variables if "momentum" in v.path]
     return FirstStep(step, seeds, scalars, groups, before, moments)
 
@@ -128,18 +132,18 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(compiled, examples, s
         bad_real["pose"] = real["pose"] * np.nan
     before, done = everything(step), int(step.step)
     for times in (1, 2):
-        scalars = step(bad_batch, bad_real)
+        scalars = take(step, bad_batch, bad_real)
         assert int(step.bad_steps) == float(scalars["run/bad_steps"]) == times
     for old, new in zip(before, everything(step), strict=True):
         np.testing.assert_array_equal(old, new)
     assert int(step.step) == done + 2  # the next step must see other data
-    step(batch, real)
+    take(step, batch, real)
     assert int(step.bad_steps) == 0
     assert any((old != new).any() for old, new in zip(before, everything(step), strict=True))
 
 
 def test_loss_falls(compiled, examples):
-    losses = [float(compiled.step(*examples)["generator/total"]) for _ in range(40)]
+    losses = [float(take(compiled.step, *examples)["generator/total"]) for _ in range(40)]
     assert np.mean(losses[-10:]) < 0.7 * compiled.scalars["generator/total"]
 
 
@@ -157,10 +161,10 @@ def test_a_network_that_is_frozen_stays_as_it_is_and_thaws(data, examples):
     assert step.optimizers.keys() == {"generator", "encoder", "critic"}
     before = [v.numpy() for v in encoder.variables]
     weights = [v.numpy() for v in regressor.variables]
-    step(*examples)
+    take(step, *examples)
     assert not any(changed(encoder.variables, before))  # statistics included
     assert all(changed(regressor.trainable_variables, weights))
-    step(*examples)
+    take(step, *examples)
     assert all(changed(encoder.variables, before))
     # Its optimizer has seen one update, so that its first step is corrected as a first step.
     assert int(step.optimizers["encoder"].iterations) == 1
@@ -178,7 +182,7 @@ def test_clipped_gradients_have_the_norm_that_was_asked_for(data, examples, monk
     for name, step in (("free", free), ("clipped", clipped)):
         optimizer = step.optimizers["generator"]
         monkeypatch.setattr(optimizer, "apply_gradients", lambda pairs, name=name: seen.update({name: pairs}))
-        scalars = step(*examples)
+        scalars = take(step, *examples)
         # What is logged is the norm before clipping.
         assert float(scalars["generator/gradient_norm"]) > 0.1
     norms = {name: float(tf.linalg.global_norm([g for g, _ in pairs])) for name, pairs in seen.items()}
@@ -192,7 +196,7 @@ def test_the_weight_of_a_loss_follows_its_schedule(data, examples):
     step = make_step(data, epoch_steps=2, loss_schedules=("kpr_loss=0@0:1@1", "critic_network_loss=2@0"))
     weights = step.system.config
     for factor in (0.0, 0.5, 1.0, 1.0):
-        scalars = {name: float(value) for name, value in step(*examples).items()}
+        scalars = {name: float(value) for name, value in take(step, *examples).items()}
         expected = (
             factor * weights.kpr_loss_weight * scalars["generator/kpr_loss"]
             + weights.mr_loss_weight * scalars["generator/mr_loss"]
@@ -221,7 +225,7 @@ def test_the_critic_takes_as_many_turns_as_asked_for_each_with_frames_of_its_own
         return losses(outputs, frames, seed=seed)
 
     step.system.adversary.critic_losses = watched
-    step(batch, more)
+    take(step, batch, more)
     assert int(step.optimizers["critic"].iterations) == 2
     assert int(step.optimizers["generator"].iterations) == 1
     images = more["pose"].numpy().reshape(4, 2, 3, 72)
@@ -233,10 +237,10 @@ def test_the_critic_takes_as_many_turns_as_asked_for_each_with_frames_of_its_own
 def test_the_average_follows_sound_steps_alone(data, examples):
     batch, real = examples
     step = make_step(data, ema_decay=0.9)
-    step(batch, real)
+    take(step, batch, real)
     assert int(step.average.updates) == 1
     before = [v.numpy() for v in step.average.variables]
-    step({**batch, "joints2d": batch["joints2d"] + np.float32([np.nan, 0, 0])}, real)
+    take(step, {**batch, "joints2d": batch["joints2d"] + np.float32([np.nan, 0, 0])}, real)
     assert int(step.average.updates) == 1
     assert not any(changed(step.average.variables, before))
 

@@ -48,6 +48,15 @@ def test_waiting_and_computing_are_told_apart_and_nothing_else_counts():
     assert binding(later) == "compute"
 
 
+def test_waiting_for_results_is_computing():
+    clock = Clock()
+    timer = StepTimer(8, clock=clock)
+    take_steps(timer, clock, wait=0.01, step=0.02, count=2)
+    with timer.reading():
+        clock.now += 0.1  # what an accelerator still had to do
+    assert timer.lap()["time/step_ms"] == pytest.approx(70)
+
+
 def test_without_a_step_there_are_no_times():
     clock = Clock()
     timer = StepTimer(8, clock=clock)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+import random
 import signal
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -43,8 +45,8 @@ def on_step(monkeypatch, step, action):
     """Calls `action(scalars)` after a step of the run."""
     call = trainer.TrainingStep.__call__
 
-    def watched(self, batch, real):
-        scalars = call(self, batch, real)
+    def watched(self, batch, real, *, done):
+        scalars = call(self, batch, real, done=done)
         return (action(self, scalars) or scalars) if int(self.step) == step else scalars
 
     monkeypatch.setattr(trainer.TrainingStep, "__call__", watched)
@@ -228,6 +230,25 @@ def test_a_signal_leaves_validation_and_loses_nothing(data, tmp_path):
     assert go(config, run, resume=True, evaluate=evaluation).step == 2
     # The validation that the signal took is made up for.
     assert [entry.step for entry in read_history(run.history) if entry.kind == "validation"] == [1, 2]
+
+
+def test_a_run_leaves_the_process_as_it_was(data, tmp_path):
+    config = run_config(data, model=NO_CRITIC, max_steps=1)
+    random.seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        for owner in (tf.config.experimental, keras.utils, tf.random, np.random):
+            for name in ("enable_op_determinism", "set_random_seed", "set_seed", "seed"):
+                if hasattr(owner, name):
+                    patch.setattr(owner, name, lambda *_: pytest.fail("a switch of the process was thrown"))
+        go(config, RunDirectory(tmp_path / "one"))
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+        random.seed(2)
+        go(config, RunDirectory(tmp_path / "two"))
+    # First weights are a function of the run's seed alone. Kernels may round otherwise.
+    one, two = (variables(RunDirectory(tmp_path / name)) for name in ("one", "two"))
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, atol=1e-3, err_msg=name)
 
 
 def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeypatch):

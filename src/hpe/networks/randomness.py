@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +13,21 @@ from keras import ops
 
 # A large odd number (2^32 over the golden ratio) spreads the first of the pair over all 32 bits.
 _TORCH_MIXER = 2654435769
+
+
+@contextlib.contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """In it, networks are built whose first weights are a function of `seed`, whatever was drawn before.
+
+    Keras draws the seeds of its initializers from Python's generator, which is put back at the end: a library
+    leaves the process as it was.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -34,6 +34,19 @@ def quiet_tensorflow() -> None:
             os.close(saved)
 
 
+def make_reproducible(seed: int, *, deterministic: bool) -> None:
+    """Sets the process-wide seeds of Python, NumPy and TensorFlow, and deterministic kernels, for good.
+
+    No library call does so: what is ours draws from seeds of its own, and kernels are a matter of the process.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
 def describe_devices() -> str:
     """Returns what TensorFlow computes on, such as `GPU x 1` or `CPU`."""
     import tensorflow as tf

@@ -17,7 +17,7 @@ from hpe.errors import UserError
 from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
 from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
-from hpe.programs.startup import describe_devices
+from hpe.programs.startup import describe_devices, make_reproducible
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
 from hpe.training.feeds import feed_of
@@ -167,6 +167,7 @@ def _train(config: RunConfig, run: RunDirectory) -> None:
     training = config.training
     # Workers meet before TensorFlow computes anything.
     distribution = Distribution(training)
+    make_reproducible(training.seed, deterministic=training.deterministic)
     with _leaving(distribution):
         _train_on(distribution, config, run)
 

@@ -64,7 +64,10 @@ class TrainingConfig:
     init_networks: tuple[str, ...] = option(
         (), "Networks that --init_from takes, such as encoder,critic; all if empty."
     )
-    max_bad_steps: int = option(10, "Stop after this many steps in a row with a loss that is not finite.")
+    max_bad_steps: int = option(
+        10,
+        "Stop when a log finds this many steps in a row with a loss that is not finite; all of them are skipped.",
+    )
     eager: bool = option(
         False, "Run step by step instead of compiled, for debugging; with --nocompile_body the body too."
     )

@@ -80,19 +80,16 @@ class TrainingStep:
         # changed on the disk since they were imported.
         self._run = self._update if eager else tf.function(self._update, autograph=False)
 
-    def __call__(
-        self, batch: Mapping, real: Mapping | None, *, done: int | None = None
-    ) -> dict[str, tf.Tensor]:
-        """Runs one step and returns named scalars.
+    def __call__(self, batch: Mapping, real: Mapping | None, *, done: int) -> dict[str, tf.Tensor]:
+        """Runs one step and returns named scalars, float32 tensors that nobody has waited for yet.
 
         Args:
             batch: a training batch of `hpe.pipeline.images`, or its parts per replica.
             real: mocap frames for the critic, `pose` (N, 72) and `shape` (N, 10), or None without a critic;
                 N = `real_examples_per_image` times `critic_steps` per image, those of one image together.
-            done: finished steps, if the caller knows: reading the variable would wait for the device.
+            done: finished steps, the value of `step`: to read the variable would be to wait for the device.
         """
         tensors = {name: value for name, value in batch.items() if name not in ("name", "valid")}
-        done = int(self.step) if done is None else done
         # A tuple: for every frozenset it is given, tf.function would trace the step again.
         return self._run(tensors, real, self._frozen if done < self._freeze_steps else ())
 

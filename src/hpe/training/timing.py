@@ -46,15 +46,17 @@ class StepTimer:
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """Times one step.
+        """Times the call of one step; on an accelerator it may return before the work is done."""
+        with self.reading():
+            yield
+        self._steps += 1
 
-        On an accelerator a call returns before the work is done: the body has to end by reading a result of the
-        step, or else the work is counted where the next result is waited for.
-        """
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Times the wait for the results of all steps so far, which belongs to their computing."""
         start = self._clock()
         yield
         self._computed += self._clock() - start
-        self._steps += 1
 
     def lap(self) -> dict[str, float]:
         """Returns means over the steps since the last call, and starts anew; empty if there was no step.

@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 
-import keras
 import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
+from hpe.networks.randomness import initial_weights
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
@@ -59,8 +59,14 @@ def train(
 ) -> TrainingResult:
     """Trains a system until its epochs or steps are done, it stops improving, or a signal asks it to stop.
 
-    Data order, augmentation, dropout and the critic's interpolation are functions of (seed, step), so a run
-    that is killed and resumed ends where an undisturbed one ends.
+    First weights are a function of the seed; data order, augmentation, dropout and the critic's interpolation are
+    functions of (seed, step), so a run that is killed and resumed ends where an undisturbed one ends. To the last
+    bit it does so where kernels are deterministic, which is a switch of the process:
+    `tf.config.experimental.enable_op_determinism`. The program `train` throws it for `--deterministic`; this
+    function changes nothing outside of the run.
+
+    Nothing is read from the device but in steps that log, so that it need not wait for the host. The number of
+    steps in a row that were skipped is therefore compared with `max_bad_steps` when it is logged.
 
     Args:
         config: the run's settings; `config.training.seed` fixes all randomness.
@@ -79,10 +85,6 @@ def train(
     training = config.training
     distribution = distribution or Distribution(training)
     check_validated(training, validated=evaluate is not None)
-    keras.utils.set_random_seed(training.seed)
-    if training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
     data = find_training_data(config)
     with distribution.explained_loss(lambda: "no step was taken; start all workers again as this time"):
         trained = _build(config, run, data, distribution, resume=resume)
@@ -129,7 +131,7 @@ def _build(
     """Builds the system, its step and its checkpoints, and restores the newest one if the run is resumed."""
     training = config.training
     checkpoint = latest_checkpoint(run.checkpoints) if resume else None
-    with distribution.scope():
+    with distribution.scope(), initial_weights(training.seed):
         system = config.build_system(pretrained=checkpoint is None)
     distribution.synchronize_batch_norm(system.networks)
     if checkpoint is None:
@@ -250,20 +252,20 @@ class _Loop:
             batch, real = next(self._examples)
         with self._timer.computing(), _explained_memory(training), self._explained_loss():
             split = self._distribution.split
-            scalars = self._update(split(batch), split(real))
-            # Reading a number waits for the device, so the timer sees the whole step.
-            bad_steps = int(scalars["run/bad_steps"])
+            scalars = self._update(split(batch), split(real), done=self._done)
         self._done += 1
         if self._done == self._first + 1:
             self._timer.reset()  # the first step is mostly compilation
         self._report.advance()
-        self._stop_if_not_finite(bad_steps)
 
         last = self._done == self._data.total_steps
         epoch_ended = self._done % self._data.epoch_steps == 0
         if last or epoch_ended or self._done % training.log_every == 0:
-            values = {name: float(value) for name, value in scalars.items()}
+            with self._timer.reading(), _explained_memory(training), self._explained_loss():
+                # The one read of the device: it waits until all steps so far are done.
+                values = dict(zip(scalars, tf.stack([*scalars.values()]).numpy().tolist(), strict=True))
             self._report.scalars(values | self._timer.lap(), self._done)
+            self._stop_if_not_finite(int(values["run/bad_steps"]))
         if self._distribution.is_chief and self._done % training.log_img_step == 0:
             with self._averaged():
                 self._report.picture(self._feed.picture(self._predictor, batch), self._done)
