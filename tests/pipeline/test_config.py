@@ -13,6 +13,8 @@ def test_every_field_has_help():
     "change",
     [
         {"img_size": 0},
+        {"box_share": 0.0},
+        {"box_share": 1.1},
         {"shuffle_buffer": 0},
         {"trans_max": -1},
         {"num_parallel_calls": -1},

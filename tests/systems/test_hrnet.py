@@ -13,9 +13,9 @@ from hpe.errors import UserError
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import draw_heatmaps
 from hpe.networks.hrnet import build_hrnet
-from hpe.pipeline.config import PipelineConfig
 from hpe.systems import hrnet
 from hpe.systems.hrnet import Hrnet, HrnetConfig, build_hrnet_system
+from hpe.systems.inputs import ImageInput
 from tests.networks.hrnet_names import random_state
 from tests.networks.strided_backbone import strided_backbone
 
@@ -243,7 +243,7 @@ def test_settings_that_make_no_sense_are_refused(options, message):
 
 def test_a_checkpoint_needs_no_file_of_weights():
     config = HrnetConfig(hrnet_width=WIDTH, hrnet_weights="gone.npz", backbone_only=True)
-    built = build_hrnet_system(config, PipelineConfig(img_size=SIZE), pretrained=False)
+    built = build_hrnet_system(config, ImageInput(img_size=SIZE), pretrained=False)
     assert built.input_shape == (SIZE, SIZE, 3)
     with pytest.raises(UserError, match=r"gone\.npz"):
-        build_hrnet_system(config, PipelineConfig(img_size=SIZE))
+        build_hrnet_system(config, ImageInput(img_size=SIZE))

@@ -8,7 +8,7 @@ from keras import ops
 from hpe import skeletons
 from hpe.backends.autodiff import input_gradient
 from hpe.errors import UserError
-from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.systems.inputs import JointsInput
 from hpe.systems.lifter import LifterConfig, LifterLoss, LiftingSystem, box_frame, build_lifter
 
 numpy = ops.convert_to_numpy
@@ -37,10 +37,10 @@ def batch(frames=4):
 
 
 def test_the_default_network_is_the_reference():
-    system = build_lifter(LifterConfig(), PosePipelineConfig())
+    system = build_lifter(LifterConfig(), JointsInput())
     assert sum(int(np.prod(variable.shape)) for variable in system.trainable_variables) == 4_291_632
     assert system.input_shape == (16, 2)
-    assert build_lifter(LifterConfig(**SMALL), PosePipelineConfig(keypoints="sh")).input_skeleton == "mpii16"
+    assert build_lifter(LifterConfig(**SMALL), JointsInput(keypoints="sh")).input_skeleton == "mpii16"
 
 
 def test_the_pelvis_is_exactly_zero_and_the_rest_are_metres():

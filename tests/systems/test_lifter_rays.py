@@ -6,7 +6,7 @@ from keras import ops
 from scipy.spatial.transform import Rotation
 
 from hpe.errors import UserError
-from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.systems.inputs import JointsInput
 from hpe.systems.lifter import InputFrame, LifterConfig, LifterLoss, LiftingSystem, build_lifter, look_at
 
 numpy = ops.convert_to_numpy
@@ -72,6 +72,6 @@ def test_the_truth_costs_nothing(loss):
 def test_what_does_not_go_together_is_one_line():
     for frame, undistort in ((InputFrame.RAY, False), (InputFrame.IMAGE, True)):
         with pytest.raises(UserError, match=r"^--input_frame=ray and --undistort go together"):
-            build_lifter(LifterConfig(input_frame=frame), PosePipelineConfig(undistort=undistort))
+            build_lifter(LifterConfig(input_frame=frame), JointsInput(undistort=undistort))
     with pytest.raises(UserError, match="--input_skeleton=lsp14: has no pelvis"):
         LiftingSystem(LifterConfig(**OPTIONS), input_skeleton="lsp14")

@@ -176,3 +176,13 @@ def test_the_latest_run_is_the_one_that_wrote_its_settings_last(tmp_path, config
         os.utime(run.params, (1000 - age, 1000 - age))
     (tmp_path / "runs" / "no_run").mkdir()
     assert latest_run(tmp_path / "runs").path.name == "b"
+
+
+def test_settings_of_the_input_stand_alone_and_are_found_in_older_runs(tmp_path, config):
+    run = RunDirectory(tmp_path)
+    run.write_params(config)
+    content = json.loads(run.params.read_text())
+    assert content["input"] == {"img_size": config.input.img_size, "box_share": 0.8}
+    assert not content["input"].keys() & content["pipeline"].keys()
+    edit(run, lambda content: content["pipeline"].update(content.pop("input")))
+    assert run.read_params() == config

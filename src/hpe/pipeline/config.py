@@ -6,17 +6,17 @@ import dataclasses
 import math
 
 from hpe.options import option
+from hpe.systems.inputs import ImageInput
 
 
 @dataclasses.dataclass(frozen=True)
-class PipelineConfig:
-    """Settings of the input pipeline; names are flag names.
+class PipelineConfig(ImageInput):
+    """Settings of the input pipeline, those of the input included; names are flag names.
 
     Lengths in pixels (`trans_max`) are those of a crop of 224 pixels, whatever `img_size` is: the same flags
     give the same picture content at every crop size.
     """
 
-    img_size: int = option(224, "Side of the square crop that the network sees, in pixels.")
     trans_max: int = option(
         20, "The crop is shifted by up to this many pixels of a 224 crop, per axis, in training."
     )
@@ -44,9 +44,11 @@ class PipelineConfig:
     num_parallel_calls: int = option(0, "Threads that decode images; 0: one per core, at most 16.")
 
     def __post_init__(self):
-        for name in ("img_size", "shuffle_buffer"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+        super().__post_init__()
+        if self.shuffle_buffer < 1:
+            raise ValueError(
+                f"--shuffle_buffer must be at least 1. Received: shuffle_buffer={self.shuffle_buffer}"
+            )
         for name in ("trans_max", "num_parallel_calls"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")

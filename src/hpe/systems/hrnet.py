@@ -20,6 +20,7 @@ from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmap
 from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
 from hpe.options import option
 from hpe.systems.base import Losses
+from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
 from hpe.systems.registry import SystemEntry
 
@@ -179,15 +180,15 @@ class Hrnet:
         )
 
 
-def hrnet_coordinates(config: HrnetConfig, pipeline) -> dict[str, str]:
+def hrnet_coordinates(config: HrnetConfig, input: ImageInput) -> dict[str, str]:
     """Says of which joints the heat maps are; see `hpe.systems.SystemEntry`."""
     return {"head": f"--skeleton={config.skeleton}"}
 
 
 def build_hrnet_system(
-    config: HrnetConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+    config: HrnetConfig, input: ImageInput, *, build_critic: bool = True, pretrained: bool = True
 ) -> Hrnet:
-    """Builds the system for crops of `pipeline.img_size`; see `hpe.systems.SystemEntry` for the arguments.
+    """Builds the system for crops of `input.img_size`; see `hpe.systems.SystemEntry` for the arguments.
 
     Raises:
         UserError: the crop size does not suit HRNet, or the file of weights is missing or unfit.
@@ -195,13 +196,14 @@ def build_hrnet_system(
     if not pretrained:
         # The file does not have to be there then: the checkpoint holds the weights.
         config = dataclasses.replace(config, hrnet_weights=_NO_WEIGHTS, backbone_only=False)
-    return Hrnet(config, image_size=pipeline.img_size)
+    return Hrnet(config, image_size=input.img_size)
 
 
 # Crops as the reference has them for MPII, with a uniform scale between the ends of its own.
 ENTRY = SystemEntry(
     Hrnet.name,
     HrnetConfig,
+    ImageInput,
     build_hrnet_system,
     Hrnet.input_key,
     defaults={

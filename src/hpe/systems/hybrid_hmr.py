@@ -31,6 +31,7 @@ from hpe.networks.regressor import IterativeRegressor
 from hpe.options import option
 from hpe.systems.base import Losses
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
+from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
 from hpe.systems.registry import SystemEntry
 
@@ -310,9 +311,9 @@ class HybridHmr:
 
 
 def build_hybrid_hmr(
-    config: HybridHmrConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+    config: HybridHmrConfig, input: ImageInput, *, build_critic: bool = True, pretrained: bool = True
 ) -> HybridHmr:
-    """Builds the system for crops of `pipeline.img_size`; see `hpe.systems.SystemEntry` for the arguments.
+    """Builds the system for crops of `input.img_size`; see `hpe.systems.SystemEntry` for the arguments.
 
     Raises:
         UserError: a file of weights, means or the body model is missing or unfit.
@@ -321,7 +322,7 @@ def build_hybrid_hmr(
     if not pretrained:
         # Neither file has to be there then: the checkpoint holds both.
         config = dataclasses.replace(config, encoder_weights="none", mean_params=None)
-    return HybridHmr(config, body_data, image_size=pipeline.img_size, build_critic=build_critic)
+    return HybridHmr(config, body_data, image_size=input.img_size, build_critic=build_critic)
 
 
 def _normal_shapes(choice: MocapShapes, body_data: BodyModelData) -> bool:
@@ -356,6 +357,7 @@ def split_theta(theta):
 ENTRY = SystemEntry(
     HybridHmr.name,
     HybridHmrConfig,
+    ImageInput,
     build_hybrid_hmr,
     HybridHmr.input_key,
     # The other programs' name for it.

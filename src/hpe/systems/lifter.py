@@ -18,6 +18,7 @@ from hpe.losses.means import Mean
 from hpe.networks.lifter import Lifter, Standardization
 from hpe.options import option
 from hpe.systems.base import Losses
+from hpe.systems.inputs import JointsInput
 from hpe.systems.prediction import Prediction
 from hpe.systems.registry import SystemEntry
 
@@ -304,22 +305,22 @@ def look_at(points):
 
 
 def build_lifter(
-    config: LifterConfig, pipeline, *, build_critic: bool = True, pretrained: bool = True
+    config: LifterConfig, input: JointsInput, *, build_critic: bool = True, pretrained: bool = True
 ) -> LiftingSystem:
-    """Builds the system for the joint set of `pipeline.skeleton`; see `hpe.systems.SystemEntry`.
+    """Builds the system for the joint set of `input.skeleton`; see `hpe.systems.SystemEntry`.
 
     Raises:
-        UserError: the 2D joints of the pipeline are not those that the system looks at.
+        UserError: the 2D joints of the input are not those that the system looks at.
     """
-    if (config.input_frame is InputFrame.RAY) != pipeline.undistort:
+    if (config.input_frame is InputFrame.RAY) != input.undistort:
         raise UserError("--input_frame=ray and --undistort go together; give both, or neither.")
-    return LiftingSystem(config, input_skeleton=pipeline.skeleton)
+    return LiftingSystem(config, input_skeleton=input.skeleton)
 
 
-def lifter_coordinates(config: LifterConfig, pipeline) -> dict[str, str]:
+def lifter_coordinates(config: LifterConfig, input: JointsInput) -> dict[str, str]:
     """Says what 2D joints the networks are shown; see `hpe.systems.SystemEntry`."""
     shown = (
-        f"--input_skeleton={pipeline.skeleton} --input_frame={config.input_frame.value} "
+        f"--input_skeleton={input.skeleton} --input_frame={config.input_frame.value} "
         f"--input_relative={config.input_relative}"
     )
     return {"lifter": shown, "standardization": shown}
@@ -348,6 +349,7 @@ def _check_statistics(mean, deviation, joints: Sequence[str], *, what: str) -> N
 ENTRY = SystemEntry(
     LiftingSystem.name,
     LifterConfig,
+    JointsInput,
     build_lifter,
     LiftingSystem.input_key,
     defaults={

@@ -14,24 +14,24 @@ class SystemEntry:
     Attributes:
         name: the value of `--system`.
         config: the dataclass of its networks and losses.
-        build: takes that, the settings of the pipeline that feeds it, and the keywords `build_critic` (False leaves
-            out what only training needs) and `pretrained` (False starts from random weights, because a checkpoint
-            replaces them); returns the System.
+        input: the dataclass of what its networks are shown, see `hpe.systems.inputs`.
+        build: takes both settings, and the keywords `build_critic` (False leaves out what only training needs) and
+            `pretrained` (False starts from random weights, because a checkpoint replaces them); returns the System.
         input_key: of the System.
         defaults: what its runs are trained with unless flags say otherwise, by the name of the flag.
         aliases: other names of its flags.
-        coordinates: takes the settings of the system and of the pipeline and says in words, by network, which
-            joints in which frame its weights are for; the same shapes may hold weights for others. Networks that
-            know of no joints are absent.
+        coordinates: takes both settings and says in words, by network, which joints in which frame its weights are
+            for; the same shapes may hold weights for others. Networks that know of no joints are absent.
     """
 
     name: str
     config: type
+    input: type
     build: Callable
     input_key: str
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    coordinates: Callable[[object, object], Mapping[str, str]] = lambda model, pipeline: {}
+    coordinates: Callable[[object, object], Mapping[str, str]] = lambda config, input: {}
 
 
 # Each module holds its `ENTRY`.

@@ -55,13 +55,19 @@ class RunConfig:
                 is needed then.
         """
         return systems.get(self.system).build(
-            self.model, self.pipeline, build_critic=build_critic, pretrained=pretrained
+            self.model, self.input, build_critic=build_critic, pretrained=pretrained
         )
 
     @property
     def coordinates(self) -> dict[str, str]:
         """Which joints in which frame the networks are for, see `hpe.systems.SystemEntry`."""
-        return dict(systems.get(self.system).coordinates(self.model, self.pipeline))
+        return dict(systems.get(self.system).coordinates(self.model, self.input))
+
+    @property
+    def input(self):
+        """What the networks are shown, the part of the pipeline's settings that prediction needs, too."""
+        kind = systems.get(self.system).input
+        return kind(**{field.name: getattr(self.pipeline, field.name) for field in dataclasses.fields(kind)})
 
     @property
     def feed(self) -> Feed:
@@ -106,10 +112,14 @@ class RunDirectory:
 
     def write_params(self, config: RunConfig) -> None:
         """Writes `params.json`, replacing it in one move."""
+        input_names = {field.name for field in dataclasses.fields(config.input)}
         content = {
             "system": config.system,
             "model": _plain(config.model),
-            "pipeline": _plain(config.pipeline),
+            "input": _plain(config.input),
+            "pipeline": {
+                name: value for name, value in _plain(config.pipeline).items() if name not in input_names
+            },
             "training": _plain(config.training),
             "optimization": _plain(config.optimization),
             "versions": {
@@ -142,6 +152,8 @@ class RunDirectory:
                 "optimization": OptimizationConfig,
             }
             values = _in_their_sections(content, sections)
+            # Runs of earlier versions have both in one.
+            values["pipeline"] = {**content.get("input", {}), **values["pipeline"]}
             return RunConfig(
                 system, **{name: _restore(config, values[name]) for name, config in sections.items()}
             )
@@ -226,7 +238,7 @@ def _in_their_sections(content: dict, sections: dict[str, type]) -> dict:
     """Returns the settings by section; a run older than the section `optimization` has them under `training`."""
     old = content["training"]
     if "optimization" in content or not isinstance(old, dict):
-        return content
+        return dict(content)
     fields = {name: {field.name for field in dataclasses.fields(kind)} for name, kind in sections.items()}
     moved = {name: {} for name in sections}
     for setting, value in old.items():
