@@ -1,9 +1,15 @@
-"""What is quoted of an error of a library."""
+"""What errors say: of a setting, and of a library."""
+
+import pathlib
+import pickle
+import re
 
 import pytest
 import tensorflow as tf
 
-from hpe.errors import first_line
+from hpe.errors import SettingError, UserError, first_line
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -22,3 +28,29 @@ from hpe.errors import first_line
 )
 def test_first_line(error, line):
     assert first_line(error) == line
+
+
+def test_a_wrong_setting_is_named_as_in_python():
+    error = SettingError("batch_size", "must be at least 1.", 0)
+    assert str(error) == "batch_size=0: must be at least 1."
+    assert str(SettingError("datasets", "must name a dataset.")) == "datasets: must name a dataset."
+    assert str(SettingError("ratios", "is odd.", ("1", "2"))) == "ratios=1,2: is odd."
+    assert isinstance(error, (UserError, ValueError))
+    assert first_line(error) == "batch_size=0: must be at least 1"
+
+
+def test_a_wrong_setting_survives_the_way_from_another_process():
+    error = pickle.loads(pickle.dumps(SettingError("batch_size", "must be at least 1.", 0)))
+    assert (error.setting, error.message, error.value) == ("batch_size", "must be at least 1.", 0)
+
+
+def test_only_programs_write_flags():
+    """Texts of the library name settings in backquotes: whoever calls it from Python has no flags."""
+    written = []
+    for path in sorted((ROOT / "src" / "hpe").rglob("*.py")):
+        if "programs" not in path.parts:
+            found = enumerate(path.read_text().splitlines(), start=1)
+            written += [
+                f"{path.name}:{n}: {line.strip()}" for n, line in found if re.search(r"--[a-z{]", line)
+            ]
+    assert not written, written

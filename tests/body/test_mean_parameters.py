@@ -62,7 +62,7 @@ def test_npz_holds_the_first_two_columns_of_matrices_row_by_row(tmp_path, means)
 )
 def test_files_of_something_else_say_what(tmp_path, tables, message):
     np.savez(tmp_path / "mean.npz", **tables)
-    with pytest.raises(UserError, match=rf"--mean_params=.*mean\.npz: {message}") as error:
+    with pytest.raises(UserError, match=rf"mean_params=.*mean\.npz: {message}") as error:
         load_mean_parameters(tmp_path / "mean.npz")
     assert "\n" not in str(error.value)
 
@@ -77,18 +77,18 @@ def test_an_h5_of_groups_is_no_mean(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n broken", b"PK\x03\x04 broken"])
 def test_unreadable_files_are_named(tmp_path, content):
     (tmp_path / "mean.h5").write_bytes(content)
-    with pytest.raises(UserError, match=r"--mean_params=.*mean\.h5: cannot be read; expected"):
+    with pytest.raises(UserError, match=r"mean_params=.*mean\.h5: cannot be read; expected"):
         load_mean_parameters(tmp_path / "mean.h5")
 
 
 def test_a_bare_npy_is_no_mean(tmp_path):
     np.save(tmp_path / "mean.npy", np.zeros(72))
-    with pytest.raises(UserError, match=r"--mean_params=.*mean\.npy: cannot be read; expected"):
+    with pytest.raises(UserError, match=r"mean_params=.*mean\.npy: cannot be read; expected"):
         load_mean_parameters(tmp_path / "mean.npy")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"--mean_params=.*none\.h5: there is no such file"):
+    with pytest.raises(UserError, match=r"mean_params=.*none\.h5: there is no such file"):
         load_mean_parameters(tmp_path / "none.h5")
 
 

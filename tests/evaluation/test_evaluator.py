@@ -221,7 +221,7 @@ def test_predictions_that_are_not_finite_are_refused(system, synthetic, truth, f
 
 
 def test_nothing_to_validate_on(system, truth):
-    with pytest.raises(UserError, match="--val_datasets: names no dataset"):
+    with pytest.raises(UserError, match="val_datasets: names no dataset"):
         evaluate(system, [], truth)
 
 

@@ -72,5 +72,5 @@ def test_records_that_lack_images_are_refused(tmp_path):
     manifest = Manifest("valid", "h36m17", [], skipped={"image is missing": ["b.jpg"]})
     whole = DatasetShards("whole", (), 3, Manifest("whole", "h36m17", []))
     Submission.check([whole])
-    with pytest.raises(UserError, match=r"--submission: valid lacks 1 images \(image is missing: b\.jpg"):
+    with pytest.raises(UserError, match=r"submission: valid lacks 1 images \(image is missing: b\.jpg"):
         Submission.check([whole, DatasetShards("valid", (), 2, manifest)])

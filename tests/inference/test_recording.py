@@ -79,7 +79,7 @@ def test_no_frame_is_no_file(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file: cannot be written .*; set --output"):
+    with pytest.raises(UserError, match=r"file: cannot be written .*; set `output`"):
         VideoFile(tmp_path / "file" / "a.mp4", frames_per_second=25)
 
 

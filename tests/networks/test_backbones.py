@@ -78,9 +78,7 @@ def test_image_size_must_be_one_number(name, image_size):
 @pytest.mark.parametrize("image_size", [16, 8, 0, -224])
 @pytest.mark.parametrize("name", ["small", "MobileNetV2", "InceptionV3"])
 def test_a_size_that_does_not_suit_is_one_line_that_names_the_flag(name, image_size):
-    with pytest.raises(
-        UserError, match=f"^--img_size={image_size}: does not suit the encoder {name}"
-    ) as error:
+    with pytest.raises(UserError, match=f"^img_size={image_size}: does not suit the encoder {name}") as error:
         build_encoder(name, image_size=image_size, weights="none")
     assert "\n" not in str(error.value)
 
@@ -135,7 +133,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "small.weights.h5"
     build_encoder("small", image_size=32, weights="none").save_weights(path)
     with pytest.raises(
-        UserError, match=r"^--encoder_weights=.*small.weights.h5: not the weights of this encoder"
+        UserError, match=r"^encoder_weights=.*small.weights.h5: not the weights of this encoder"
     ):
         build_encoder("MobileNetV2", image_size=32, weights=str(path))
 
@@ -150,7 +148,7 @@ def test_damaged_weights_are_refused_in_one_line(tmp_path, suffix):
 
 
 def test_missing_and_misnamed_weights_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"--encoder_weights=.*gone.keras: there is no such file"):
+    with pytest.raises(UserError, match=r"encoder_weights=.*gone.keras: there is no such file"):
         build_encoder("small", image_size=32, weights=str(tmp_path / "gone.keras"))
     (tmp_path / "weights.pth").write_bytes(b"")
     with pytest.raises(UserError, match=r"expected a file name ending in \.weights\.h5"):
@@ -164,11 +162,11 @@ def test_without_network_the_error_names_the_flag(monkeypatch, tmp_path):
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
     monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
     start = time.perf_counter()
-    with pytest.raises(UserError, match=r"--encoder_weights=none or --encoder_weights=PATH") as caught:
+    with pytest.raises(UserError, match=r"`encoder_weights=none` or `encoder_weights=PATH`") as caught:
         build_encoder("MobileNetV2", image_size=96, weights="imagenet")
     assert time.perf_counter() - start < 10
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="--img_size=16"):  # not a matter of the network
+    with pytest.raises(UserError, match="img_size=16"):  # not a matter of the network
         build_encoder("MobileNetV2", image_size=16, weights="imagenet")
 
 
@@ -184,7 +182,7 @@ def test_imagenet_weights_in_the_keras_cache_need_no_network(mobilenet, monkeypa
 
 
 def test_small_encoder_has_no_imagenet_weights():
-    with pytest.raises(UserError, match="'small' has no ImageNet weights; use --encoder_weights=synthetic"):
+    with pytest.raises(UserError, match="'small' has no ImageNet weights; use `encoder_weights=synthetic`"):
         build_encoder("small", image_size=64)
 
 
@@ -196,7 +194,7 @@ def test_the_weights_in_the_package_are_those_of_the_small_encoder():
     np.testing.assert_array_equal(features, keras.ops.convert_to_numpy(again(images)))
     assert np.isfinite(features).all()
     assert features.std() > 0.01
-    with pytest.raises(UserError, match="--encoder_weights=synthetic"):
+    with pytest.raises(UserError, match="encoder_weights=synthetic"):
         build_encoder("MobileNetV2", image_size=96, weights="synthetic")
 
 
@@ -206,5 +204,5 @@ def test_a_package_without_its_weights_says_so(tmp_path, monkeypatch, content):
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setattr("hpe.networks.backbones.SYNTHETIC_WEIGHTS", path)
-    with pytest.raises(UserError, match=r"--encoder_weights=synthetic: .*weights\.npz .*cannot be read"):
+    with pytest.raises(UserError, match=r"encoder_weights=synthetic: .*weights\.npz .*cannot be read"):
         build_encoder("small", image_size=64, weights="synthetic")

@@ -61,7 +61,7 @@ def test_layers_bear_the_published_names(backbone):
 
 @pytest.mark.parametrize("size", [0, 31, 100, 225])
 def test_a_size_that_does_not_suit_is_one_line_that_names_the_flag(size):
-    with pytest.raises(UserError, match=f"^--img_size={size}: HRNet takes multiples of 32"):
+    with pytest.raises(UserError, match=f"^img_size={size}: HRNet takes multiples of 32"):
         build_hrnet(2, image_size=size)
 
 

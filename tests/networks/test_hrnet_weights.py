@@ -171,7 +171,7 @@ def test_a_dict_that_holds_itself_is_no_hrnet():
 def test_the_joints_of_the_head_can_be_told(state):
     named, _ = hrnet_weights.from_pytorch(state, source="a.pth", skeleton="h36m16")
     assert named.skeleton == "h36m16"
-    with pytest.raises(UserError, match="its head has 16 joints, --skeleton=lsp14 has 14"):
+    with pytest.raises(UserError, match="its head has 16 joints, `skeleton=lsp14` has 14"):
         hrnet_weights.from_pytorch(state, source="a.pth", skeleton="lsp14")
 
 

@@ -27,7 +27,7 @@ def test_every_field_has_help():
     ],
 )
 def test_values_without_sense_are_refused_with_the_flag(change):
-    with pytest.raises(ValueError, match=f"--{next(iter(change))}.*Received"):
+    with pytest.raises(ValueError, match=f"{next(iter(change))}="):
         PipelineConfig(**change)
 
 

@@ -144,7 +144,7 @@ def test_resuming_with_ratios_gives_the_batches_of_an_uninterrupted_run(shards):
 def test_ratios_must_be_as_many_as_datasets(shards):
     config = dataclasses.replace(CONFIG, dataset_ratios=("1", "2", "3"))
     with pytest.raises(
-        UserError, match=r"--dataset_ratios=1,2,3 has 3 numbers.* 2 --datasets: people, others"
+        UserError, match=r"dataset_ratios=1,2,3: has 3 numbers.* 2 `datasets`: people, others"
     ):
         training_batches(shards, config, batch_size=4, seed=0)
 
@@ -324,7 +324,7 @@ def test_a_batch_larger_than_the_data_is_refused_with_both_numbers(shards):
         lambda: steps_per_epoch(shards, 20),
         lambda: training_batches(shards, CONFIG, batch_size=20, seed=0),
     ):
-        with pytest.raises(UserError, match=r"--batch_size=20 .* people, others has 19 records"):
+        with pytest.raises(UserError, match=r"batch_size=20: .* people, others has 19 records"):
             function()
 
 

@@ -65,7 +65,7 @@ def test_the_seed_decides_the_order(files):
 
 
 def test_no_files_is_an_error_that_names_the_flag():
-    with pytest.raises(UserError, match="--mocap_datasets"):
+    with pytest.raises(UserError, match="mocap_datasets"):
         mocap_batches([], batch_size=4, seed=0)
 
 

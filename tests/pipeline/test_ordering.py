@@ -109,7 +109,7 @@ def test_shares_of_a_batch_are_its_rows_in_order():
         [4, 5, 6, 7],
         [8, 9, 10, 11],
     ]
-    with pytest.raises(UserError, match=r"--batch_size=12 .* multiple of the 5"):
+    with pytest.raises(UserError, match=r"batch_size=12: .* multiple of the 5"):
         share_of_batch(12, 0, 5)
     with pytest.raises(ValueError, match="shard_index=3"):
         share_of_batch(12, 3, 3)

@@ -202,7 +202,7 @@ def test_switched_off_nothing_changes():
     ],
 )
 def test_wrong_settings_are_refused_by_the_name_of_their_flag(wrong):
-    with pytest.raises(ValueError, match=f"--{next(iter(wrong))}"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
         PosePipelineConfig(**wrong)
 
 

@@ -149,8 +149,8 @@ def test_without_a_principal_point_pixels_count_from_the_middle_of_the_image():
         (PosePipelineConfig(keypoints="cpn"), {}, "S0/Walking/cam: has no keypoints 'cpn', only gt, sh"),
         (PosePipelineConfig(keypoints="gt", input_skeleton="coco17"), {}, "lacks .*left_eye.*coco17"),
         (PLAIN, {"c": None, "image_size": None}, "principal point"),
-        (PosePipelineConfig(reproject=True), {"f": None}, "--noreproject"),
-        (PosePipelineConfig(reproject=True), {"joints3d": None}, "--noreproject"),
+        (PosePipelineConfig(reproject=True), {"f": None}, "`reproject=False`"),
+        (PosePipelineConfig(reproject=True), {"joints3d": None}, "`reproject=False`"),
         (
             PosePipelineConfig(reproject=True),
             {"joints3d": poses.joints(6) - poses.joints(6)[:, :1]},
@@ -168,7 +168,7 @@ def test_joints_that_the_3d_joints_lack_are_not_projected_again():
     points = np.random.default_rng(0).uniform(0, 1000, (len(one), 17, 2)).astype(np.float32)
     one = dataclasses.replace(one, keypoints={"cpn": Keypoints("coco17", points)})
     config = PosePipelineConfig(keypoints="cpn", input_skeleton="coco17", reproject=True)
-    with pytest.raises(UserError, match=r"^--reproject: left_eye, right_eye, left_ear, right_ear of coco17 "):
+    with pytest.raises(UserError, match=r"^reproject: left_eye, right_eye, left_ear, right_ear of coco17 "):
         source(config, [one]).training_batches(batch_size=2, seed=0)
     source(dataclasses.replace(config, reproject=False), [one]).training_batches(batch_size=2, seed=0)
 
@@ -254,7 +254,9 @@ def test_confidences_travel_with_their_joints():
 
 def test_undistortion_needs_a_lens():
     config = PosePipelineConfig(undistort=True)
-    with pytest.raises(UserError, match="S0/Walking/cam: its camera's lens is not known; use --noundistort"):
+    with pytest.raises(
+        UserError, match="S0/Walking/cam: its camera's lens is not known; use `undistort=False`"
+    ):
         source(config, [poses.sequence(k=None)])
 
 
@@ -285,5 +287,5 @@ def test_a_file_of_other_detections_is_one_line(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             source(PosePipelineConfig(keypoints=path), given)
-    with pytest.raises(UserError, match=r"--keypoints=nowhere\.npz: no such file"):
+    with pytest.raises(UserError, match=r"keypoints=nowhere\.npz: no such file"):
         source(PosePipelineConfig(keypoints="nowhere.npz"), sequences)

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import dataclasses, enum
 from hpe.options import option
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.programs import flags
 
 class Color(enum.Enum):
@@ -19,7 +19,7 @@ class Color(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    count: int = option(3, "how many")
+    count: int = option(3, "how many, unless `on`")
     rate: float = option(0.5, "how fast")
     on: bool = option(False, "whether")
     names: tuple[str, ...] = option(("a", "b"), "which")
@@ -28,12 +28,12 @@ class Config:
 
     def __post_init__(self):
         if self.count < 0:
-            raise ValueError(f"--count must not be negative. Received: count={self.count}")
+            raise SettingError("count", "must not be negative; see `path` and `shape`.", self.count)
 
 def main():
     config = flags.read(Config)
     if config.path == "missing":
-        raise UserError("missing: no such file; set --path.")
+        raise UserError("missing: no such file; set `path=x`; see `on=False`.")
     print(config)
 
 flags.define(Config)
@@ -69,8 +69,8 @@ def test_a_flagfile_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--path=missing", "error: missing: no such file; set --path."),
-        ("--count=-1", "error: --count must not be negative. Received: count=-1"),
+        ("--path=missing", "error: missing: no such file; set --path=x; see --noon."),
+        ("--count=-1", "error: --count=-1: must not be negative; see --path and `shape`."),
         ("surplus", "error: unexpected argument 'surplus': options are given as --name=value."),
     ],
 )
@@ -103,5 +103,5 @@ def test_a_field_of_unknown_type_is_refused():
 
 def test_helpshort_lists_the_flags_with_their_help():
     shown = run("--helpshort").stdout
-    assert "--count: how many" in shown
+    assert "--count: how many, unless --on" in shown
     assert "(default: '3')" in shown

@@ -92,23 +92,23 @@ def test_a_run_is_not_overwritten(trained):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"data_dir": "/no/such"}, "--data_dir: no such folder: /no/such"),
+        ({"data_dir": "/no/such"}, "data_dir: no such folder: /no/such"),
         ({"datasets": "nobody"}, r"there is no dataset nobody; found: people\. Make it with create_datasets"),
         ({"val_datasets": "nobody"}, "there is no dataset nobody; found: people"),
         ({"datasets": "/no/such.tfrecords"}, r"/no/such\.tfrecords: no such record file"),
         ({"mocap_datasets": "CMU"}, "CMU"),
-        ({"batch_size": 100}, "--batch_size=100 is larger than the dataset: people has 12 images"),
+        ({"batch_size": 100}, "batch_size=100: is larger than the dataset: people has 12 images"),
         ({"encoder": "ResNet5"}, "Unknown encoder 'ResNet5'"),
-        ({"encoder_weights": "/no/such.h5"}, r"--encoder_weights=/no/such\.h5"),
+        ({"encoder_weights": "/no/such.h5"}, r"encoder_weights=/no/such\.h5"),
         (
             {"encoder_weights": "imagenet"},
-            "the encoder 'small' has no ImageNet weights; use --encoder_weights=",
+            "the encoder 'small' has no ImageNet weights; use `encoder_weights=",
         ),
         ({"smpl_model_path": "/no/smpl.pkl"}, r"/no/smpl\.pkl: no such body model file"),
-        ({"num_epochs": 0}, "--num_epochs must be at least 1"),
-        ({"scale_min": 2}, "--scale_min must be above 0 and not above --scale_max"),
-        ({"num_stage": 0}, "--num_stage must be at least 1"),
-        ({"seed": -1}, "--seed must be in"),
+        ({"num_epochs": 0}, "num_epochs=0: must be at least 1"),
+        ({"scale_min": 2}, "scale_min=2.0: must be above 0 and not above `scale_max"),
+        ({"num_stage": 0}, "num_stage=0: must be at least 1"),
+        ({"seed": -1}, "seed=-1: must be in"),
     ],
 )
 def test_wrong_flags_are_one_line_and_leave_nothing(trained, tmp_path, given, message):
@@ -119,7 +119,7 @@ def test_wrong_flags_are_one_line_and_leave_nothing(trained, tmp_path, given, me
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(UserError, match="holds no run to resume; name one with --model_dir"):
+    with pytest.raises(UserError, match="holds no run to resume; name one with `model_dir`"):
         run(train, "--resume", f"--logs={tmp_path}")
     # Even with flags of a system that only the run would name.
     for flag in ("--max_steps=2", "--linear_size=16"):

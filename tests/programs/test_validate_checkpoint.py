@@ -84,7 +84,7 @@ def test_more_panels_than_people(trained, tmp_path):
     ("flags", "message"),
     [
         (["--val_datasets=nobody"], "there is no dataset nobody; found: people"),
-        (["--data_dir=/no/such"], "--data_dir: no such folder: /no/such"),
+        (["--data_dir=/no/such"], "data_dir: no such folder: /no/such"),
         (["--mocap_datasets=nobody"], r"neutrSMPL_nobody_\*\.tfrecord; found sets: random"),
         (["--batch_size=0"], "--batch_size must be at least 1"),
         (["--num_panels=-1"], "--num_panels must not be negative"),
@@ -125,6 +125,6 @@ def test_a_checkpoint_of_another_architecture(trained, tmp_path):
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(trained, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "file", tmp_path / "file" / "report"):
-        with pytest.raises(UserError, match=f"{output}: cannot be written to .*; set --output"):
+        with pytest.raises(UserError, match=f"{output}: cannot be written to .*; set `output`"):
             validate(trained, f"--output={output}", "--num_panels=0")
     assert "keypoint_loss" not in capsys.readouterr().out

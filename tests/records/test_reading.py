@@ -121,7 +121,7 @@ def test_absent_datasets(dataset, write_single):
     assert available(dataset) == ["lsp_val", "people"]
     with pytest.raises(UserError, match="there is no dataset poeple; found: lsp_val, people"):
         find_shards(dataset, ["poeple"])
-    with pytest.raises(UserError, match="--data_dir: no such folder"):
+    with pytest.raises(UserError, match="data_dir: no such folder"):
         find_shards(dataset / "nowhere", ["people"])
     with pytest.raises(UserError, match="no such record file"):
         find_shards(dataset, ["nowhere/a.tfrecords"])

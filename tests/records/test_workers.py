@@ -42,7 +42,7 @@ def test_errors_meant_for_the_user_pass_through():
 
 
 def test_other_errors_become_one_line_that_names_the_item():
-    with pytest.raises(UserError, match=r"^70: KeyError: 'number 70 is bad' \(run with --num_workers=1"):
+    with pytest.raises(UserError, match=r"^70: KeyError: 'number 70 is bad' \(run with `num_workers=1`"):
         list(workers.ordered_map(functools.partial(fail_at, 70, KeyError), range(100), num_workers=2))
 
 

@@ -74,7 +74,7 @@ def test_pictures_that_do_not_decode_are_passed_over(tmp_path):
 
 
 def test_folders_without_pictures_are_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"^--backgrounds=.*/missing: no such folder; give a folder of photo"):
+    with pytest.raises(UserError, match=r"^backgrounds=.*/missing: no such folder; give a folder of photo"):
         backgrounds.photograph(np.random.default_rng(0), 20, str(tmp_path / "missing"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"/empty: holds no picture; expected files that end in \.jpg"):

@@ -202,7 +202,7 @@ def test_photographs_as_backgrounds(body, tmp_path):
 
 
 def test_missing_backgrounds_are_one_line(body):
-    with pytest.raises(UserError, match=r"^--backgrounds=/no/where: no such folder"):
+    with pytest.raises(UserError, match=r"^backgrounds=/no/where: no such folder"):
         generate(0, SyntheticConfig(backgrounds="/no/where"), body)
 
 

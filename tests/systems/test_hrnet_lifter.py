@@ -81,5 +81,5 @@ def test_a_real_detector_and_its_prediction(monkeypatch):
 def test_parts_that_do_not_fit_are_one_line():
     with pytest.raises(UserError, match="trained on pixels of its cameras, which a crop has not"):
         HrnetLifter(detector(joints("mpii16"), "mpii16"), lifter(frame=InputFrame.IMAGE))
-    with pytest.raises(UserError, match="head_top of it cannot be told from the coco17 of --checkpoint"):
+    with pytest.raises(UserError, match="head_top of it cannot be told from the coco17 of `checkpoint`"):
         HrnetLifter(detector(joints("coco17"), "coco17"), lifter("mpii16"))

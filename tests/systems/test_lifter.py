@@ -184,5 +184,5 @@ def test_statistics_without_sense_are_refused(spoil, message):
 
 @pytest.mark.parametrize("wrong", [{"linear_size": 0}, {"num_blocks": 0}, {"dropout": 1.0}])
 def test_wrong_settings_are_refused_by_the_name_of_their_flag(wrong):
-    with pytest.raises(ValueError, match=f"--{next(iter(wrong))}"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}"):
         LifterConfig(**wrong)

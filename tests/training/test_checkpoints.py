@@ -215,7 +215,7 @@ def test_averaged_weights_come_back_and_are_what_predicts(data, examples, tmp_pa
 def test_optimizers_of_another_layout_are_named(trained, data):
     changed = Run(data, trained.store.directory)
     changed.store._optimizers["generator"] = changed.update.optimizers["critic"]
-    with pytest.raises(UserError, match=r"its optimizer generator is of another layout.*--init_from"):
+    with pytest.raises(UserError, match=r"its optimizer generator is of another layout.*`init_from`"):
         changed.store.restore()
 
 

@@ -74,18 +74,18 @@ def test_one_run_by_its_own_name(runs):
 @pytest.mark.parametrize(
     ("name", "checkpoint", "lifter", "message"),
     [
-        (None, "hrnet", "crop", "--lifter_checkpoint=.*: needs --system=hrnet_lifter"),
+        (None, "hrnet", "crop", "lifter_checkpoint=.*: needs `system=hrnet_lifter`"),
         ("hrnet_lifter", "hrnet", None, "hrnet_lifter: needs the run of its second stage"),
         (
             "hrnet_lifter",
             "crop",
             "crop",
-            "--checkpoint=.*: hrnet_lifter needs a run of hrnet here, not of lifter",
+            "checkpoint=.*: hrnet_lifter needs a run of hrnet here, not of lifter",
         ),
-        ("hrnet_lifter", "hrnet", "hrnet", "--lifter_checkpoint=.*needs a run of lifter here, not of hrnet"),
+        ("hrnet_lifter", "hrnet", "hrnet", "lifter_checkpoint=.*needs a run of lifter here, not of hrnet"),
         ("hrnet_lifter", "hrnet", "image", "trained on pixels of its cameras"),
-        ("lifter", "hrnet", None, "--system=lifter: the run .* is of hrnet"),
-        ("pare", "hrnet", None, "--system=pare: the run .* is of hrnet"),
+        ("lifter", "hrnet", None, "system=lifter: the run .* is of hrnet"),
+        ("pare", "hrnet", None, "system=pare: the run .* is of hrnet"),
     ],
 )
 def test_what_does_not_fit_is_one_line(runs, name, checkpoint, lifter, message):
@@ -94,5 +94,5 @@ def test_what_does_not_fit_is_one_line(runs, name, checkpoint, lifter, message):
 
 
 def test_a_body_model_is_refused(runs):
-    with pytest.raises(UserError, match=r"--body_model=a\.pkl: hrnet has no body model"):
+    with pytest.raises(UserError, match=r"body_model=a\.pkl: hrnet has no body model"):
         load_system(None, runs["hrnet"], body_model="a.pkl")

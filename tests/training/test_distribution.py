@@ -264,9 +264,9 @@ def test_the_chief_comes_first_wherever_it_is_named():
 
 def test_devices_that_are_not_there_are_refused():
     tf.config.list_logical_devices()  # TensorFlow has started, with one CPU
-    with pytest.raises(UserError, match="--num_devices=64: "):
+    with pytest.raises(UserError, match="num_devices=64: "):
         Distribution(TrainingConfig(strategy=Strategy.MIRRORED, num_devices=64, batch_size=64))
-    with pytest.raises(UserError, match="needs --strategy"):
+    with pytest.raises(UserError, match="needs `strategy"):
         Distribution(TrainingConfig(num_devices=2))
 
 
@@ -274,12 +274,12 @@ def test_devices_of_one_process_need_a_compiled_step(monkeypatch):
     monkeypatch.setattr(
         tf.distribute, "MirroredStrategy", lambda _: types.SimpleNamespace(num_replicas_in_sync=2)
     )
-    with pytest.raises(UserError, match="--eager: 2 devices of one process"):
+    with pytest.raises(UserError, match="eager: 2 devices of one process"):
         Distribution(TrainingConfig(strategy=Strategy.MIRRORED, eager=True))
 
 
 def test_workers_need_a_run_directory():
-    with pytest.raises(ValueError, match="needs --model_dir"):
+    with pytest.raises(ValueError, match="needs `model_dir`"):
         TrainingConfig(strategy=Strategy.MULTI_WORKER)
 
 

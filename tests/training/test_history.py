@@ -83,5 +83,5 @@ def test_a_disk_that_refuses_is_named(tmp_path):
     with pytest.raises(UserError, match=r"history\.jsonl: cannot be read"):
         History(tmp_path / "history.jsonl", step=0)
     gone = History(tmp_path / "gone" / "history.jsonl", step=0)
-    with pytest.raises(UserError, match=r"history\.jsonl: the history cannot be kept .*resume with --resume"):
+    with pytest.raises(UserError, match=r"history\.jsonl: the history cannot be kept .*go on with `resume`"):
         gone.append(entry(1))

@@ -100,14 +100,14 @@ def test_only_some_networks(data, source):
     other = other_system(data)
     assert [match.network for match in initialize(other, path, networks=["critic"])] == ["critic"]
     assert not all(same(one.encoder, other.encoder))
-    with pytest.raises(UserError, match="--init_networks=decoder: the system has the networks encoder, regr"):
+    with pytest.raises(UserError, match="init_networks=decoder: the system has the networks encoder, regr"):
         initialize(other, path, networks=["decoder"])
 
 
 def test_what_is_not_there_is_named(data, source, tmp_path):
     path, _ = source
     for wrong in (tmp_path / "none", tmp_path, path / "checkpoints" / "ckpt-7"):
-        with pytest.raises(UserError, match=f"--init_from={wrong}: no such run directory or checkpoint"):
+        with pytest.raises(UserError, match=f"init_from={wrong}: no such run directory or checkpoint"):
             find_checkpoint(wrong)
     alone = other_system(data, model={"encoder_only": True})
     CheckpointStore(tmp_path / "run" / "checkpoints", alone).save()
@@ -147,7 +147,7 @@ def test_a_run_starts_there_and_a_resumed_one_goes_on_from_its_own(
     train(run_config(data, max_steps=2, init_from=str(path)), run, resume=True, show_progress=False)
     assert not any(seen[-1])
     assert "weights from" not in capsys.readouterr().out
-    with pytest.raises(UserError, match="--init_from=/none: no such run"):
+    with pytest.raises(UserError, match="init_from=/none: no such run"):
         train(run_config(data, init_from="/none"), RunDirectory(tmp_path / "new"), show_progress=False)
     assert not (tmp_path / "new").exists()
 
@@ -169,10 +169,10 @@ def test_weights_for_other_joints_are_refused_whatever_their_shape(tmp_path):
 
     assert all(match.matched == match.total for match in start(lifter(flip=False)))
     for other, flag in (
-        (lifter(input_skeleton="mpii16"), "--input_skeleton=mpii16"),
-        (lifter(model={"input_frame": InputFrame.CROP}), "--input_frame=crop"),
+        (lifter(input_skeleton="mpii16"), "input_skeleton=mpii16"),
+        (lifter(model={"input_frame": InputFrame.CROP}), "input_frame=crop"),
     ):
-        with pytest.raises(UserError, match=f"its lifter is for --input_skeleton=h36m16 .*{flag}") as error:
+        with pytest.raises(UserError, match=f"its lifter is for `input_skeleton=h36m16` .*{flag}") as error:
             start(other)
         assert "\n" not in str(error.value)
     run.params.unlink()
@@ -187,5 +187,5 @@ def test_a_backbone_knows_of_no_joints():
 
 
 def test_networks_without_a_source_are_refused(data):
-    with pytest.raises(ValueError, match="--init_networks needs --init_from"):
+    with pytest.raises(ValueError, match="init_networks=encoder: needs `init_from`"):
         run_config(data, init_networks=("encoder",))

@@ -153,7 +153,7 @@ def test_more_patience_lets_a_run_go_on(data, tmp_path):
 def test_networks_alone_are_no_run_to_go_on_with(undisturbed, data):
     run, _ = undisturbed
     with pytest.raises(
-        UserError, match=r"ckpt-3: holds networks alone, .*start a new run from it with --init"
+        UserError, match=r"ckpt-3: holds networks alone, .*start a new run from it with `init"
     ):
         go(config_of(data), RunDirectory(run.best), Validation(), resume=True)
 
@@ -233,12 +233,12 @@ def test_a_best_of_another_metric_is_replaced(data, tmp_path):
 
 
 def test_metrics_that_are_not_there_are_named(data, tmp_path):
-    with pytest.raises(UserError, match="--early_stopping_metric=silhouette_iou: nothing is validated"):
+    with pytest.raises(UserError, match="early_stopping_metric=silhouette_iou: nothing is validated"):
         go(config_of(data), RunDirectory(tmp_path / "none"), None)
     assert not (tmp_path / "none").exists()
     run = RunDirectory(tmp_path / "run")
     config = config_of(data, max_steps=1, keep_best_metric="pve")
-    message = "--keep_best_metric=pve: the validation does not yield it; it yields silhouette_iou. Resume"
+    message = "keep_best_metric=pve: the validation does not yield it; it yields silhouette_iou. Resume"
     with pytest.raises(UserError, match=message):
         go(config, run, Validation())
     # Nothing is lost: the run goes on by another metric.

@@ -74,7 +74,7 @@ def test_a_run_older_than_the_section_of_updates_keeps_its_settings(tmp_path, co
         (lambda c: c["model"].update(tempo=3), "does not fit this version of hpe .unknown setting tempo."),
         (lambda c: c["model"].update(num_stage="three"), "num_stage cannot be 'three'"),
         (lambda c: c["model"].update(num_stage=True), "num_stage cannot be True"),
-        (lambda c: c["model"].update(num_stage=0), "--num_stage must be at least 1"),
+        (lambda c: c["model"].update(num_stage=0), "num_stage=0: must be at least 1"),
         (lambda c: c["model"].update(encoder=None), "encoder cannot be None"),
         (lambda c: c["model"].update(mocap_shapes="odd"), "'odd' is not a valid MocapShapes"),
         (lambda c: c["training"].update(datasets="people"), "datasets cannot be 'people'"),
@@ -117,7 +117,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_settings_that_cannot_be_written_are_named(tmp_path, config):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/run: cannot be written .*set --model_dir"):
+    with pytest.raises(UserError, match=r"file/run: cannot be written .*set `model_dir`"):
         RunDirectory(tmp_path / "file" / "run").write_params(config)
 
 
@@ -160,7 +160,7 @@ def test_a_restored_system_needs_no_file_of_means(tmp_path, config):
     CheckpointStore(tmp_path / "run" / "checkpoints", first).save()
     path.unlink()
     stored = RunDirectory(tmp_path / "run").read_params()
-    with pytest.raises(UserError, match=r"--mean_params=.*mean\.npz: there is no such file"):
+    with pytest.raises(UserError, match=r"mean_params=.*mean\.npz: there is no such file"):
         stored.build_system()
     again = stored.build_system(pretrained=False)
     CheckpointStore(tmp_path / "run" / "checkpoints", again).restore()

@@ -83,5 +83,5 @@ def test_a_loss_has_one_schedule():
     ],
 )
 def test_impossible_settings_name_their_flag(options, flag):
-    with pytest.raises(ValueError, match=f"--{flag}"):
+    with pytest.raises(ValueError, match=f"{flag}"):
         OptimizationConfig(**options)

@@ -172,7 +172,7 @@ def test_a_network_that_is_frozen_stays_as_it_is_and_thaws(data, examples):
 
 
 def test_networks_that_do_not_exist_cannot_be_frozen(data):
-    with pytest.raises(UserError, match=r"--freeze_networks=backbone: .*encoder, regressor"):
+    with pytest.raises(UserError, match=r"freeze_networks=backbone: .*encoder, regressor"):
         make_step(data, freeze_epochs=1.0, freeze_networks=("backbone",))
 
 
@@ -208,9 +208,9 @@ def test_the_weight_of_a_loss_follows_its_schedule(data, examples):
 
 
 def test_settings_of_what_is_not_there_are_refused(data):
-    with pytest.raises(UserError, match=r"--loss_schedules=silhouette.*kpr_loss, mr_loss"):
+    with pytest.raises(UserError, match=r"loss_schedules=silhouette.*kpr_loss, mr_loss"):
         make_step(data, loss_schedules=("silhouette=0@0",))
-    with pytest.raises(UserError, match=r"--critic_steps=2.*no critic"):
+    with pytest.raises(UserError, match=r"critic_steps=2.*no critic"):
         make_step(data, model={"encoder_only": True}, critic_steps=2)
 
 

@@ -268,7 +268,7 @@ def test_too_many_losses_that_are_not_finite_end_the_run(data, tmp_path, monkeyp
 
 
 def test_a_batch_larger_than_the_data_writes_nothing(data, tmp_path):
-    with pytest.raises(UserError, match=r"--batch_size=13 is larger than the dataset: people has 12 images"):
+    with pytest.raises(UserError, match=r"batch_size=13: is larger than the dataset: people has 12 images"):
         go(run_config(data, batch_size=13), RunDirectory(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -278,7 +278,7 @@ def test_a_step_that_does_not_fit_into_memory_says_so(data, tmp_path, monkeypatc
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     on_step(monkeypatch, 1, exhaust)
-    with pytest.raises(UserError, match="--batch_size=4: a step does not fit into memory"):
+    with pytest.raises(UserError, match="batch_size=4: a step does not fit into memory"):
         go(run_config(data, model=NO_CRITIC), RunDirectory(tmp_path / "run"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from hpe.body.data import NUM_JOINTS, NUM_SHAPES, POSE_SIZE
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.geometry.rotations import rot6d_to_rotmat, rotmat_to_axis_angle
 
 _FORMATS = (
@@ -61,7 +61,7 @@ def load_mean_parameters(path: str | os.PathLike) -> MeanParameters:
 
 def _read(path):
     if not path.is_file():
-        raise UserError(f"--mean_params={path}: there is no such file; {_FORMATS}.")
+        raise SettingError("mean_params", f"there is no such file; {_FORMATS}.", path)
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path) as file:
@@ -69,15 +69,15 @@ def _read(path):
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, RuntimeError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise UserError(f"--mean_params={path}: cannot be read; {_FORMATS}.") from None
+        raise SettingError("mean_params", f"cannot be read; {_FORMATS}.", path) from None
 
 
 def _numbers(tables, key, sizes, path):
     found = np.asarray(tables[key]) if key in tables else None
     if found is None or found.size not in sizes or found.dtype.kind not in "fiu":
         what = f"no {key}" if found is None else f"{key} {found.dtype} {found.shape}"
-        raise UserError(f"--mean_params={path}: it holds {what}; {_FORMATS}.")
+        raise SettingError("mean_params", f"it holds {what}; {_FORMATS}.", path)
     found = found.astype(np.float32).reshape(-1)
     if not np.isfinite(found).all():
-        raise UserError(f"--mean_params={path}: {key} holds numbers that are not finite.")
+        raise SettingError("mean_params", f"{key} holds numbers that are not finite.", path)
     return found

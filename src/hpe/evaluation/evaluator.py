@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.evaluation import feasibility as feasibility_measures
 from hpe.evaluation import metrics
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
@@ -97,7 +97,7 @@ def evaluate_dataset(
         UserError: there is no dataset, a record is damaged, or a prediction is not finite.
     """
     if not shards:
-        raise UserError("--val_datasets: names no dataset to validate on.")
+        raise SettingError("val_datasets", "names no dataset to validate on.")
     count = sum(dataset.count for dataset in shards)
     collected = _Collector(predictor, feasibility)
     system = predictor.system

@@ -19,7 +19,7 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.body.limits import limits_of
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.evaluation.nearest_poses import NearestPose
 from hpe.evaluation.report import Metric
 from hpe.geometry.euler import rotmat_to_euler
@@ -160,7 +160,7 @@ def read_poses(
     """
     found = find_frames(data_dir, names)
     if not sum(frames.count for frames in found):
-        raise UserError("--mocap_datasets: names no frames to compare poses with.")
+        raise SettingError("mocap_datasets", "names no frames to compare poses with.")
     limits = _shares([frames.count for frames in found], max_frames)
     return [read_frames(frames, limit=limit)[0] for frames, limit in zip(found, limits, strict=True)]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.evaluation.evaluator import Evaluation, SampleResult
 from hpe.evaluation.report import Metric
 from hpe.geometry.alignment import procrustes_align
@@ -61,7 +61,7 @@ def evaluate_poses(
             bar.update(valid)
     rows = np.flatnonzero(np.concatenate(known))
     if not len(rows):
-        raise UserError("--val_datasets: no frame has 3D joints to compare with.")
+        raise SettingError("val_datasets", "no frame has 3D joints to compare with.")
     errors = pose_errors(np.concatenate(predicted)[rows], np.concatenate(truth)[rows])
     samples = [
         SampleResult(int(row), names[row], mpjpe=float(error))

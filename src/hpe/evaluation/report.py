@@ -90,7 +90,7 @@ def make_folder(path: str | os.PathLike) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise UserError(f"{path}: cannot be written to ({error.strerror or error}); set --output.") from error
+        raise UserError(f"{path}: cannot be written to ({error.strerror or error}); set `output`.") from error
 
 
 def write_json(path: str | os.PathLike, metrics: Sequence[Metric], *, details: Mapping | None = None) -> None:

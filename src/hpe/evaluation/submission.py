@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpe import files, skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.records.reading import DatasetShards
 from hpe.systems.prediction import Prediction
 
@@ -45,9 +45,10 @@ class Submission:
         normalize = getattr(system, "normalize2d", None)
         wanted = skeletons.H36M17.name
         if normalize is None or system.skeleton != wanted or system.lifter.input_skeleton != wanted:
-            raise UserError(
-                f"--submission: needs --system=hrnet_lifter, both of its runs with all joints of {wanted} (train "
-                f"them with --skeleton={wanted} and --input_skeleton={wanted})."
+            raise SettingError(
+                "submission",
+                f"needs `system=hrnet_lifter`, both of its runs with all joints of {wanted} (train them "
+                f"with `skeleton={wanted}` and `input_skeleton={wanted}`).",
             )
         self._predictor, self._normalize = predictor, normalize
         self._joints: dict[int, list[np.ndarray]] = {2: [], 3: []}
@@ -58,9 +59,10 @@ class Submission:
         for dataset in shards:
             skipped = dataset.manifest.skipped if dataset.manifest else {}
             for reason, names in skipped.items():
-                raise UserError(
-                    f"--submission: {dataset.name} lacks {len(names)} images ({reason}: {names[0]}, ...), so Ids "
-                    "would not be those of the list; complete the folder and create the records again."
+                raise SettingError(
+                    "submission",
+                    f"{dataset.name} lacks {len(names)} images ({reason}: {names[0]}, ...), so Ids would "
+                    "not be those of the list; complete the folder and create the records again.",
                 )
 
     def __getattr__(self, name):

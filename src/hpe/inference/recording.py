@@ -36,7 +36,7 @@ class VideoFile:
         self.is_complete = False
         self._frames_per_second = frames_per_second
         self._writer: cv2.VideoWriter | None = None
-        self._file = files.Replacement(self.path, advice="set --output")
+        self._file = files.Replacement(self.path, advice="set `output`")
 
     def __enter__(self) -> VideoFile:
         return self
@@ -57,7 +57,7 @@ class VideoFile:
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._file.temporary), codec, self._frames_per_second, size)
             if not self._writer.isOpened():
-                raise UserError(f"{self.path}: cannot be written as a video; set --output.")
+                raise UserError(f"{self.path}: cannot be written as a video; set `output`.")
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
@@ -69,8 +69,8 @@ class VideoFile:
         found = _readable_frames(self._file.temporary)
         if found < self.frames:
             raise UserError(
-                f"{self.path}: cannot be written, only {found} of {self.frames} frames arrived; "
-                "is the disk full? Free space, or set --output."
+                f"{self.path}: cannot be written, only {found} of {self.frames} frames arrived; is the "
+                "disk full? Free space, or set `output`."
             )
         self._file.commit()
         self.is_complete = True

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from hpe.errors import UserError, first_line
+from hpe.errors import SettingError, UserError, first_line
 
 SMALL_ENCODER = "small"
 # Weights of the small encoder that come with the package, trained on synthetic people alone.
@@ -85,18 +85,21 @@ def _build(name, size, weights):
     if name.lower() == SMALL_ENCODER:
         encoder = _build_small(size)
         if weights == "imagenet":
-            raise UserError(
-                "--encoder_weights=imagenet: the encoder 'small' has no ImageNet weights; "
-                "use --encoder_weights=synthetic, none or PATH"
+            raise SettingError(
+                "encoder_weights",
+                "the encoder 'small' has no ImageNet weights; use `encoder_weights=synthetic`, none or PATH",
+                "imagenet",
             )
         if weights == "synthetic":
             _load_synthetic(encoder)
         elif weights != "none":
             _load_weights([encoder], weights)
     elif weights == "synthetic":
-        raise UserError(
-            f"--encoder_weights=synthetic: the package has such weights for the encoder 'small' only, not for "
-            f"{name}; use --encoder_weights=imagenet, none or PATH"
+        raise SettingError(
+            "encoder_weights",
+            f"the package has such weights for the encoder 'small' only, not for {name}; use "
+            "`encoder_weights=imagenet`, none or PATH",
+            "synthetic",
         )
     else:
         encoder = _build_application(name, size, weights)
@@ -165,8 +168,8 @@ def _construct(name, size, weights):
         try:
             return construct(weights=None)
         except ValueError as error:
-            raise UserError(
-                f"--img_size={size}: does not suit the encoder {name} ({first_line(error)})"
+            raise SettingError(
+                "img_size", f"does not suit the encoder {name} ({first_line(error)})", size
             ) from error
     try:
         with _network_timeout(_NETWORK_TIMEOUT_S):
@@ -174,9 +177,11 @@ def _construct(name, size, weights):
     except Exception as error:
         # Keras raises bare Exceptions here; a size that does not suit shows without any download.
         _construct(name, size, None)
-        raise UserError(
-            f"--encoder_weights=imagenet: the ImageNet weights of {name} cannot be had "
-            f"({first_line(error)}); use --encoder_weights=none or --encoder_weights=PATH"
+        raise SettingError(
+            "encoder_weights",
+            f"the ImageNet weights of {name} cannot be had ({first_line(error)}); use "
+            "`encoder_weights=none` or `encoder_weights=PATH`",
+            "imagenet",
         ) from error
 
 
@@ -195,9 +200,11 @@ def _load_synthetic(encoder):
         with np.load(SYNTHETIC_WEIGHTS, allow_pickle=False) as arrays:
             encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays.files)])
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"--encoder_weights=synthetic: {SYNTHETIC_WEIGHTS} of this package cannot be read "
-            f"({first_line(error)}); install the package again, or use --encoder_weights=none or PATH"
+        raise SettingError(
+            "encoder_weights",
+            f"{SYNTHETIC_WEIGHTS} of this package cannot be read ({first_line(error)}); install the "
+            "package again, or use `encoder_weights=none` or PATH",
+            "synthetic",
         ) from error
 
 
@@ -205,13 +212,14 @@ def _load_weights(candidates, path):
     """Loads a file into the first of the candidate models that it fits exactly."""
     path = pathlib.Path(path)
     if not path.is_file():
-        raise UserError(
-            f"--encoder_weights={path}: there is no such file; expected 'imagenet', 'synthetic', 'none' or the "
-            "path of a weights file"
+        raise SettingError(
+            "encoder_weights",
+            "there is no such file; expected 'imagenet', 'synthetic', 'none' or the path of a weights file",
+            path,
         )
     if not path.name.endswith(_WEIGHT_SUFFIXES):
-        raise UserError(
-            f"--encoder_weights={path}: expected a file name ending in {', '.join(_WEIGHT_SUFFIXES)}"
+        raise SettingError(
+            "encoder_weights", f"expected a file name ending in {', '.join(_WEIGHT_SUFFIXES)}", path
         )
     reasons = []
     for model in candidates:
@@ -223,9 +231,11 @@ def _load_weights(candidates, path):
             return
         except Exception as error:  # a foreign file fails in any way: HDF5, zip, key, shape
             reasons.append(first_line(error))
-    raise UserError(
-        f"--encoder_weights={path}: not the weights of this encoder ({reasons[0]}); "
-        "give a file saved from the same encoder, or --encoder_weights=none"
+    raise SettingError(
+        "encoder_weights",
+        f"not the weights of this encoder ({reasons[0]}); give a file saved from the same encoder, or "
+        "`encoder_weights=none`",
+        path,
     )
 
 
@@ -242,8 +252,10 @@ def _set_batch_norm_momentum(model, momentum):
 def _build_small(size):
     """Builds a residual network of three levels at strides 4, 8 and 16."""
     if size < _SMALL_MIN_SIZE:
-        raise UserError(
-            f"--img_size={size}: does not suit the encoder small, which takes at least {_SMALL_MIN_SIZE} pixels"
+        raise SettingError(
+            "img_size",
+            f"does not suit the encoder small, which takes at least {_SMALL_MIN_SIZE} pixels",
+            size,
         )
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)

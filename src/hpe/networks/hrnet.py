@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 
 # Of pictures to heat maps; the smallest branch is another eight times coarser.
 STRIDE = 4
@@ -53,9 +53,10 @@ def build_hrnet(width: int, *, image_size: int, multi_scale: bool = False, dtype
         UserError: the image size does not suit it.
     """
     if image_size < _COARSEST or image_size % _COARSEST:
-        raise UserError(
-            f"--img_size={image_size}: HRNet takes multiples of {_COARSEST}, such as "
-            f"{max(image_size // _COARSEST, 1) * _COARSEST}"
+        raise SettingError(
+            "img_size",
+            f"HRNet takes multiples of {_COARSEST}, such as {max(image_size // _COARSEST, 1) * _COARSEST}",
+            image_size,
         )
     build = _Builder(dtype)
     images = keras.Input((image_size, image_size, 3), dtype="float32", name="images")

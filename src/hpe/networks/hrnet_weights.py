@@ -192,11 +192,12 @@ def _length(state: Mapping, name: str, source: str) -> int:
 
 def _joint_set(skeleton: str, joints: int, source: str) -> str:
     if not skeleton and joints not in _PUBLISHED_JOINTS:
-        raise UserError(f"{source}: its head has {joints} joints; say which with --skeleton.")
+        raise UserError(f"{source}: its head has {joints} joints; say which with `skeleton`.")
     skeleton = skeleton or _PUBLISHED_JOINTS[joints]
     if len(skeletons.get(skeleton)) != joints:
         raise UserError(
-            f"{source}: its head has {joints} joints, --skeleton={skeleton} has {len(skeletons.get(skeleton))}."
+            f"{source}: its head has {joints} joints, `skeleton={skeleton}` has "
+            f"{len(skeletons.get(skeleton))}."
         )
     return skeleton
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.systems.inputs import ImageInput
 
@@ -38,7 +39,7 @@ class PipelineConfig(ImageInput):
     )
     dataset_ratios: tuple[str, ...] = option(
         (),
-        "One number per name in --datasets, such as 0.3,0.7: the shares of the training images that are drawn from "
+        "One number per name in `datasets`, such as 0.3,0.7: the shares of the training images that are drawn from "
         "them; none: all records are mixed.",
     )
     num_parallel_calls: int = option(0, "Threads that decode images; 0: one per core, at most 16.")
@@ -46,31 +47,29 @@ class PipelineConfig(ImageInput):
     def __post_init__(self):
         super().__post_init__()
         if self.shuffle_buffer < 1:
-            raise ValueError(
-                f"--shuffle_buffer must be at least 1. Received: shuffle_buffer={self.shuffle_buffer}"
-            )
+            raise SettingError("shuffle_buffer", "must be at least 1.", self.shuffle_buffer)
         for name in ("trans_max", "num_parallel_calls"):
             if getattr(self, name) < 0:
-                raise ValueError(f"--{name} must not be negative. Received: {name}={getattr(self, name)}")
+                raise SettingError(name, "must not be negative.", getattr(self, name))
         if not 0 < self.scale_min <= self.scale_max:
-            raise ValueError(
-                "--scale_min must be above 0 and not above --scale_max. "
-                f"Received: scale_min={self.scale_min}, scale_max={self.scale_max}"
+            raise SettingError(
+                "scale_min",
+                f"must be above 0 and not above `scale_max={self.scale_max}`.",
+                self.scale_min,
             )
         for name, largest in (("rotation_max", 180), ("half_body_probability", 1)):
             if not 0 <= getattr(self, name) <= largest:
-                raise ValueError(
-                    f"--{name} must be from 0 to {largest}. Received: {name}={getattr(self, name)}"
-                )
-        received = f"Received: dataset_ratios={','.join(map(str, self.dataset_ratios))}"
+                raise SettingError(name, f"must be from 0 to {largest}.", getattr(self, name))
         try:
             ratios = self.ratios
         except ValueError:
-            raise ValueError(f"--dataset_ratios must be numbers, separated by commas. {received}") from None
+            raise SettingError(
+                "dataset_ratios", "must be numbers, separated by commas.", self.dataset_ratios
+            ) from None
         if not all(math.isfinite(ratio) and ratio >= 0 for ratio in ratios):
-            raise ValueError(f"--dataset_ratios must not be negative and be finite. {received}")
+            raise SettingError("dataset_ratios", "must not be negative and be finite.", self.dataset_ratios)
         if ratios and not any(ratios):
-            raise ValueError(f"--dataset_ratios needs a number above 0. {received}")
+            raise SettingError("dataset_ratios", "needs a number above 0.", self.dataset_ratios)
 
     @property
     def ratios(self) -> tuple[float, ...]:

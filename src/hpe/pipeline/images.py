@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.pipeline import augmentation, crops, labels, ordering
 from hpe.pipeline.augmentation import Jitter, Placement
 from hpe.pipeline.config import PipelineConfig
@@ -55,9 +55,11 @@ def steps_per_epoch(shards: Sequence[DatasetShards], batch_size: int) -> int:
     count = sum(dataset.count for dataset in shards)
     if batch_size > count:
         names = ", ".join(dataset.name for dataset in shards)
-        raise UserError(
-            f"--batch_size={batch_size} is larger than the dataset: {names} has {count} records; "
-            f"set --batch_size to {count} or less, or add datasets."
+        raise SettingError(
+            "batch_size",
+            f"is larger than the dataset: {names} has {count} records; set `batch_size` to {count} or "
+            "less, or add datasets.",
+            batch_size,
         )
     return count // batch_size
 
@@ -125,9 +127,11 @@ def _training_records(
     steps = steps_per_epoch(shards, batch_size)
     if config.ratios:
         if len(config.ratios) != len(shards):
-            raise UserError(
-                f"--dataset_ratios={','.join(config.dataset_ratios)} has {len(config.ratios)} numbers, but there "
-                f"are {len(shards)} --datasets: {', '.join(dataset.name for dataset in shards)}. Give one for each."
+            raise SettingError(
+                "dataset_ratios",
+                f"has {len(config.ratios)} numbers, but there are {len(shards)} `datasets`: "
+                f"{', '.join(dataset.name for dataset in shards)}. Give one for each.",
+                ",".join(config.dataset_ratios),
             )
         return ordering.mixed_records(
             [dataset.files for dataset in shards],

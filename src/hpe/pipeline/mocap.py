@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.pipeline import ordering
 from hpe.records import framing
 
@@ -52,7 +52,7 @@ def mocap_batches(
     """
     files = [str(file) for file in files]
     if not files:
-        raise UserError("--mocap_datasets: no mocap files were given; the critic needs some.")
+        raise SettingError("mocap_datasets", "no mocap files were given; the critic needs some.")
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
     epoch, record = 0, start_step * batch_size
     if record:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 
 # Choices of a dataset that are drawn together. It is part of the order, too.
 _CHOICES = 2**16
@@ -158,9 +158,10 @@ def share_of_batch(batch_size: int, shard_index: int, num_shards: int) -> slice:
             f"Received: shard_index={shard_index}, num_shards={num_shards}"
         )
     if batch_size % num_shards:
-        raise UserError(
-            f"--batch_size={batch_size} is the global batch size and must be a multiple of the {num_shards} "
-            "readers that share it."
+        raise SettingError(
+            "batch_size",
+            f"is the global batch size and must be a multiple of the {num_shards} readers that share it.",
+            batch_size,
         )
     rows = batch_size // num_shards
     return slice(shard_index * rows, (shard_index + 1) * rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.systems.inputs import JointsInput
 
@@ -22,14 +23,14 @@ class PosePipelineConfig(JointsInput):
         "keep their error.",
     )
     turn_max: float = option(
-        180.0, "With --reproject people are turned about the vertical axis by up to this many degrees."
+        180.0, "With `reproject` people are turned about the vertical axis by up to this many degrees."
     )
-    turn_share: float = option(1.0, "With --reproject this share of the people is turned.")
+    turn_share: float = option(1.0, "With `reproject` this share of the people is turned.")
     shift_max: float = option(
-        0.5, "With --reproject people are shifted on the ground by up to this many metres per axis."
+        0.5, "With `reproject` people are shifted on the ground by up to this many metres per axis."
     )
     bone_max: float = option(
-        0.0, "With --reproject bones grow or shrink by up to this part, each by its own, left as right."
+        0.0, "With `reproject` bones grow or shrink by up to this part, each by its own, left as right."
     )
 
     def __post_init__(self):
@@ -42,9 +43,7 @@ class PosePipelineConfig(JointsInput):
             ("bone_max", 0.9),
         ):
             if not 0 <= getattr(self, name) <= largest:
-                raise ValueError(
-                    f"--{name} must be from 0 to {largest}. Received: {name}={getattr(self, name)}"
-                )
+                raise SettingError(name, f"must be from 0 to {largest}.", getattr(self, name))
 
     @property
     def augments(self) -> bool:

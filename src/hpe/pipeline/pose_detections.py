@@ -12,7 +12,7 @@ import numpy as np
 from hpe.datasets.human36m.names import parse_trial
 from hpe.datasets.human36m.npz import read_detections
 from hpe.datasets.pose_sequence import Keypoints, PoseSequence
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 
 # Detectors saw the video, which goes on for some frames after the recording of the markers.
 _MORE_FRAMES = 10
@@ -31,7 +31,7 @@ class DetectionFile:
 
     def __init__(self, path: str, *, gaps: Collection[str] = ()):
         if not os.path.isfile(path):
-            raise UserError(f"--keypoints={path}: no such file.")
+            raise SettingError("keypoints", "no such file.", path)
         self._path, self._gaps = path, gaps
         self._detections = read_detections(pathlib.Path(path))
 
@@ -43,9 +43,11 @@ class DetectionFile:
         """
         path, detections = self._path, self._detections
         if sequence.name in self._gaps:
-            raise UserError(
-                f"--keypoints={path}: frames of {sequence.name} were left out of the records, so that it cannot be "
-                "told which detections are whose; put the file beside the recordings and run create_datasets again."
+            raise SettingError(
+                "keypoints",
+                f"frames of {sequence.name} were left out of the records, so that it cannot be told which "
+                "detections are whose; put the file beside the recordings and run create_datasets again.",
+                path,
             )
         trial = parse_trial(sequence.subject, sequence.name.split("/")[1]) if "/" in sequence.name else None
         load = detections.files.get((trial, sequence.camera))

@@ -91,7 +91,7 @@ def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> Po
         lens = _lens(sequence)
         if config.undistort:
             if lens is None:
-                raise UserError(f"{sequence.name}: its camera's lens is not known; use --noundistort.")
+                raise UserError(f"{sequence.name}: its camera's lens is not known; use `undistort=False`.")
             joints2d = undistort(joints2d, **lens).astype(np.float32)
         columns["joints2d"].append(joints2d)
         columns["confidence"].append(confidence)
@@ -138,7 +138,7 @@ def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> tuple[np.n
     if config.keypoints not in sequence.keypoints:
         raise UserError(
             f"{sequence.name}: has no keypoints {config.keypoints!r}, only "
-            f"{', '.join(sorted(sequence.keypoints)) or 'none'}; choose with --keypoints."
+            f"{', '.join(sorted(sequence.keypoints)) or 'none'}; choose with `keypoints`."
         )
     points = sequence.keypoints[config.keypoints]
     source, target = skeletons.get(points.skeleton), skeletons.get(config.skeleton)
@@ -146,8 +146,8 @@ def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> tuple[np.n
     lacking = [joint for joint, weight in zip(target.joints, conversion.weights, strict=True) if not weight]
     if lacking:
         raise UserError(
-            f"{sequence.name}: --keypoints={config.keypoints} are {source.name}, which lacks {', '.join(lacking)} "
-            f"of --input_skeleton={target.name}."
+            f"{sequence.name}: `keypoints={config.keypoints}` are {source.name}, which lacks "
+            f"{', '.join(lacking)} of `input_skeleton={target.name}`."
         )
     pixels = (conversion.coordinates(points.joints) - _principal_point(sequence)).astype(np.float32)
     confidence = points.confidence

@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from hpe import skeletons
 from hpe.datasets.pose_sequence import FRAMES_LEFT_OUT, PoseSequence
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.ordering import Stream, deterministic, share_of_batch, stream_key
 from hpe.pipeline.pose_augmentation import DRAWS, augment
@@ -139,13 +139,13 @@ class PoseSource:
                 augmentation needs.
         """
         if batch_size > self.count:
-            raise UserError(f"--batch_size={batch_size}: there are only {self.count} frames.")
+            raise SettingError("batch_size", f"there are only {self.count} frames.", batch_size)
         rows = share_of_batch(batch_size, shard_index, num_shards)
         config, tables = self.config, self._tables
         if config.reproject:
             _require_projections(config)
             if tables.unprojectable:
-                raise UserError(f"{tables.unprojectable}; use --noreproject.")
+                raise UserError(f"{tables.unprojectable}; use `reproject=False`.")
         rays = tables.rays(config) if config.augments else tables.joints2d
         order = stream_key(seed, Stream.POSE_ORDER)
         jitter = stream_key(seed, Stream.POSE_JITTER)
@@ -261,7 +261,8 @@ def _require_projections(config: PosePipelineConfig) -> None:
     weights = skeletons.convert(JOINTS3D, target).weights
     lacking = [joint for joint, weight in zip(target.joints, weights, strict=True) if not weight]
     if lacking:
-        raise UserError(
-            f"--reproject: {', '.join(lacking)} of {target.name} cannot be projected, for the 3D joints "
-            f"({JOINTS3D.name}) lack them; use --noreproject or other 2D joints (--input_skeleton)."
+        raise SettingError(
+            "reproject",
+            f"{', '.join(lacking)} of {target.name} cannot be projected, for the 3D joints "
+            f"({JOINTS3D.name}) lack them; use `reproject=False` or other 2D joints (`input_skeleton`).",
         )

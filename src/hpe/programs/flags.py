@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import re
 import sys
 import types
 import typing
 
 from absl import app, flags, logging
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 
 FLAGS = flags.FLAGS
+
+# A setting that a text of the library names: its name, and perhaps a value.
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 def define(config: type, *, defaults: dict | None = None) -> None:
@@ -38,7 +42,7 @@ def define(config: type, *, defaults: dict | None = None) -> None:
     for field in dataclasses.fields(config):
         kind = _without_none(hints[field.name])
         default = defaults.get(field.name, _default(field))
-        help_text = field.metadata.get("help", "")
+        help_text = _SETTING.sub(_as_flag, field.metadata.get("help", ""))
         if kind is bool:
             flags.DEFINE_boolean(field.name, default, help_text)
         elif kind is int:
@@ -75,8 +79,25 @@ def read(config: type):
         values[field.name] = value
     try:
         return config(**values)
+    except SettingError:
+        raise
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def message(error: UserError) -> str:
+    """Returns what an error says, with settings written as flags: `batch_size=8` becomes --batch_size=8."""
+    text = str(error)
+    if isinstance(error, SettingError):
+        text = f"{_as_flag(re.fullmatch(_SETTING, f'`{error.assignment}`'))}: {error.message}"
+    return _SETTING.sub(lambda match: _as_flag(match) if match[1] in FLAGS else match[0], text)
+
+
+def _as_flag(match: re.Match) -> str:
+    name, value = match.groups()
+    if value in ("True", "False"):
+        return f"--{name}" if value == "True" else f"--no{name}"
+    return f"--{name}" if value is None else f"--{name}={value}"
 
 
 def run(main: typing.Callable[[], None], define_flags: typing.Callable[[], None] | None = None) -> None:
@@ -106,7 +127,7 @@ def _ending() -> typing.Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

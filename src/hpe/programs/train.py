@@ -186,7 +186,7 @@ def _leaving(distribution: Distribution) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {program_flags.message(error)}", file=sys.stderr)
         status = 1
     except SystemExit as leaving:
         status = leaving.code

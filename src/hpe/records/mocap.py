@@ -188,8 +188,9 @@ def _find(folder: pathlib.Path, name: str, verify: bool) -> DatasetShards:
             {file.stem.removeprefix(PREFIX).rpartition("_")[0] for file in folder.glob(_pattern("*"))}
         )
         raise UserError(
-            f"{folder}: there are no files {PREFIX}{name}_*.tfrecord; found sets: {', '.join(known) or 'none'}. "
-            "Make them with create_datasets --mocap, or name others with --mocap_datasets."
+            f"{folder}: there are no files {PREFIX}{name}_*.tfrecord; found sets: "
+            f"{', '.join(known) or 'none'}. Make them with create_datasets and `mocap`, or name others with "
+            "`mocap_datasets`."
         )
     if not path.is_file():
         count = check_files(files, verify=verify)

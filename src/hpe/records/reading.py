@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.records import framing
 from hpe.records.manifest import RECREATE, SUFFIX, Manifest
 from hpe.records.writing import RECORD_SUFFIX, shard_pattern
@@ -113,7 +113,7 @@ def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
             raise UserError(f"{path}: no such record file.")
         return _from_files(path.stem, [path], verify)
     if not data_dir.is_dir() and not path.is_dir():
-        raise UserError(f"--data_dir: no such folder: {data_dir}")
+        raise SettingError("data_dir", f"no such folder: {data_dir}")
     manifest_path = data_dir / f"{name}{SUFFIX}"
     if manifest_path.is_file():
         return _from_manifest(manifest_path, verify)

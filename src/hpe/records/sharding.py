@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from hpe import files
-from hpe.errors import UserError, first_line
+from hpe.errors import SettingError, UserError, first_line
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX, Manifest, Shard, sha256
 
@@ -48,7 +48,7 @@ class ShardWriter:
         owned: str,
     ):
         if shard_size < 1:
-            raise UserError(f"--shard_size must be at least 1. Received: shard_size={shard_size}")
+            raise SettingError("shard_size", "must be at least 1.", shard_size)
         self._directory = pathlib.Path(directory)
         self._name = name
         self._shard_size = shard_size
@@ -163,7 +163,7 @@ class ShardWriter:
             reason = getattr(error, "strerror", None) or first_line(error)
             raise UserError(
                 f"{self._directory}: cannot write {self._name}: {reason}{self._free_space()}. "
-                f"{self._state} Make room or choose another --data_dir, and run again."
+                f"{self._state} Make room or choose another `data_dir`, and run again."
             ) from error
 
     def _free_space(self) -> str:

@@ -57,7 +57,7 @@ def ordered_map(
             yield from pending.popleft().result()
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process died, most often for want of memory: try a smaller --num_workers. "
+            "a worker process died, most often for want of memory: try a smaller `num_workers`. "
             f"Received: num_workers={num_workers}"
         ) from error
     finally:
@@ -87,7 +87,7 @@ def _apply(function: Callable[[Item], Result], chunk: tuple[Item, ...]) -> list[
         except Exception as error:
             name = getattr(item, "name", item)
             raise UserError(
-                f"{name}: {type(error).__name__}: {error} (run with --num_workers=1 to see where)"
+                f"{name}: {type(error).__name__}: {error} (run with `num_workers=1` to see where)"
             ) from error
     return results
 

@@ -9,7 +9,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.synthetic.textures import blend, noise, pattern, ramp, random_color, shifted
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -202,7 +202,7 @@ def photographs(folder: str) -> tuple[pathlib.Path, ...]:
     """
     root = pathlib.Path(folder)
     if not root.is_dir():
-        raise UserError(f"--backgrounds={folder}: no such folder; give a folder of photographs.")
+        raise SettingError("backgrounds", "no such folder; give a folder of photographs.", folder)
     found = [
         pathlib.Path(parent) / name
         for parent, _, names in os.walk(root)
@@ -211,7 +211,7 @@ def photographs(folder: str) -> tuple[pathlib.Path, ...]:
     ]
     if not found:
         endings = " ".join(IMAGE_ENDINGS)
-        raise UserError(f"--backgrounds={folder}: holds no picture; expected files that end in {endings}.")
+        raise SettingError("backgrounds", f"holds no picture; expected files that end in {endings}.", folder)
     return tuple(sorted(found))
 
 
@@ -236,7 +236,7 @@ def photograph(rng: np.random.Generator, size: int, folder: str) -> np.ndarray:
         if image is not None:
             break
     else:
-        raise UserError(f"--backgrounds={folder}: none of its {len(paths)} pictures decodes.")
+        raise SettingError("backgrounds", f"none of its {len(paths)} pictures decodes.", folder)
     height, width = image.shape[:2]
     side = max(1, round(min(height, width) * rng.uniform(_SMALLEST_CROP, 1)))
     top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))

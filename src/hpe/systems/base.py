@@ -88,7 +88,7 @@ class System(Protocol):
     """One published method: networks, losses, and how to read the output.
 
     Attributes:
-        name: the value of `--system`.
+        name: its name in the registry.
         input_key: what of a batch its networks take: `image`, crops (B, S, S, 3) uint8 RGB, or `joints2d`,
             2D joints (B, J, 2) float32.
         input_shape: shape of one input, (S, S, 3) or (J, 2).

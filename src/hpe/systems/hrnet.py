@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
@@ -41,7 +41,7 @@ class HrnetConfig:
         _NO_WEIGHTS, "Weights to start from: none, or a file that hpe.programs.convert_hrnet wrote."
     )
     backbone_only: bool = option(
-        False, "Take the backbone of --hrnet_weights alone, and start with a new head, as for other joints."
+        False, "Take the backbone of `hrnet_weights` alone, and start with a new head, as for other joints."
     )
     heatmap_sigma: float = option(
         2.0,
@@ -57,18 +57,15 @@ class HrnetConfig:
 
     def __post_init__(self):
         if self.hrnet_width < 1:
-            raise ValueError(f"--hrnet_width must be at least 1. Received: hrnet_width={self.hrnet_width}")
+            raise SettingError("hrnet_width", "must be at least 1.", self.hrnet_width)
         if self.skeleton not in skeletons.SKELETONS:
-            raise ValueError(
-                f"--skeleton must be one of {', '.join(sorted(skeletons.SKELETONS))}. "
-                f"Received: skeleton={self.skeleton}"
+            raise SettingError(
+                "skeleton", f"must be one of {', '.join(sorted(skeletons.SKELETONS))}.", self.skeleton
             )
         if not 0 < self.heatmap_sigma < math.inf:
-            raise ValueError(
-                f"--heatmap_sigma must be finite and above 0. Received: heatmap_sigma={self.heatmap_sigma}"
-            )
+            raise SettingError("heatmap_sigma", "must be finite and above 0.", self.heatmap_sigma)
         if self.backbone_only and self.hrnet_weights == _NO_WEIGHTS:
-            raise ValueError("--backbone_only needs --hrnet_weights. Received: hrnet_weights=none")
+            raise SettingError("backbone_only", "needs `hrnet_weights`.")
 
 
 class Hrnet:
@@ -106,27 +103,31 @@ class Hrnet:
         self.networks = {"backbone": self.backbone, "head": self.head}
         if weights is not None:
             taken = (self.backbone,) if config.backbone_only else (self.backbone, self.head)
-            hrnet_weights.assign(weights, *taken, source=f"--hrnet_weights={config.hrnet_weights}")
+            hrnet_weights.assign(weights, *taken, source=f"hrnet_weights={config.hrnet_weights}")
 
     def _read_weights(self) -> hrnet_weights.HrnetWeights:
         """Reads the file of weights; UserError if it does not suit the configuration."""
         config, path = self.config, self.config.hrnet_weights
-        flag = f"--hrnet_weights={path}"
         if path.endswith((".pth", ".pt", ".tar")):
-            raise UserError(
-                f"{flag}: a PyTorch file; convert it by python -m hpe.programs.convert_hrnet --input={path} "
-                "--output=hrnet.npz."
+            raise SettingError(
+                "hrnet_weights",
+                "a PyTorch file; convert it by hpe convert-hrnet `input=THIS` `output=hrnet.npz`.",
+                path,
             )
         weights = hrnet_weights.load(path)
         if weights.width != config.hrnet_width:
-            raise UserError(
-                f"{flag}: weights of HRNet-W{weights.width}; use --hrnet_width={weights.width} or another file."
+            raise SettingError(
+                "hrnet_weights",
+                f"weights of HRNet-W{weights.width}; use `hrnet_width={weights.width}` or another file.",
+                path,
             )
         if not config.backbone_only and weights.skeleton != self.skeleton:
             holds = f"heat maps of {weights.skeleton}" if weights.skeleton else "no heat maps"
-            use = f"--skeleton={weights.skeleton}, or " if weights.skeleton else ""
-            raise UserError(
-                f"{flag}: {holds}, not of --skeleton={self.skeleton}; use {use}--backbone_only for a new head."
+            use = f"`skeleton={weights.skeleton}`, or " if weights.skeleton else ""
+            raise SettingError(
+                "hrnet_weights",
+                f"{holds}, not of `skeleton={self.skeleton}`; use {use}`backbone_only` for a new head.",
+                path,
             )
         return weights
 
@@ -182,7 +183,7 @@ class Hrnet:
 
 def hrnet_coordinates(config: HrnetConfig, input: ImageInput) -> dict[str, str]:
     """Says of which joints the heat maps are; see `hpe.systems.SystemEntry`."""
-    return {"head": f"--skeleton={config.skeleton}"}
+    return {"head": f"`skeleton={config.skeleton}`"}
 
 
 def build_hrnet_system(

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.systems.hrnet import Hrnet
 from hpe.systems.lifter import InputFrame, LiftingSystem
 from hpe.systems.prediction import Prediction
@@ -37,9 +37,10 @@ class HrnetLifter:
 
     def __init__(self, detector: Hrnet, lifter: LiftingSystem):
         if lifter.config.input_frame is not InputFrame.CROP:
-            raise UserError(
-                "--lifter_checkpoint: was trained on pixels of its cameras, which a crop has not; train one with "
-                "--input_frame=crop."
+            raise SettingError(
+                "lifter_checkpoint",
+                "was trained on pixels of its cameras, which a crop has not; train one with "
+                "`input_frame=crop`.",
             )
         found, wanted = skeletons.get(detector.skeleton), skeletons.get(lifter.input_skeleton)
         self._conversion = skeletons.convert(found, wanted)
@@ -47,9 +48,10 @@ class HrnetLifter:
             joint for joint, weight in zip(wanted.joints, self._conversion.weights, strict=True) if not weight
         ]
         if lacking:
-            raise UserError(
-                f"--lifter_checkpoint: lifts {wanted.name}, but {', '.join(lacking)} of it cannot be told from the "
-                f"{found.name} of --checkpoint; train one of them for other joints."
+            raise SettingError(
+                "lifter_checkpoint",
+                f"lifts {wanted.name}, but {', '.join(lacking)} of it cannot be told from the "
+                f"{found.name} of `checkpoint`; train one of them for other joints.",
             )
         self.detector, self.lifter = detector, lifter
         self.input_shape = detector.input_shape

@@ -20,6 +20,7 @@ from hpe.backends.choice import xla_compiled
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, BodyModelData, load_body_model
 from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
+from hpe.errors import SettingError
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
@@ -105,24 +106,20 @@ class HybridHmrConfig:
 
     def __post_init__(self):
         if self.num_stage < 1:
-            raise ValueError(f"--num_stage must be at least 1. Received: num_stage={self.num_stage}")
+            raise SettingError("num_stage", "must be at least 1.", self.num_stage)
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"--dropout must be in [0, 1). Received: dropout={self.dropout}")
+            raise SettingError("dropout", "must be in [0, 1).", self.dropout)
         momentum = self.encoder_bn_momentum
         if momentum is not None and not 0 <= momentum < 1:
-            raise ValueError(
-                f"--encoder_bn_momentum must be in [0, 1). Received: encoder_bn_momentum={momentum}"
-            )
+            raise SettingError("encoder_bn_momentum", "must be in [0, 1).", momentum)
         for name in _WEIGHTS:
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"--{name} must be finite and not negative. Received: {name}={getattr(self, name)}"
-                )
+                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
         if not any(self._generator_weights()):
             raise ValueError(
-                "every loss is off or weighs 0, so nothing would be learned; switch on --use_kpr_loss, "
-                "--use_mesh_repro_loss or the critic (--noencoder_only), or give --body_loss_weight or "
-                "--joints3d_loss_weight a weight."
+                "every loss is off or weighs 0, so nothing would be learned; switch on `use_kpr_loss`, "
+                "`use_mesh_repro_loss` or the critic (`encoder_only=False`), or give `body_loss_weight` "
+                "or `joints3d_loss_weight` a weight."
             )
 
     def _generator_weights(self) -> tuple[float, ...]:

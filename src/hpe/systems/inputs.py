@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from hpe import skeletons
+from hpe.errors import SettingError
 from hpe.geometry.crops import BOX_SHARE
 from hpe.options import option
 
@@ -28,11 +29,9 @@ class ImageInput:
 
     def __post_init__(self):
         if self.img_size < 1:
-            raise ValueError(f"--img_size must be at least 1. Received: img_size={self.img_size}")
+            raise SettingError("img_size", "must be at least 1.", self.img_size)
         if not 0 < self.box_share <= 1:
-            raise ValueError(
-                f"--box_share must be above 0 and not above 1. Received: box_share={self.box_share}"
-            )
+            raise SettingError("box_share", "must be above 0 and not above 1.", self.box_share)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +55,13 @@ class JointsInput:
 
     def __post_init__(self):
         if self.input_skeleton not in (_AUTO, *skeletons.SKELETONS):
-            raise ValueError(
-                f"--input_skeleton must be auto or one of {', '.join(sorted(skeletons.SKELETONS))}. "
-                f"Received: input_skeleton={self.input_skeleton}"
+            raise SettingError(
+                "input_skeleton",
+                f"must be auto or one of {', '.join(sorted(skeletons.SKELETONS))}.",
+                self.input_skeleton,
             )
         if not self.keypoints:
-            raise ValueError("--keypoints must name 2D joints. Received: keypoints=")
+            raise SettingError("keypoints", "must name 2D joints.")
 
     @property
     def skeleton(self) -> str:

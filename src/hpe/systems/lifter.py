@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.losses.means import Mean
 from hpe.networks.lifter import Lifter, Standardization
 from hpe.options import option
@@ -74,7 +74,7 @@ class LifterConfig:
     input_frame: InputFrame = option(
         InputFrame.IMAGE,
         "Frame of the 2D joints: image, pixels from the principal point, for the cameras that it was trained with; "
-        "crop, the box around the person's own 2D joints, for any picture; or ray (with --undistort), what a "
+        "crop, the box around the person's own 2D joints, for any picture; or ray (with `undistort`), what a "
         "camera sees that looks straight at the pelvis; 3D joints are predicted in its frame and turned back.",
     )
     input_relative: bool = option(
@@ -88,9 +88,9 @@ class LifterConfig:
     def __post_init__(self):
         for name in ("linear_size", "num_blocks"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+                raise SettingError(name, "must be at least 1.", getattr(self, name))
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"--dropout must be in [0, 1). Received: dropout={self.dropout}")
+            raise SettingError("dropout", "must be in [0, 1).", self.dropout)
 
 
 class LiftingSystem:
@@ -121,9 +121,10 @@ class LiftingSystem:
         self._joints = skeletons.get(input_skeleton)
         by_pelvis = config.input_relative or config.input_frame is InputFrame.RAY
         if by_pelvis and _PELVIS not in self._joints.joints:
-            raise UserError(
-                f"--input_skeleton={input_skeleton}: has no pelvis, which --input_relative and --input_frame=ray "
-                "need."
+            raise SettingError(
+                "input_skeleton",
+                "has no pelvis, which `input_relative` and `input_frame=ray` need.",
+                input_skeleton,
             )
         self.input_shape = (len(self._joints), 2)
         lifted = (len(_JOINTS3D) - 1, 3)
@@ -313,15 +314,17 @@ def build_lifter(
         UserError: the 2D joints of the input are not those that the system looks at.
     """
     if (config.input_frame is InputFrame.RAY) != input.undistort:
-        raise UserError("--input_frame=ray and --undistort go together; give both, or neither.")
+        raise SettingError(
+            "input_frame", "ray and `undistort` go together; give both, or neither.", config.input_frame
+        )
     return LiftingSystem(config, input_skeleton=input.skeleton)
 
 
 def lifter_coordinates(config: LifterConfig, input: JointsInput) -> dict[str, str]:
     """Says what 2D joints the networks are shown; see `hpe.systems.SystemEntry`."""
     shown = (
-        f"--input_skeleton={input.skeleton} --input_frame={config.input_frame.value} "
-        f"--input_relative={config.input_relative}"
+        f"`input_skeleton={input.skeleton}` `input_frame={config.input_frame.value}` "
+        f"`input_relative={config.input_relative}`"
     )
     return {"lifter": shown, "standardization": shown}
 

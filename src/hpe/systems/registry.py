@@ -12,7 +12,7 @@ class SystemEntry:
     """How to configure and build a system by its name.
 
     Attributes:
-        name: the value of `--system`.
+        name: the value of the setting `system`.
         config: the dataclass of its networks and losses.
         input: the dataclass of what its networks are shown, see `hpe.systems.inputs`.
         build: takes both settings, and the keywords `build_critic` (False leaves out what only training needs) and

@@ -124,8 +124,7 @@ class CheckpointStore:
             self._remove_unfinished()
             raise UserError(
                 f"{self.directory}: the checkpoint of step {int(self.step)} cannot be written "
-                f"({first_line(error)}); "
-                f"free space and resume with --resume."
+                f"({first_line(error)}); free space and go on with `resume`."
             ) from error
 
     def _remove_unfinished(self) -> None:
@@ -172,7 +171,7 @@ class CheckpointStore:
         if self._complete and not any(key.startswith(_OPTIMIZER) for key in stored):
             raise UserError(
                 f"{path}: holds networks alone, no optimizers to go on with; start a new run from it with "
-                f"--init_from."
+                "`init_from`."
             )
         for name, network in self._networks.items():
             prefix = f"{_key(name)}/{_Variables.FIELD}/"
@@ -191,8 +190,8 @@ class CheckpointStore:
                 raise UserError(
                     f"{path}: its {name} is of another architecture ({len(found)} variables, expected "
                     f"{len(expected)}; {key} is {found.get(key, 'absent')}, expected "
-                    f"{expected.get(key, 'absent')}): it was written with other settings than those of its "
-                    "params.json, or by an older version; start a new run with --init_from."
+                    f"{expected.get(key, 'absent')}): it was written with other settings than those of "
+                    "its params.json, or by an older version; start a new run with `init_from`."
                 )
         for name, optimizer in self._optimizers.items():
             found = sorted(
@@ -200,8 +199,8 @@ class CheckpointStore:
             )
             if found != sorted(tuple(variable.shape) for variable in optimizer.variables):
                 raise UserError(
-                    f"{path}: its optimizer {name} is of another layout, that of an older version or of other "
-                    f"settings; start a new run from its networks with --init_from."
+                    f"{path}: its optimizer {name} is of another layout, that of an older version or of "
+                    "other settings; start a new run from its networks with `init_from`."
                 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.inference.predictor import Predictor
 from hpe.systems.hrnet_lifter import HrnetLifter
 from hpe.training.restoring import load_predictor
@@ -38,17 +38,17 @@ def load_system(
     """
     if name not in COMBINATIONS:
         if lifter_checkpoint is not None:
-            raise UserError(
-                f"--lifter_checkpoint={lifter_checkpoint}: needs --system={' or '.join(COMBINATIONS)}."
+            raise SettingError(
+                "lifter_checkpoint", f"needs `system={' or '.join(COMBINATIONS)}`.", lifter_checkpoint
             )
         loaded = load_predictor(checkpoint, body_model=body_model)
         if name is not None and name != loaded[1].system:
-            raise UserError(f"--system={name}: the run {checkpoint} is of {loaded[1].system}.")
+            raise SettingError("system", f"the run {checkpoint} is of {loaded[1].system}.", name)
         return loaded
     if lifter_checkpoint is None:
-        raise UserError(f"--system={name}: needs the run of its second stage, too: --lifter_checkpoint.")
+        raise SettingError("system", "needs the run of its second stage, too: `lifter_checkpoint`.", name)
     if body_model is not None:
-        raise UserError(f"--body_model={body_model}: {name} has no body model; leave it out.")
+        raise SettingError("body_model", f"{name} has no body model; leave it out.", body_model)
     join, parts = COMBINATIONS[name]
     stages = []
     for flag, path, part in zip(
@@ -56,7 +56,7 @@ def load_system(
     ):
         loaded = load_predictor(path)
         if loaded[1].system != part:
-            raise UserError(f"--{flag}={path}: {name} needs a run of {part} here, not of {loaded[1].system}.")
+            raise SettingError(flag, f"{name} needs a run of {part} here, not of {loaded[1].system}.", path)
         stages.append(loaded)
     system = join(*(predictor.system for predictor, _, _ in stages))
     return Predictor(system), *stages[0][1:]

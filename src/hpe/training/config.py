@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import math
 
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.training.selection import direction
 
@@ -29,7 +30,7 @@ class TrainingConfig:
         ("CMU", "jointLim"), "Mocap sets of the critic: neutrSMPL_<NAME>_*.tfrecord in data_dir."
     )
     logs: str = option("runs", "Folder in which runs are created.")
-    model_dir: str | None = option(None, "Run directory; by default a new one in --logs.")
+    model_dir: str | None = option(None, "Run directory; by default a new one in `logs`.")
     num_epochs: int = option(120, "Passes over the training data.")
     max_steps: int | None = option(None, "End after this many steps even if epochs are left.")
     batch_size: int = option(8, "Images per step, of all devices together.")
@@ -39,7 +40,7 @@ class TrainingConfig:
     )
     num_devices: int = option(
         0,
-        "Devices of this machine that --strategy uses; 0 takes all GPUs. mirrored without a GPU divides the CPU.",
+        "Devices of this machine that `strategy` uses; 0 takes all GPUs. mirrored without a GPU divides the CPU.",
     )
     seed: int = option(0, "All randomness is a function of this and the step.")
     use_validation: bool = option(True, "Validate during and after training.")
@@ -62,50 +63,47 @@ class TrainingConfig:
         "Start from the networks of another run: its directory, or one checkpoint in it. What fits is taken.",
     )
     init_networks: tuple[str, ...] = option(
-        (), "Networks that --init_from takes, such as encoder,critic; all if empty."
+        (), "Networks that `init_from` takes, such as encoder,critic; all if empty."
     )
     max_bad_steps: int = option(
         10,
         "Stop when a log finds this many steps in a row with a loss that is not finite; all of them are skipped.",
     )
     eager: bool = option(
-        False, "Run step by step instead of compiled, for debugging; with --nocompile_body the body too."
+        False, "Run step by step instead of compiled, for debugging; with `compile_body=False` the body too."
     )
     deterministic: bool = option(True, "Use deterministic kernels, so that a resumed run ends bit-identical.")
 
     def __post_init__(self):
         for name in ("num_epochs", "batch_size", "log_every", "log_img_step", "checkpoint_steps"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+                raise SettingError(name, "must be at least 1.", getattr(self, name))
         for name in ("validation_epochs", "keep_checkpoints", "max_bad_steps", "early_stopping_patience"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1. Received: {name}={getattr(self, name)}")
+                raise SettingError(name, "must be at least 1.", getattr(self, name))
         if not 0 <= self.seed < 2**31:
-            raise ValueError(f"--seed must be in [0, 2147483648). Received: seed={self.seed}")
+            raise SettingError("seed", "must be in [0, 2147483648).", self.seed)
         if self.init_networks and self.init_from is None:
-            raise ValueError(
-                f"--init_networks needs --init_from. Received: init_networks={','.join(self.init_networks)}"
-            )
+            raise SettingError("init_networks", "needs `init_from`.", ",".join(self.init_networks))
         for name in ("early_stopping_metric", "keep_best_metric"):
             if getattr(self, name) is not None:
                 try:
                     direction(getattr(self, name))
                 except ValueError as error:
-                    raise ValueError(f"--{name}: {error}") from None
+                    raise SettingError(name, str(error)) from None
         if not 0 <= self.early_stopping_min_delta < math.inf:
-            raise ValueError(
-                "--early_stopping_min_delta must be finite and not negative. "
-                f"Received: early_stopping_min_delta={self.early_stopping_min_delta}"
+            raise SettingError(
+                "early_stopping_min_delta", "must be finite and not negative.", self.early_stopping_min_delta
             )
         if self.validation_step_size < 0:
-            raise ValueError(
-                f"--validation_step_size must not be negative. Received: {self.validation_step_size}"
-            )
+            raise SettingError("validation_step_size", "must not be negative.", self.validation_step_size)
         if self.num_devices < 0:
-            raise ValueError(f"--num_devices must not be negative. Received: num_devices={self.num_devices}")
+            raise SettingError("num_devices", "must not be negative.", self.num_devices)
         if self.strategy is Strategy.MULTI_WORKER and self.model_dir is None:
-            raise ValueError("--strategy=multi_worker needs --model_dir, one folder that all workers reach.")
+            raise SettingError(
+                "strategy", "needs `model_dir`, one folder that all workers reach.", "multi_worker"
+            )
         if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError(f"--max_steps must be at least 1. Received: max_steps={self.max_steps}")
+            raise SettingError("max_steps", "must be at least 1.", self.max_steps)
         if not self.datasets:
-            raise ValueError("--datasets must name at least one dataset. Received: datasets=()")
+            raise SettingError("datasets", "must name at least one dataset.")

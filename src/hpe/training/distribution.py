@@ -4,7 +4,7 @@ Every device computes on its rows of the global batch and holds all the weights 
 has to be added up), so that any number of devices trains to the same weights. Rows are shared out in the order of
 the batch: worker by worker, and device by device within a worker.
 
-The workers of `--strategy=multi_worker` are started one by one, each with the same flags and a TF_CONFIG of its
+The workers of `strategy=multi_worker` are started one by one, each with the same flags and a TF_CONFIG of its
 own. They read the same records and the same run directory, which therefore lie where all of them can reach them;
 one of them, the chief, validates and writes.
 """
@@ -22,7 +22,7 @@ from typing import TypeVar
 import keras
 import tensorflow as tf
 
-from hpe.errors import UserError, first_line
+from hpe.errors import SettingError, UserError, first_line
 from hpe.training.config import Strategy, TrainingConfig
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Distribution:
         self._kept = []
         kind, wanted = training.strategy, training.num_devices
         if wanted and kind is Strategy.NONE:
-            raise UserError(f"--num_devices={wanted} needs --strategy=mirrored or multi_worker.")
+            raise SettingError("num_devices", "needs `strategy=mirrored` or multi_worker.", wanted)
         if kind is Strategy.NONE:
             self.strategy = tf.distribute.get_strategy()
         elif kind is Strategy.MIRRORED:
@@ -85,13 +85,15 @@ class Distribution:
         local = self.replicas // self.num_workers
         if training.eager and local > 1:
             # Each device runs in a thread of its own: without a graph nothing orders what they add up.
-            raise UserError(
-                f"--eager: {local} devices of one process need a compiled step; leave --eager out, or take one."
+            raise SettingError(
+                "eager",
+                f"{local} devices of one process need a compiled step; leave `eager` out, or take one.",
             )
         if training.batch_size % self.replicas:
-            raise UserError(
-                f"--batch_size={training.batch_size} is that of all devices together and must be a multiple of "
-                f"their number, {self.replicas}."
+            raise SettingError(
+                "batch_size",
+                f"is that of all devices together and must be a multiple of their number, {self.replicas}.",
+                training.batch_size,
             )
 
     @property
@@ -161,8 +163,8 @@ class Distribution:
         if len(set(steps)) > 1:
             found = ", ".join(f"{int(found)}" for found in steps)
             raise UserError(
-                f"{directory}: the workers find checkpoints of different steps in it ({found}); --model_dir must "
-                "be one folder that all of them reach."
+                f"{directory}: the workers find checkpoints of different steps in it ({found}); "
+                "`model_dir` must be one folder that all of them reach."
             )
 
     def _sums(self, values: list[float]) -> list[float]:
@@ -220,8 +222,8 @@ def read_cluster(text: str | None) -> Cluster:
     """
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
     if not text:
-        raise UserError(
-            f"--strategy=multi_worker: the variable TF_CONFIG is not set; it looks like {example}."
+        raise SettingError(
+            "strategy", f"the variable TF_CONFIG is not set; it looks like {example}.", "multi_worker"
         )
 
     def refuse(reason: str):
@@ -256,9 +258,10 @@ def _is_address(text) -> bool:
 def _join(cluster: Cluster, num_devices: int) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     if num_devices > max(len(gpus), 1):
-        raise UserError(
-            f"--num_devices={num_devices}: this worker has {len(gpus)} GPUs; without one it computes on its CPU, "
-            "as one device."
+        raise SettingError(
+            "num_devices",
+            f"this worker has {len(gpus)} GPUs; without one it computes on its CPU, as one device.",
+            num_devices,
         )
     if num_devices and gpus:
         tf.config.set_visible_devices(gpus[:num_devices], "GPU")
@@ -279,7 +282,7 @@ def _local_devices(wanted: int) -> list[str]:
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     if gpus:
         if wanted > len(gpus):
-            raise UserError(f"--num_devices={wanted}: there are {len(gpus)} GPUs.")
+            raise SettingError("num_devices", f"there are {len(gpus)} GPUs.", wanted)
         return [device.name for device in gpus[: wanted or None]]
     cpu = tf.config.list_physical_devices("CPU")[0]
     with contextlib.suppress(RuntimeError):  # TensorFlow has started: it has what devices it has
@@ -288,5 +291,5 @@ def _local_devices(wanted: int) -> list[str]:
         )
     cpus = tf.config.list_logical_devices("CPU")
     if wanted > len(cpus):
-        raise UserError(f"--num_devices={wanted}: the CPU was divided into {len(cpus)} devices before.")
+        raise SettingError("num_devices", f"the CPU was divided into {len(cpus)} devices before.", wanted)
     return [device.name for device in cpus[: max(wanted, 1)]]

@@ -82,7 +82,7 @@ class History:
         except OSError as error:
             raise UserError(
                 f"{self._path}: the history cannot be kept ({error.strerror or error}); free space and "
-                "resume with --resume."
+                "go on with `resume`."
             ) from error
 
 

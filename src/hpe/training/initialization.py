@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.training.checkpoints import StoredNetworks, latest_checkpoint
 from hpe.training.restoring import run_directory
 
@@ -71,15 +71,17 @@ def initialize(
         own |= system.adversary.networks
     for name in networks:
         if name not in own:
-            raise UserError(f"--init_networks={name}: the system has the networks {', '.join(own)}.")
+            raise SettingError("init_networks", f"the system has the networks {', '.join(own)}.", name)
     stored = StoredNetworks(path)
     _compare_coordinates(source, path, {name: coordinates.get(name) for name in networks or own})
     matches = [_take(name, own[name], stored) for name in networks or own]
     if not any(match.matched for match in matches):
         asked = ", ".join(match.network for match in matches)
-        raise UserError(
-            f"--init_from={source}: nothing in {path} fits ({asked}); it holds "
-            f"{', '.join(stored.names) or 'no networks'}, see its params.json for their settings."
+        raise SettingError(
+            "init_from",
+            f"nothing in {path} fits ({asked}); it holds {', '.join(stored.names) or 'no networks'}, see "
+            "its params.json for their settings.",
+            source,
         )
     return matches
 
@@ -93,9 +95,11 @@ def _compare_coordinates(source, path: str, here: Mapping[str, str | None]) -> N
     for name, wanted in here.items():
         found = there.get(name)
         if wanted and found and wanted != found:
-            raise UserError(
-                f"--init_from={source}: its {name} is for {found}, this run's for {wanted}, so that equal shapes "
-                "mean other joints; set these flags alike, or take only other networks by --init_networks."
+            raise SettingError(
+                "init_from",
+                f"its {name} is for {found}, this run's for {wanted}, so that equal shapes mean other "
+                "joints; set these flags alike, or take only other networks by `init_networks`.",
+                source,
             )
 
 
@@ -107,8 +111,8 @@ def find_checkpoint(source: str | os.PathLike) -> str:
     elif not os.path.exists(path + ".index"):
         path = None
     if path is None:
-        raise UserError(
-            f"--init_from={source}: no such run directory or checkpoint; give the folder that training created."
+        raise SettingError(
+            "init_from", "no such run directory or checkpoint; give the folder that training created.", source
         )
     return path
 

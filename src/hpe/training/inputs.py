@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.training.distribution import Distribution
@@ -46,9 +46,11 @@ def find_training_data(config: RunConfig) -> TrainingData:
     source = config.feed.open(training.data_dir, training.datasets, config.pipeline)
     epoch_steps = source.count // training.batch_size
     if not epoch_steps:
-        raise UserError(
-            f"--batch_size={training.batch_size} is larger than the dataset: {', '.join(training.datasets)} has "
-            f"{source.count} {config.feed.unit}s; set --batch_size to {source.count} or less, or add datasets."
+        raise SettingError(
+            "batch_size",
+            f"is larger than the dataset: {', '.join(training.datasets)} has {source.count} "
+            f"{config.feed.unit}s; set `batch_size` to {source.count} or less, or add datasets.",
+            training.batch_size,
         )
     total_steps = training.num_epochs * epoch_steps
     if training.max_steps is not None:

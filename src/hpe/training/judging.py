@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.training.best import BestCheckpoint
 from hpe.training.config import TrainingConfig
@@ -18,8 +18,8 @@ def check_validated(training: TrainingConfig, *, validated: bool) -> None:
     for flag in ("early_stopping_metric", "keep_best_metric"):
         metric = getattr(training, flag)
         if metric is not None and not validated:
-            raise UserError(
-                f"--{flag}={metric}: nothing is validated; give --val_datasets and --use_validation."
+            raise SettingError(
+                flag, "nothing is validated; give `val_datasets` and `use_validation`.", metric
             )
 
 

@@ -56,6 +56,6 @@ class TrainingLog:
             yield
         except (tf.errors.OpError, OSError) as error:
             raise UserError(
-                f"{self._directory}: the log cannot be written ({first_line(error)}); "
-                "free space and resume with --resume."
+                f"{self._directory}: the log cannot be written ({first_line(error)}); free space and "
+                "go on with `resume`."
             ) from error

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import math
 
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.training.schedules import parse_factors
 
@@ -26,8 +27,8 @@ class OptimizationConfig:
     critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
     lr_schedule: LearningRateSchedule = option(
         LearningRateSchedule.CONSTANT,
-        "Learning rates: constant, falling to 0 along half a cosine, or multiplied by --lr_step_factor at "
-        "--lr_step_epochs.",
+        "Learning rates: constant, falling to 0 along half a cosine, or multiplied by `lr_step_factor` at "
+        "`lr_step_epochs`.",
     )
     warmup_epochs: float = option(0.0, "Learning rates rise linearly from 0 in these first epochs.")
     lr_step_epochs: tuple[str, ...] = option((), "Epochs after which the step schedule lowers the rates.")
@@ -41,8 +42,8 @@ class OptimizationConfig:
         "Keep an exponential moving average of the weights with this decay per step, such as 0.999, and "
         "validate and predict with it; 0 is off.",
     )
-    freeze_epochs: float = option(0.0, "Hold the networks of --freeze_networks for these first epochs.")
-    freeze_networks: tuple[str, ...] = option(("encoder",), "Networks that --freeze_epochs holds.")
+    freeze_epochs: float = option(0.0, "Hold the networks of `freeze_networks` for these first epochs.")
+    freeze_networks: tuple[str, ...] = option(("encoder",), "Networks that `freeze_epochs` holds.")
     critic_steps: int = option(1, "Updates of the critic per step, each with mocap frames of its own.")
     loss_schedules: tuple[str, ...] = option(
         (),
@@ -61,20 +62,21 @@ class OptimizationConfig:
         ):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
-                raise ValueError(f"--{name} must be finite and not negative. Received: {name}={value}")
+                raise SettingError(name, "must be finite and not negative.", value)
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must be in [0, 1). Received: ema_decay={self.ema_decay}")
+            raise SettingError("ema_decay", "must be in [0, 1).", self.ema_decay)
         if self.critic_steps < 1:
-            raise ValueError(f"--critic_steps must be at least 1. Received: critic_steps={self.critic_steps}")
+            raise SettingError("critic_steps", "must be at least 1.", self.critic_steps)
         if self.lr_schedule is LearningRateSchedule.STEP and not self.lr_step_epochs:
-            raise ValueError("--lr_schedule=step needs --lr_step_epochs, such as 60,90. Received: none")
+            raise SettingError("lr_schedule", "needs `lr_step_epochs`, such as 60,90.", "step")
         if self.lr_schedule is not LearningRateSchedule.STEP and self.lr_step_epochs:
-            raise ValueError(
-                "--lr_step_epochs needs --lr_schedule=step. Received: "
-                f"lr_step_epochs={','.join(self.lr_step_epochs)}, lr_schedule={self.lr_schedule.value}"
+            raise SettingError(
+                "lr_step_epochs",
+                f"needs `lr_schedule=step`, not {self.lr_schedule.value}.",
+                self.lr_step_epochs,
             )
         if self.freeze_epochs and not self.freeze_networks:
-            raise ValueError("--freeze_epochs needs --freeze_networks. Received: none")
+            raise SettingError("freeze_epochs", "needs `freeze_networks`.")
         _ = self.step_epochs
         parse_factors(self.loss_schedules)
 
@@ -86,9 +88,8 @@ class OptimizationConfig:
         except ValueError:
             epochs = (math.nan,)
         if not all(0 < epoch < math.inf for epoch in epochs) or list(epochs) != sorted(set(epochs)):
-            raise ValueError(
-                "--lr_step_epochs must be rising positive numbers. Received: "
-                f"lr_step_epochs={','.join(self.lr_step_epochs)}"
+            raise SettingError(
+                "lr_step_epochs", "must be rising positive numbers.", ",".join(self.lr_step_epochs)
             )
         return epochs
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.inference.predictor import Predictor
 from hpe.training.averaging import set_average
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint, read_average
@@ -50,7 +50,7 @@ def load_predictor(
     config = run.read_params()
     if body_model is not None:
         if not hasattr(config.model, "smpl_model_path"):
-            raise UserError(f"--body_model={body_model}: {config.system} has no body model; leave it out.")
+            raise SettingError("body_model", f"{config.system} has no body model; leave it out.", body_model)
         model = dataclasses.replace(config.model, smpl_model_path=body_model)
         config = dataclasses.replace(config, model=model)
     system = config.build_system(build_critic=False, pretrained=False)

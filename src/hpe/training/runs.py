@@ -27,7 +27,7 @@ import tensorflow as tf
 
 import hpe
 from hpe import files, systems
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.training.config import TrainingConfig
 from hpe.training.feeds import Feed, feed_of
 from hpe.training.optimization import OptimizationConfig
@@ -129,7 +129,7 @@ class RunDirectory:
                 "numpy": np.__version__,
             },
         }
-        files.write_text(self.params, json.dumps(content, indent=2) + "\n", advice="set --model_dir")
+        files.write_text(self.params, json.dumps(content, indent=2) + "\n", advice="set `model_dir`")
 
     def remove_if_empty(self) -> None:
         """Removes the directory if a run that failed before its first file has left it empty."""
@@ -200,7 +200,7 @@ def new_run_name(config: RunConfig, now: datetime.datetime) -> str:
 
 
 def new_run(config: RunConfig, now: datetime.datetime) -> RunDirectory:
-    """Makes the directory of a new run in `--logs`, of a name that no other run has, not even a concurrent one.
+    """Makes the directory of a new run in `logs`, of a name that no other run has, not even a concurrent one.
 
     Raises:
         UserError: the directory cannot be made.
@@ -212,9 +212,9 @@ def new_run(config: RunConfig, now: datetime.datetime) -> RunDirectory:
             path.mkdir(parents=True)
         except FileExistsError:
             if not path.parent.is_dir():
-                raise UserError(f"--logs={config.training.logs}: is not a folder.") from None
+                raise SettingError("logs", "is not a folder.", config.training.logs) from None
         except OSError as error:
-            raise UserError(f"{path}: cannot be made ({error.strerror}); set --model_dir.") from error
+            raise UserError(f"{path}: cannot be made ({error.strerror}); set `model_dir`.") from error
         else:
             return RunDirectory(path)
 
@@ -223,7 +223,7 @@ def latest_run(logs: str | os.PathLike) -> RunDirectory:
     """Returns the run in `logs` that wrote its settings last; raises UserError if there is none."""
     runs = sorted(pathlib.Path(logs).glob("*/params.json"), key=lambda path: path.stat().st_mtime)
     if not runs:
-        raise UserError(f"{logs}: holds no run to resume; name one with --model_dir.")
+        raise UserError(f"{logs}: holds no run to resume; name one with `model_dir`.")
     return RunDirectory(runs[-1].parent)
 
 

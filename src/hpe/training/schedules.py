@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from hpe.errors import SettingError
+
 
 def learning_rate(rate: float, step, *, config, epoch_steps: int, total_steps: int) -> tf.Tensor:
     """Returns the learning rate of the step after `step` finished ones.
@@ -40,7 +42,7 @@ def parse_factors(schedules: Sequence[str]) -> dict[str, list[tuple[float, float
     """Reads `NAME=FACTOR@EPOCH:FACTOR@EPOCH...` into points (epoch, factor) by name.
 
     Raises:
-        ValueError: if one cannot be read, a factor is negative, epochs do not rise, or a name comes twice.
+        SettingError: one cannot be read, a factor is negative, epochs do not rise, or a name comes twice.
     """
     parsed = {}
     for schedule in schedules:
@@ -53,9 +55,11 @@ def parse_factors(schedules: Sequence[str]) -> dict[str, list[tuple[float, float
         epochs = [epoch for epoch, _ in values]
         finite = all(0 <= number < math.inf for point in values for number in point)
         if not (name and equals and values and finite) or epochs != sorted(set(epochs)) or name in parsed:
-            raise ValueError(
-                "--loss_schedules must hold NAME=FACTOR@EPOCH:FACTOR@EPOCH, each name once, epochs rising, nothing "
-                f"negative, such as mr_loss=0@0:1@5. Received: {schedule}"
+            raise SettingError(
+                "loss_schedules",
+                "must hold NAME=FACTOR@EPOCH:FACTOR@EPOCH, each name once, epochs rising, nothing "
+                "negative, such as mr_loss=0@0:1@5.",
+                schedule,
             )
         parsed[name] = values
     return parsed

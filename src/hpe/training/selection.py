@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Sequence
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.training.history import Entry
 
@@ -74,9 +74,11 @@ def judged_value(evaluation: Evaluation, metric: str, flag: str) -> float | None
         return None
     reason = f" ({found[metric].reason})" if metric in found else ""
     yielded = [name for name in evaluation.values() if name in DIRECTIONS]
-    raise UserError(
-        f"--{flag}={metric}: the validation does not yield it{reason}; it yields "
-        f"{', '.join(yielded) or 'nothing to judge by'}. Resume with one of these, or with --{flag}= for none."
+    raise SettingError(
+        flag,
+        f"the validation does not yield it{reason}; it yields "
+        f"{', '.join(yielded) or 'nothing to judge by'}. Resume with one of these, or with `{flag}=` for none.",
+        metric,
     )
 
 

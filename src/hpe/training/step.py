@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.networks.randomness import BatchSeed
 from hpe.systems.base import Losses
 from hpe.training import schedules
@@ -99,11 +99,11 @@ class TrainingStep:
         minimised = [*self.system.loss_names, *(adversary.loss_names if adversary is not None else ())]
         for name in self._factors:
             if name not in minimised:
-                raise UserError(
-                    f"--loss_schedules={name}=...: this run minimises no such loss, only {', '.join(minimised)}."
+                raise SettingError(
+                    "loss_schedules", f"this run minimises no such loss, only {', '.join(minimised)}.", name
                 )
         if adversary is None and self._config.critic_steps > 1:
-            raise UserError(f"--critic_steps={self._config.critic_steps}: this run has no critic.")
+            raise SettingError("critic_steps", "this run has no critic.", self._config.critic_steps)
 
     # ---- what is updated ---------------------------------------------------------------------------------
 
@@ -113,7 +113,9 @@ class TrainingStep:
         known = self.system.networks
         for name in self._config.freeze_networks:
             if name not in known:
-                raise UserError(f"--freeze_networks={name}: the system has the networks {', '.join(known)}.")
+                raise SettingError(
+                    "freeze_networks", f"the system has the networks {', '.join(known)}.", name
+                )
         return tuple(self._config.freeze_networks)
 
     def _group_variables(self) -> dict[str, list]:

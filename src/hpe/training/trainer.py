@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from hpe.errors import UserError
+from hpe.errors import SettingError, UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.networks.randomness import initial_weights
@@ -37,7 +37,7 @@ class TrainingResult:
         was_finished: whether it was resumed with no step left to do.
         evaluation: the last validation, or None if there was none.
         stopped_early: why the run ended before its last step by early stopping, in words, or None.
-        best: the best value of `--keep_best_metric` and its step, or None.
+        best: the best value of `keep_best_metric` and its step, or None.
     """
 
     step: int
@@ -62,7 +62,7 @@ def train(
     First weights are a function of the seed; data order, augmentation, dropout and the critic's interpolation are
     functions of (seed, step), so a run that is killed and resumed ends where an undisturbed one ends. To the last
     bit it does so where kernels are deterministic, which is a switch of the process:
-    `tf.config.experimental.enable_op_determinism`. The program `train` throws it for `--deterministic`; this
+    `tf.config.experimental.enable_op_determinism`. The program `train` throws it for `deterministic`; this
     function changes nothing outside of the run.
 
     Nothing is read from the device but in steps that log, so that it need not wait for the host. The number of
@@ -305,8 +305,8 @@ class _Loop:
             directory = self._store.directory
             return (
                 f"training stops after step {self._done}; last checkpoint: "
-                f"{latest_checkpoint(directory) or 'none'}; start all workers again with --resume "
-                f"--model_dir={directory.parent}"
+                f"{latest_checkpoint(directory) or 'none'}; start all workers again with `resume` "
+                f"`model_dir={directory.parent}`"
             )
 
         return self._distribution.explained_loss(consequences)
@@ -320,8 +320,9 @@ class _Loop:
         if bad_steps >= self._training.max_bad_steps:
             last_good = latest_checkpoint(self._store.directory) or "none was saved"
             raise UserError(
-                f"step {self._done}: the loss or a gradient was not finite for {bad_steps} steps in a row, so "
-                f"training stops; last good checkpoint: {last_good}. Lower --generator_lr or look at the data."
+                f"step {self._done}: the loss or a gradient was not finite for {bad_steps} steps in a "
+                f"row, so training stops; last good checkpoint: {last_good}. Lower `generator_lr` or look "
+                "at the data."
             )
 
 
@@ -330,6 +331,6 @@ def _explained_memory(training: TrainingConfig) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise UserError(
-            f"--batch_size={training.batch_size}: a step does not fit into memory; lower it or --img_size."
+        raise SettingError(
+            "batch_size", "a step does not fit into memory; lower it or `img_size`.", training.batch_size
         ) from error
