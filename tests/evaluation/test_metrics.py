@@ -121,11 +121,11 @@ def test_pck_of_any_skeleton_is_that_of_its_joints(name):
     skeleton = skeletons.get(name)
     rng = np.random.default_rng(0)
     lsp = rng.normal(size=(5, 14, 2))
-    target = skeletons.convert(skeletons.LSP14, skeleton).coordinates(lsp)
+    target = skeletons.convert(skeletons.LSP14, skeleton, missing=True).coordinates(lsp)
     target[:, [joint not in skeletons.LSP14.joints for joint in skeleton.joints]] = 0
     noise = rng.normal(scale=0.3, size=target.shape)
     hits = metrics.pck_hits(target + noise, target, np.ones(target.shape[:2]), skeleton=skeleton)
-    back = skeletons.convert(skeleton, skeletons.LSP14)
+    back = skeletons.convert(skeleton, skeletons.LSP14, missing=True)
     shared = [j for j, joint in enumerate(skeletons.LSP14.joints) if joint in skeleton.joints]
     noise = back.coordinates(noise)
     expected = metrics.pck_hits(lsp + noise, lsp, np.ones((5, 14)))

@@ -379,7 +379,7 @@ def test_joints_of_mixed_datasets_come_in_the_skeleton_that_is_wanted(tmp_path, 
     target = skeletons.get(wanted)
     assert batch["joints2d"].shape == (4, len(target), 3)
     for row, sample in enumerate(samples):
-        conversion = skeletons.convert(skeletons.get(sample.skeleton), target)
+        conversion = skeletons.convert(skeletons.get(sample.skeleton), target, missing=True)
         np.testing.assert_array_equal(batch["joints2d"][row, :, 2], conversion.weights)
         np.testing.assert_array_equal(
             batch["joints3d_weight"][row], conversion.confidences(sample.confidence3d)

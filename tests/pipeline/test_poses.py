@@ -168,7 +168,9 @@ def test_joints_that_the_3d_joints_lack_are_not_projected_again():
     points = np.random.default_rng(0).uniform(0, 1000, (len(one), 17, 2)).astype(np.float32)
     one = dataclasses.replace(one, keypoints={"cpn": Keypoints("coco17", points)})
     config = PosePipelineConfig(keypoints="cpn", input_skeleton="coco17", reproject=True)
-    with pytest.raises(UserError, match=r"^reproject: left_eye, right_eye, left_ear, right_ear of coco17 "):
+    with pytest.raises(
+        UserError, match=r"^reproject: nose, left_eye, right_eye, left_ear, right_ear of coco17 "
+    ):
         source(config, [one]).training_batches(batch_size=2, seed=0)
     source(dataclasses.replace(config, reproject=False), [one]).training_batches(batch_size=2, seed=0)
 

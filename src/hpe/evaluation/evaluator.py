@@ -239,7 +239,7 @@ class _Collector:
 
 
 def _to_lsp14(skeleton: str) -> skeletons.Conversion:
-    return skeletons.convert(skeletons.get(skeleton), skeletons.LSP14)
+    return skeletons.convert(skeletons.get(skeleton), skeletons.LSP14, missing=True)
 
 
 def _require_finite(prediction: Prediction, names) -> None:

@@ -142,12 +142,11 @@ def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> tuple[np.n
         )
     points = sequence.keypoints[config.keypoints]
     source, target = skeletons.get(points.skeleton), skeletons.get(config.skeleton)
-    conversion = skeletons.convert(source, target)
-    lacking = [joint for joint, weight in zip(target.joints, conversion.weights, strict=True) if not weight]
-    if lacking:
+    conversion = skeletons.convert(source, target, missing=True)
+    if conversion.missing:
         raise UserError(
             f"{sequence.name}: `keypoints={config.keypoints}` are {source.name}, which lacks "
-            f"{', '.join(lacking)} of `input_skeleton={target.name}`."
+            f"{', '.join(conversion.missing)} of `input_skeleton={target.name}`."
         )
     pixels = (conversion.coordinates(points.joints) - _principal_point(sequence)).astype(np.float32)
     confidence = points.confidence

@@ -258,8 +258,7 @@ def shuffled_indices(step: tf.Tensor, batch_size: int, count: int, *, key: int) 
 def _require_projections(config: PosePipelineConfig) -> None:
     """Refuses 2D joints that no 3D joint says how to move."""
     target = skeletons.get(config.skeleton)
-    weights = skeletons.convert(JOINTS3D, target).weights
-    lacking = [joint for joint, weight in zip(target.joints, weights, strict=True) if not weight]
+    lacking = skeletons.convert(JOINTS3D, target, missing=True).missing
     if lacking:
         raise SettingError(
             "reproject",

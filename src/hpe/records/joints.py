@@ -13,13 +13,10 @@ import tensorflow as tf
 from hpe import skeletons
 from hpe.skeletons import COCOPLUS19, Skeleton
 
-_NAMES = tuple(skeletons.SKELETONS)
-_MOST_JOINTS = max(map(len, skeletons.SKELETONS.values()))
-
 
 def loses_joints(skeleton: Skeleton) -> bool:
     """Returns whether `cocoplus19` lacks joints that this set has."""
-    return not set(skeleton.joints) <= set(COCOPLUS19.joints)
+    return not set(skeleton.points) <= set(COCOPLUS19.points)
 
 
 def in_skeleton(
@@ -37,17 +34,19 @@ def in_skeleton(
     Returns:
         (..., J, C) float32 coordinates, meaningless where the weight is 0, and (..., J) float32 weights.
     """
-    sources, weights, lengths = _tables(target)
+    names = tuple(skeletons.SKELETONS)
+    sources, weights, lengths = _tables(target, names)
+    most = int(lengths.max())
     columns = keypoints.shape[-1]
     count = tf.reduce_sum(tf.cast(tf.math.is_finite(own), tf.int32), axis=-1)
-    fits = (own_skeleton[..., None] == tf.constant(_NAMES)) & (count[..., None] == columns * lengths)
+    fits = (own_skeleton[..., None] == tf.constant(names)) & (count[..., None] == columns * lengths)
     has_own = tf.reduce_any(fits, axis=-1)
-    table = tf.where(has_own, tf.argmax(tf.cast(fits, tf.int32), axis=-1), _NAMES.index(COCOPLUS19.name))
+    table = tf.where(has_own, tf.argmax(tf.cast(fits, tf.int32), axis=-1), names.index(COCOPLUS19.name))
 
     joints = tf.where(
         has_own[..., None, None],
-        _split(_padded(own, _MOST_JOINTS * columns), columns),
-        _split(_padded(_joined(keypoints), _MOST_JOINTS * columns), columns),
+        _split(_padded(own, most * columns), most, columns),
+        _split(_padded(_joined(keypoints), most * columns), most, columns),
     )
     a, b, c, d = tf.unstack(
         tf.gather(joints, tf.gather(sources, table), batch_dims=keypoints.shape.rank - 2), axis=-2
@@ -59,10 +58,10 @@ def in_skeleton(
 
 
 @functools.cache
-def _tables(target: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tables(target: Skeleton, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns sources (K, J, 4) and weights (K, J) of the conversions from all K joint sets, and their lengths."""
-    known = [skeletons.get(name) for name in _NAMES]
-    conversions = [skeletons.convert(skeleton, target) for skeleton in known]
+    known = [skeletons.get(name) for name in names]
+    conversions = [skeletons.convert(skeleton, target, missing=True) for skeleton in known]
     return (
         np.stack([conversion.sources for conversion in conversions]),
         np.stack([conversion.weights for conversion in conversions]),
@@ -81,6 +80,6 @@ def _joined(values: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, (-1,) if values.shape.rank == 2 else (-1, values.shape[-2] * values.shape[-1]))
 
 
-def _split(values: tf.Tensor, columns: int) -> tf.Tensor:
-    shape = (_MOST_JOINTS, columns)
+def _split(values: tf.Tensor, joints: int, columns: int) -> tf.Tensor:
+    shape = (joints, columns)
     return tf.reshape(values, shape if values.shape.rank == 1 else (-1, *shape))

@@ -152,7 +152,7 @@ def parse_example(
         joints2d, visibility = record_joints.in_skeleton(target, _with(joints2d, visibility), *own2d)
         joints3d, confidence3d = record_joints.in_skeleton(target, _with(joints3d, confidence3d), *own3d)
     elif target is not skeletons.COCOPLUS19:
-        places = [skeletons.COCOPLUS19.index(joint) for joint in target.joints]
+        places = [skeletons.COCOPLUS19.points.index(point) for point in target.points]
         joints2d, joints3d = (tf.gather(values, places, axis=-2) for values in (joints2d, joints3d))
         visibility, confidence3d = (
             tf.gather(values, places, axis=-1) for values in (visibility, confidence3d)
@@ -293,7 +293,7 @@ def _to_keypoints(skeleton_name: str, joints: np.ndarray) -> tuple[np.ndarray, n
 
 @functools.cache
 def _to_cocoplus(skeleton_name: str) -> skeletons.Conversion:
-    return skeletons.convert(skeletons.get(skeleton_name), skeletons.COCOPLUS19)
+    return skeletons.convert(skeletons.get(skeleton_name), skeletons.COCOPLUS19, missing=True)
 
 
 def _array(name: str, what: str, values, shape: tuple[int, ...]) -> np.ndarray:

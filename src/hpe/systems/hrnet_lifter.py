@@ -43,14 +43,11 @@ class HrnetLifter:
                 "`input_frame=crop`.",
             )
         found, wanted = skeletons.get(detector.skeleton), skeletons.get(lifter.input_skeleton)
-        self._conversion = skeletons.convert(found, wanted)
-        lacking = [
-            joint for joint, weight in zip(wanted.joints, self._conversion.weights, strict=True) if not weight
-        ]
-        if lacking:
+        self._conversion = skeletons.convert(found, wanted, missing=True)
+        if self._conversion.missing:
             raise SettingError(
                 "lifter_checkpoint",
-                f"lifts {wanted.name}, but {', '.join(lacking)} of it cannot be told from the "
+                f"lifts {wanted.name}, but {', '.join(self._conversion.missing)} of it cannot be told from the "
                 f"{found.name} of `checkpoint`; train one of them for other joints.",
             )
         self.detector, self.lifter = detector, lifter
