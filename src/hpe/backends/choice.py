@@ -40,3 +40,16 @@ def xla_compiled(function: Callable) -> Callable:
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+def graph_compiled(function: Callable) -> Callable:
+    """Returns a function of tensors as one graph, compiled per shape; other backends run it as it is.
+
+    Without XLA, which makes convolutions slower on a CPU; see `xla_compiled` for what it makes faster.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    # No Python control flow depends on tensors.
+    return tf.function(function, autograph=False)
