@@ -58,9 +58,7 @@ def _stored(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns kernel and bias of every convolution of the graph, in its order."""
     graph = onnx.load_from_string(content).graph
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    return [
-        (values[node.input[1]], values[node.input[2]]) for node in graph.node if node.op_type == "Conv"
-    ]
+    return [(values[node.input[1]], values[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,9 @@ def test_a_cell_stands_for_its_corner_and_distances_count_in_strides():
 
 
 def test_of_overlapping_boxes_the_surest_stays_and_all_are_clipped_to_the_picture():
-    corners = np.float32([[-9, 10, 40, 60], [0, 11, 41, 60], [50, 5, 90, 70], [50, 5, 50.2, 70], [np.nan] * 4])
+    corners = np.float32(
+        [[-9, 10, 40, 60], [0, 11, 41, 60], [50, 5, 90, 70], [50, 5, 50.2, 70], [np.nan] * 4]
+    )
     scores = np.float32([0.8, 0.9, 0.5, 0.95, 0.99])
     found = select(corners, scores, size=(64, 80), threshold=0.4, overlap=0.5)
     np.testing.assert_allclose(found.scores, [0.9, 0.5])

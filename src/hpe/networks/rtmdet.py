@@ -1,8 +1,8 @@
 """RTMDet-nano for one class, people: a one-stage detector of a million parameters.
 
 After Lyu et al., "RTMDet: An Empirical Study of Designing Real-Time Object Detectors" (2022): a CSPNeXt backbone, a
-CSPNeXt feature pyramid, and a head of two separable convolutions per level and task. Batch normalisations are folded
-into the convolutions, as in the weights that `tools/convert_rtmdet.py` converts, so that this network is for
+CSPNeXt feature pyramid, and a head of two separable convolutions per level and task. Batch normalisations are
+folded into the convolutions, as in the weights that `tools/convert_rtmdet.py` converts, so that this network is for
 prediction.
 """
 
@@ -108,9 +108,7 @@ class RtmdetBuilder:
     def _separable(self, x, filters: int, name: str, *, kernel: int = 3, stride: int = 1):
         """A depthwise and a pointwise convolution, each with SiLU."""
         x, padding = _padded(x, kernel, stride, name)
-        depthwise = layers.DepthwiseConv2D(
-            kernel, strides=stride, padding=padding, name=f"{name}_depthwise"
-        )
+        depthwise = layers.DepthwiseConv2D(kernel, strides=stride, padding=padding, name=f"{name}_depthwise")
         x = layers.Activation("silu", name=f"{name}_depthwise_silu")(self._add(depthwise)(x))
         return self._conv(x, filters, f"{name}_pointwise")
 
@@ -125,7 +123,7 @@ class RtmdetBuilder:
 
 
 def _padded(x, kernel: int, stride: int, name: str):
-    """Pads for strided convolutions by hand: "same" would on the right and below only, these weights on all sides."""
+    """Pads strided convolutions on all sides; "same" would on the right and below only."""
     if stride == 1:
         return x, "same"
     return layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x), "valid"

@@ -1,7 +1,7 @@
 """Where the people of a picture are: boxes with scores, from the detector that comes with the package.
 
-RTMDet-nano sees the picture scaled so that its longer side is 320 pixels, at the top left of a canvas whose sides are
-multiples of 32. A cell of a map of stride s stands for the point (column s, row s).
+RTMDet-nano sees the picture scaled so that its longer side is 320 pixels, at the top left of a canvas whose sides
+are multiples of 32. A cell of a map of stride s stands for the point (column s, row s).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Person detectors from ONNX files, run by onnxruntime: the output layouts of RTMDet and of YOLOX, told by their shapes.
+"""Person detectors from ONNX files, run by onnxruntime: two output layouts, told by their shapes.
 
-| layout | input | output |
-|---|---|---|
-| RTMDet | (B, 3, H, W) float32, BGR, normalised, letterboxed to the top left | `dets` (B, N, 5): corners and score, final |
-| YOLOX | (1, 3, S, S) float32, BGR 0-255, the same letterbox | (1, N, 5 + classes): centre, log size, objectness, classes, raw |
+RTMDet takes (B, 3, H, W) float32, BGR, normalised, and yields `dets` (B, N, 5): corners and score. YOLOX takes
+(1, 3, S, S) float32, BGR 0 to 255, and yields (1, N, 5 + classes): centre and logarithm of the size in strides from
+each cell, objectness, and class scores. Both see the picture at the top left of a square canvas.
 """
 
 from __future__ import annotations
