@@ -1,4 +1,5 @@
 import collections
+import os
 import pickle
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 import scipy.sparse
 
 from hpe.errors import UserError
-from hpe.formats.pickles import load_npz, load_pickle
+from hpe.formats import limits
+from hpe.formats.pickles import load_pickle
 
 
 def _write(path, value, protocol=2):
@@ -137,40 +139,96 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         load_pickle(tmp_path / "none.pkl")
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz_files_with_pickled_objects_are_read(tmp_path, save):
-    value = {"S1": {"Walking": [np.arange(6.0).reshape(3, 2), None]}}
-    rows = np.empty(2, object)
-    rows[:] = [np.arange(2), "b"]
-    save(tmp_path / "a.npz", positions=value, plain=np.eye(3, dtype=np.float32), rows=rows)
-    loaded = load_npz(tmp_path / "a.npz")
-    np.testing.assert_array_equal(loaded["positions"]["S1"]["Walking"][0], np.arange(6.0).reshape(3, 2))
-    assert loaded["positions"]["S1"]["Walking"][1] is None
-    np.testing.assert_array_equal(loaded["plain"], np.eye(3))
-    np.testing.assert_array_equal(loaded["rows"][0], np.arange(2))
-    assert loaded["rows"][1] == "b"
-    assert set(load_npz(tmp_path / "a.npz", ("plain", "absent"))) == {"plain"}
+def _array_state(dtype, shape, content):
+    """Returns the opcodes of an array that is given its state."""
+    head = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
+    return head + b"(K\x01" + shape + dtype + b"\x89" + content + b"tb"
 
 
-def test_an_npz_file_that_wants_to_run_code_is_refused_by_name(tmp_path):
-    target = tmp_path / "was_here"
-    np.savez(tmp_path / "evil.npz", positions={"S1": _Calls(open, str(target), "w")})
-    with pytest.raises(UserError, match=r"evil\.npz: refused, because it holds .*open") as caught:
-        load_npz(tmp_path / "evil.npz")
-    assert not target.exists()
+def _dtype(spelling, state=b""):
+    return b"cnumpy\ndtype\n(X" + len(spelling).to_bytes(4, "little") + spelling + b"\x89\x88tR" + state
+
+
+_TWO = b"(K\x02t"
+_LAUGHS = (
+    b"]q\x00("
+    + b"K\x00" * 9
+    + b"e"
+    + b"".join(
+        b"]q" + bytes([place]) + b"(" + (b"h" + bytes([place - 1])) * 9 + b"e" for place in range(1, 12)
+    )
+)
+HOSTILE = {
+    "buffer of objects": b"cnumpy\nndarray\n(K\x01tX\x01\x00\x00\x00OC\x08AAAAAAAAtR",
+    "objects as bytes": _array_state(
+        _dtype(b"O", b"(K\x03X\x01\x00\x00\x00|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"),
+        _TWO,
+        b"C\x10" + b"A" * 16,
+    ),
+    "fields": _array_state(
+        _dtype(b"V8", b"(K\x04X\x01\x00\x00\x00|N(X\x01\x00\x00\x00at}K\x08K\x01K\x00tb"),
+        _TWO,
+        b"C\x10" + b"A" * 16,
+    ),
+    "sizes of texts": _array_state(
+        _dtype(b"S4", b"(K\x03X\x01\x00\x00\x00|NNNK\x08K\x01K\x00tb"), _TWO, b"C\x10" + b"A" * 16
+    ),
+    "too few bytes": _array_state(_dtype(b"f8"), b"(J\xff\xff\xff\x7ft", b"C\x08" + b"A" * 8),
+    "negative shape": _array_state(
+        _dtype(b"f8"), b"(J\xff\xff\xff\xffJ\xff\xff\xff\xfft", b"C\x08" + b"A" * 8
+    ),
+    "many objects": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(J\x00\xca\x9a;tX\x01\x00\x00\x00OtR",
+    "many empty lists": _array_state(_dtype(b"O"), b"(J\x00\xca\x9a;K\x01t", b"]"),
+    "lists of lists": _LAUGHS,
+    "a list of itself": b"]q\x00h\x00a",
+    "endless depth": b"]" * 100_000 + b"a" * 99_999,
+    "a long text": b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f",
+    "a sparse matrix of gigabytes": (
+        b"cscipy.sparse.csc\ncsc_matrix\n)\x81}(X\x06\x00\x00\x00_shape(J\x00\xca\x9a;K\x01t"
+        b"X\x04\x00\x00\x00data](GAAAAAAAAeX\x07\x00\x00\x00indices](K\x00eX\x06\x00\x00\x00indptr](K\x00K\x01eub"
+    ),
+    "a function as a value": b"c_codecs\nencode\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles_are_refused_in_one_line(tmp_path, name):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x03" + HOSTILE[name] + b".")
+    with pytest.raises(UserError, match=r"a\.pkl: (not a readable pickle|refused)") as caught:
+        load_pickle(path)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
-def test_damaged_npz_files_are_named(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, positions={"x": np.zeros(100)})
-    content = path.read_bytes()
-    for damaged in (content[:300], b"not at all", content.replace(b"NUMPY", b"NUMBY", 1)):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"a\.npz: not a readable npz file"):
-            load_npz(path)
-    with pytest.raises(UserError, match=r"none\.npz: cannot be read"):
-        load_npz(tmp_path / "none.npz")
+def test_a_place_of_the_memo_far_away_costs_nothing(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x03Nr\x00\x00\x00\x20.")
+    assert load_pickle(path) is None
+
+
+def test_one_array_in_several_places_is_one_object_and_is_counted(tmp_path, monkeypatch):
+    array = np.zeros(1000)
+    path = _write(tmp_path / "a.pkl", [array] * 50)
+    loaded = load_pickle(path)
+    assert all(item is loaded[0] for item in loaded)
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 0)
+    with pytest.raises(UserError, match="more than a file of this size may ask for"):
+        load_pickle(path)
+
+
+@pytest.mark.parametrize("values", [[1, "a", None], [[1.5, 2], [None, "b"], [3, 4]]])
+def test_arrays_of_objects_become_lists(tmp_path, values):
+    array = np.array(values, object)
+    assert load_pickle(_write(tmp_path / "a.pkl", array)) == values
+    assert load_pickle(_write(tmp_path / "a.pkl", np.asfortranarray(array))) == values
+    assert load_pickle(_write(tmp_path / "a.pkl", np.array({"a": 1}, object))) == {"a": 1}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.pkl")
+    with pytest.raises(UserError, match=r"a\.pkl: cannot be read \(it is no regular file\)"):
+        load_pickle(tmp_path / "a.pkl")
 
 
 @pytest.mark.data

@@ -191,7 +191,7 @@ def test_other_files_are_named(tmp_path):
         ("other", "it holds no width"),
         ("text", "no npz file, or only a part of one"),
         ("cut", "no npz file, or only a part of one"),
-        ("damaged", "damaged: Bad CRC-32 for file 'x.npy'"),
+        ("damaged", "damaged: not a readable npz file of array data (Bad CRC-32 for file 'x.npy')"),
         ("evil", "damaged: it holds a pickle"),
     ):
         message = re.escape(f"{name}.npz: not a weights file of HRNet ({reason})")

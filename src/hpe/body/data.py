@@ -13,12 +13,12 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
 from hpe import files
 from hpe.errors import UserError
+from hpe.formats.npz import load_npz
 from hpe.formats.pickles import load_pickle
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
 
@@ -95,7 +95,7 @@ def load_body_model(path="default") -> BodyModelData:
     if not file.is_file():
         raise UserError(f"{file}: no such body model file; give a .pkl or .npz, or 'default'.")
     if file.suffix == ".npz":
-        tables = _read_npz(file)
+        tables = load_npz(file, objects=False)
     else:
         tables = load_pickle(file)
         if not isinstance(tables, dict):
@@ -134,15 +134,6 @@ def to_tables(data: BodyModelData) -> dict[str, np.ndarray]:
         "vertex_regions": data.vertex_regions,
     }
     return tables | {key: value for key, value in optional.items() if value is not None}
-
-
-def _read_npz(file):
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        detail = " ".join(str(error).split())
-        raise UserError(f"{file}: not a readable npz of plain arrays ({detail}).") from None
 
 
 def _from_tables(tables, file, source):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import zipfile
 
-import h5py
 import numpy as np
 from keras import ops
 
 from hpe.body.data import NUM_JOINTS, NUM_SHAPES, POSE_SIZE
-from hpe.errors import SettingError
+from hpe.errors import SettingError, UserError
+from hpe.formats import hdf5
+from hpe.formats.npz import load_npz
 from hpe.geometry.rotations import rot6d_to_rotmat, rotmat_to_axis_angle
 
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
+_KEYS = ("pose", "shape", "cam")
 _FORMATS = (
     f"expected an h5 or npz file with pose ({POSE_SIZE} axis-angle numbers, or {6 * NUM_JOINTS} in 6D), "
     f"shape ({NUM_SHAPES}) and maybe cam (3)"
@@ -63,13 +65,14 @@ def _read(path):
     if not path.is_file():
         raise SettingError("mean_params", f"there is no such file; {_FORMATS}.", path)
     try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                return {key: value[()] for key, value in file.items() if isinstance(value, h5py.Dataset)}
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, RuntimeError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise SettingError("mean_params", f"cannot be read; {_FORMATS}.", path) from None
+        with open(path, "rb") as file:
+            start = file.read(len(_HDF5_START))
+        if start == _HDF5_START:
+            arrays = hdf5.read(path, lambda file: {key: file.array(key) for key in _KEYS})
+            return {key: array for key, array in arrays.items() if array is not None}
+        return load_npz(path, _KEYS)
+    except (UserError, OSError) as error:
+        raise SettingError("mean_params", f"cannot be read; {_FORMATS}.", path) from error
 
 
 def _numbers(tables, key, sizes, path):

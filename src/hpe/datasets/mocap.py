@@ -17,12 +17,15 @@ import numpy as np
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
+from hpe.formats.npz import load_npz
 from hpe.formats.pickles import load_pickle
 
 # SMPL-H and SMPL-X put the body's 22 joints first; hands of SMPL are not in them.
 BODY_POSE_SIZE = 66
 # Test subjects of Human3.6M must not teach the critic.
 H36M_TEST_SUBJECTS = ("S9", "S11")
+
+_KEYS = ("poses", "betas", "mocap_framerate", "mocap_frame_rate")
 
 RECORD_PREFIX = "neutrSMPL_"
 _H36M_SET = re.compile(r"(?:h|human)_?3\.?6m?", re.IGNORECASE)
@@ -121,7 +124,7 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
     if _is_h36m_test(recording):
         return Skipped(name, "test subject of Human3.6M")
     try:
-        content = _read_npz(path) if path.endswith(".npz") else load_pickle(path)
+        content = load_npz(path, _KEYS, objects=False) if path.endswith(".npz") else load_pickle(path)
     except UserError:
         # One damaged or malicious file among thousands is left out and listed like a damaged image.
         return Skipped(name, "file cannot be read as plain arrays")
@@ -154,15 +157,6 @@ def _is_h36m_test(recording: Recording) -> bool:
         return False
     # Files are called `S9_Directions...` or lie in a folder `S9`.
     return any(re.split(r"[_ .]", part)[0] in H36M_TEST_SUBJECTS for part in parts)
-
-
-def _read_npz(path: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            names = {"poses", "betas", "mocap_framerate", "mocap_frame_rate"} & set(content.files)
-            return {name: content[name] for name in names}
-    except Exception as error:  # NumPy raises whatever its parsers raise on a damaged file
-        raise UserError(f"{path}: is not a readable npz file ({error}).") from error
 
 
 def _kept_frames(count: int, content: dict, fps: float) -> np.ndarray:

@@ -20,6 +20,7 @@ from hpe import skeletons
 from hpe.datasets.people import Person, load_person
 from hpe.datasets.source import Source
 from hpe.errors import UserError
+from hpe.formats.npz import load_npz
 
 # Median distances on LSP's people in pixels, where the box of all joints has a diagonal of 150 px. HMR's converter
 # of MPII means 75 px for shoulder to hip but measures from the head top, and takes 56 px where that is missing.
@@ -88,13 +89,9 @@ def mpii(
 
 def read_poses(path: str | os.PathLike) -> np.ndarray:
     """Reads `poses` (3, 16, N) of UP's poses.npz; raises UserError if the file holds something else."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            poses = content["poses"]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; it should hold `poses`, 3x16xN.") from error
-    except Exception as error:  # NumPy raises whatever its parsers raise on a damaged file
-        raise UserError(f"{path}: is not an npz file with `poses`, 3x16xN ({error}).") from error
+    poses = load_npz(path, ("poses",), objects=False).get("poses")
+    if poses is None:
+        raise UserError(f"{path}: is not an npz file with `poses`, 3x16xN.")
     if poses.ndim != 3 or poses.shape[:2] != (3, 16) or poses.dtype.kind not in "fiu":
         found = "x".join(map(str, poses.shape))
         raise UserError(f"{path}: `poses` must be 3x16xN numbers. Received: {found} {poses.dtype}")

@@ -1,27 +1,28 @@
 """Reads the tensors of PyTorch's checkpoint files without PyTorch, and without running any code of theirs.
 
 Such a file is a pickle, which places tensors in storages, and the raw bytes of the storages: a zip archive since
-PyTorch 1.6, before that one after the other. The pickle goes through the list of `hpe.formats.pickles`, to which
-tensors are added; everything else is refused by name.
+PyTorch 1.6, before that one after the other. The pickle is interpreted as in `hpe.formats.pickles`, with tensors
+beside arrays; everything else is refused by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import os
-import pickle
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 
-from hpe.errors import UserError
-from hpe.formats.pickles import ArrayUnpickler, Refused
+from hpe.formats.limits import Budget, file_length, read_bytes
+from hpe.formats.pickle_machine import Damaged, Maker, PickleMachine
+from hpe.formats.pickles import checked_shape, find_maker, refusing, resolve
 
 # What the older files begin with, as a pickled number.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_EXPECTED = "tensors, such as torch.save(model.state_dict(), ...) writes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,56 +73,59 @@ def load_torch_file(path: str | os.PathLike):
     Raises:
         UserError: the file cannot be read, or it names a class or function that is not tensor data.
     """
-    try:
-        with open(path, "rb") as file:
-            return _load_zip(file) if zipfile.is_zipfile(file) else _load_sequence(file)
-    except Refused as refused:
-        raise UserError(
-            f"{path}: refused, because it holds {refused}, which is not tensor data and could run code; expected "
-            "a file of tensors alone, such as torch.save(model.state_dict(), ...) writes."
-        ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except Exception as error:  # a damaged file can fail in any way, all of which mean the same to the user
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: not a readable PyTorch file ({detail}).") from None
+    length = file_length(path)
+    budget = Budget(length)
+    with refusing(path, "PyTorch file", _EXPECTED):
+        if zipfile.is_zipfile(path):
+            return resolve(_load_zip(path, length, budget), budget)
+        return resolve(_load_sequence(read_bytes(path), budget), budget)
 
 
-class _TensorUnpickler(ArrayUnpickler):
-    """Adds tensors to plain array data.
+def _machine(content: bytes, find_storage: Callable[[_StorageType, str, int], np.ndarray]) -> PickleMachine:
+    """Returns a machine for a pickle with tensors.
 
     Args:
-        file: with the pickle.
+        content: with the pickle.
         find_storage: returns the elements (N,) of a storage by its type, key and number of elements.
     """
 
-    def __init__(self, file, find_storage):
-        super().__init__(file, encoding="latin1")
-        self._find_storage = find_storage
-
-    def find_class(self, module, name):
+    def find(module: str, name: str):
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         if (module, name) in _FUNCTIONS:
-            return _FUNCTIONS[module, name]
-        return super().find_class(module, name)
+            return Maker(f"{module}.{name}", _FUNCTIONS[module, name])
+        return find_maker(module, name)
 
-    def persistent_load(self, pid):
-        kind, storage, key, _, elements, *view = pid
-        if kind != "storage" or not isinstance(storage, _StorageType) or any(view):
-            raise pickle.UnpicklingError("a storage is described in an unknown way")
-        return self._find_storage(storage, str(key), int(elements))
+    def find_persistent(key):
+        if not isinstance(key, tuple) or len(key) < 5:
+            raise Damaged("a storage is described in an unknown way")
+        kind, storage, name, _, elements, *view = key
+        if (
+            kind != "storage"
+            or not isinstance(storage, _StorageType)
+            or any(view)
+            or type(elements) is not int
+        ):
+            raise Damaged("a storage is described in an unknown way")
+        if elements < 0:
+            raise Damaged("a storage has a negative length")
+        return find_storage(storage, str(name), elements)
+
+    return PickleMachine(content, find, find_persistent=find_persistent)
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_):
     """Stands in for torch._utils._rebuild_tensor_v2: a view of a storage, checked to lie within."""
-    if len(size) != len(stride) or min((offset, *size, *stride), default=0) < 0:
-        raise pickle.UnpicklingError("a tensor has an unknown layout")
-    reached = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if math.prod(size) and reached >= len(storage):
-        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+    try:
+        size, stride, (offset,) = checked_shape(size), checked_shape(stride), checked_shape((offset,))
+    except Damaged:
+        raise Damaged("a tensor has an unknown layout") from None
+    if not isinstance(storage, np.ndarray) or len(size) != len(stride):
+        raise Damaged("a tensor has an unknown layout")
     if not math.prod(size):
         return np.zeros(size, storage.dtype)
+    if offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) >= len(storage):
+        raise Damaged("a tensor reaches beyond its storage")
     strides = [step * storage.itemsize for step in stride]
     return np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
 
@@ -135,69 +139,71 @@ _FUNCTIONS = {
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): lambda sides=(): checked_shape(tuple(sides)),
 }
 
 
-def _load_zip(file):
-    with zipfile.ZipFile(file) as archive:
+def _load_zip(path, length: int, budget: Budget):
+    with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
-            raise ValueError("the zip archive has no data.pkl")
+            raise Damaged("the zip archive has no data.pkl")
+
+        def read(name: str) -> bytes:
+            info = archive.getinfo(name)
+            # PyTorch compresses nothing; what is compressed could be anything large.
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > length:
+                raise Damaged(f"{name} is compressed, which PyTorch does not do")
+            return archive.read(info)
+
         folder = names[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and _read(archive, f"{folder}byteorder") != b"little":
-            raise ValueError("it was written on a big-endian machine")
+        if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
+            raise Damaged("it was written on a big-endian machine")
         found = {}
 
         def find_storage(storage, key, elements):
             if key not in found:
-                name = f"{folder}data/{key}"
-                if archive.getinfo(name).file_size != elements * storage.itemsize:
-                    raise ValueError(f"storage {key} has another length than its tensors say")
-                found[key] = storage.widen(_read(archive, name))
+                raw = read(f"{folder}data/{key}")
+                if len(raw) != elements * storage.itemsize:
+                    raise Damaged(f"storage {key} has another length than its tensors say")
+                budget.spend(len(raw), "a storage")
+                found[key] = storage.widen(raw)
             return found[key]
 
-        return _TensorUnpickler(io.BytesIO(_read(archive, names[0])), find_storage).load()
+        return _machine(read(names[0]), find_storage).load()
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    # PyTorch compresses nothing; what is compressed could be anything large.
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed, which PyTorch does not do")
-    return archive.read(name)
-
-
-def _load_sequence(file):
-    def refuse(*_):
-        raise ValueError("a storage stands where none belongs")
-
-    length = os.fstat(file.fileno()).st_size
-    file.seek(0)
-    try:
-        magic = _TensorUnpickler(file, refuse).load()
-    except Exception as error:
-        raise ValueError("neither a zip archive nor a pickle of PyTorch") from error
-    if magic != _MAGIC or _TensorUnpickler(file, refuse).load() != _PROTOCOL:
-        raise ValueError("not written by torch.save")
-    if not _TensorUnpickler(file, refuse).load().get("little_endian", True):
-        raise ValueError("it was written on a big-endian machine")
-    found = {}
+def _load_sequence(content: bytes, budget: Budget):
+    found: dict[str, tuple[_StorageType, np.ndarray]] = {}
 
     def find_storage(storage, key, elements):
         # The bytes come after the pickle: tensors are views of an array that is filled later.
         if key not in found:
-            if not 0 <= elements * storage.itemsize <= length:
-                raise ValueError("a storage is longer than the file")
+            if elements * storage.itemsize > len(content):
+                raise Damaged("a storage is longer than the file")
+            budget.spend(elements * storage.itemsize, "a storage")
             found[key] = (storage, np.zeros(elements, storage.read))
         return found[key][1]
 
-    loaded = _TensorUnpickler(file, find_storage).load()
-    for key in _TensorUnpickler(file, refuse).load():
+    machine = _machine(content, find_storage)
+    try:
+        magic = machine.load()
+    except Exception as error:
+        raise Damaged("neither a zip archive nor a pickle of PyTorch") from error
+    if magic != _MAGIC or machine.load() != _PROTOCOL:
+        raise Damaged("not written by torch.save")
+    system = machine.load()
+    if not isinstance(system, dict) or not system.get("little_endian", True):
+        raise Damaged("it was written on a big-endian machine")
+    loaded = machine.load()
+    place = None
+    for key in machine.load():
+        place = machine.position if place is None else place
         storage, elements = found[str(key)]
-        if int.from_bytes(file.read(8), "little") != len(elements):
-            raise ValueError(f"storage {key} has another length than its tensors say")
-        raw = file.read(len(elements) * storage.itemsize)
-        if len(raw) != len(elements) * storage.itemsize:
-            raise ValueError(f"the file ends within storage {key}")
-        elements[:] = storage.widen(raw)
+        start, place = place + 8, place + 8 + len(elements) * storage.itemsize
+        if int.from_bytes(content[start - 8 : start], "little") != len(elements):
+            raise Damaged(f"storage {key} has another length than its tensors say")
+        if place > len(content):
+            raise Damaged(f"the file ends within storage {key}")
+        elements[:] = storage.widen(content[start:place])
     return loaded

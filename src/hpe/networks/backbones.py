@@ -9,13 +9,12 @@ import numbers
 import pathlib
 import socket
 import warnings
-import zipfile
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from hpe.errors import SettingError, UserError, first_line
+from hpe.formats.npz import load_npz
 
 SMALL_ENCODER = "small"
 # Weights of the small encoder that come with the package, trained on synthetic people alone.
@@ -197,9 +196,9 @@ def _network_timeout(seconds):
 
 def _load_synthetic(encoder):
     try:
-        with np.load(SYNTHETIC_WEIGHTS, allow_pickle=False) as arrays:
-            encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays.files)])
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = load_npz(SYNTHETIC_WEIGHTS)
+        encoder.set_weights([arrays[key].astype("float32") for key in sorted(arrays)])
+    except (UserError, ValueError) as error:
         raise SettingError(
             "encoder_weights",
             f"{SYNTHETIC_WEIGHTS} of this package cannot be read ({first_line(error)}); install the "

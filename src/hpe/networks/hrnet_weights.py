@@ -17,6 +17,7 @@ import numpy as np
 
 from hpe import files, skeletons
 from hpe.errors import UserError, first_line
+from hpe.formats.npz import load_npz
 from hpe.networks.hrnet import build_heatmap_head, build_hrnet
 
 # The joint sets in which HRNet was published, by their number of joints.
@@ -136,21 +137,21 @@ def load(path: str | os.PathLike) -> HrnetWeights:
             "a PyTorch checkpoint."
         )
 
-    # NumPy would take anything else for a pickle, and its advice is to open it.
     if not zipfile.is_zipfile(path):
         raise refuse("no npz file, or only a part of one")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if absent := [name for name in _SETTINGS if name not in file]:
-                raise refuse(f"it holds no {absent[0]}")
-            arrays = dict(file)
-        width, skeleton = (arrays.pop(name) for name in _SETTINGS)
+        arrays = load_npz(path)
+    except UserError as error:
+        raise refuse(f"damaged: {str(error).removeprefix(f'{path}: ').removesuffix('.')}") from error
+    if absent := [name for name in _SETTINGS if name not in arrays]:
+        raise refuse(f"it holds no {absent[0]}")
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise refuse("damaged: it holds a pickle")
+    width, skeleton = (arrays.pop(name) for name in _SETTINGS)
+    try:
         return HrnetWeights(int(width), str(skeleton), arrays)
-    except UserError:
-        raise
-    except Exception as error:  # NumPy raises whatever its parsers raise on a damaged file
-        reason = "it holds a pickle" if "pickle" in str(error) else first_line(error)
-        raise refuse(f"damaged: {reason}") from None
+    except (TypeError, ValueError) as error:
+        raise refuse(f"damaged: {first_line(error)}") from error
 
 
 def assign(weights: HrnetWeights, *networks: keras.Model, source: str) -> None:

@@ -8,7 +8,6 @@ import pathlib
 import re
 import xml.etree.ElementTree
 
-import h5py
 import numpy as np
 
 from hpe.datasets.human36m.names import CAMERAS
@@ -102,7 +101,7 @@ def read_h5(path: str | os.PathLike) -> CameraTable:
     Raises:
         UserError: naming the camera that is incomplete.
     """
-    return hdf5.read(path, lambda file: _from_h5(path, file))
+    return hdf5.read(path, _from_h5)
 
 
 def read_xml(path: str | os.PathLike) -> CameraTable:
@@ -141,28 +140,33 @@ def read_xml(path: str | os.PathLike) -> CameraTable:
     return table
 
 
-def _from_h5(path, file: h5py.File) -> CameraTable:
+def _from_h5(file: hdf5.Group) -> CameraTable:
     table = {}
-    for key, group in file.items():
+    for key in file:
         subject = re.fullmatch(r"subject(\d+)", key)
-        if not subject or not isinstance(group, h5py.Group):
+        group = file.group(key) if subject else None
+        if group is None:
             continue
         for place, name in enumerate(CAMERAS, 1):
-            if f"camera{place}" not in group:
+            if (camera := group.group(f"camera{place}")) is None:
                 continue
-            where = f"{path}: {key}/camera{place}"
+            where = f"{key}/camera{place}"
+            arrays = {field: camera.array(field) for field in (*"RTfckp", "Name")}
+            if missing := [field for field, value in arrays.items() if value is None]:
+                raise UserError(f"{where} is no camera (it has no {missing[0]})")
             try:
-                values = {field: np.asarray(group[f"camera{place}/{field}"][()], float) for field in "RTfckp"}
-                named = "".join(map(chr, np.ravel(group[f"camera{place}/Name"][()]).astype(int)))
+                values = {field: np.asarray(value, float) for field, value in arrays.items()}
+                named = "".join(map(chr, arrays["Name"].ravel().astype(int)))
                 vectors = {field: values[field].ravel() for field in "fckp"}
-                camera = Camera(values["R"].T, values["T"].ravel() / _MM_PER_M, **vectors)
-            except (KeyError, ValueError, TypeError) as error:
-                raise UserError(f"{where} is no camera ({first_line(error)}).") from error
+                table[f"S{subject[1]}", name] = Camera(
+                    values["R"].T, values["T"].ravel() / _MM_PER_M, **vectors
+                )
+            except (ValueError, TypeError, OverflowError) as error:
+                raise UserError(f"{where} is no camera ({first_line(error)})") from error
             if named != name:
-                raise UserError(f"{where} must be {name}. Received: Name={named}")
-            table[f"S{subject[1]}", name] = camera
+                raise UserError(f"{where} must be {name}. Received: Name={named[:20]}")
     if not table:
-        raise UserError(f"{path}: holds no cameras subjectN/cameraN.")
+        raise UserError("holds no cameras subjectN/cameraN")
     return table
 
 

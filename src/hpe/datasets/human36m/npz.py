@@ -1,4 +1,4 @@
-"""Human3.6M in the npz files of VideoPose3D, whose pickles are read through the allow-list alone.
+"""Human3.6M in the npz files of VideoPose3D, whose pickles are interpreted without running anything.
 
 `data_3d_h36m.npz`: `positions_3d`, a dict of subjects of trials of (T, 32, 3) in the world, metres, 50 frames per
 second. `data_2d_h36m_NAME.npz`: `positions_2d`, a dict of subjects of trials of a list over the four cameras of
@@ -18,7 +18,7 @@ from hpe.datasets.human36m.names import CAMERAS, Trial, is_subject, parse_trial
 from hpe.datasets.human36m.recordings import Detections, Recordings, check_joints2d, select_joints
 from hpe.datasets.pose_sequence import GROUND_TRUTH
 from hpe.errors import UserError
-from hpe.formats.pickles import load_npz
+from hpe.formats.npz import load_npz
 
 POSITIONS = "data_3d_h36m.npz"
 DETECTIONS_PREFIX = "data_2d_h36m_"
