@@ -258,28 +258,30 @@ def _build_small(size):
         )
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)
-    x = _convolution(x, _SMALL_STEM_WIDTH, kernel=5, stride=2)
+    # Every layer with weights has a name, by which they are found in files of weights.
+    x = _convolution(x, _SMALL_STEM_WIDTH, kernel=5, stride=2, name="stem")
     x = layers.ReLU()(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     for level, width in enumerate(_SMALL_WIDTHS):
         for block in range(_SMALL_BLOCKS):
-            x = _residual_block(x, width, stride=2 if level > 0 and block == 0 else 1)
-    grid = layers.Conv2D(_SMALL_GRID_WIDTH, 1)(x)
+            stride = 2 if level > 0 and block == 0 else 1
+            x = _residual_block(x, width, stride=stride, name=f"level{level}_block{block}")
+    grid = layers.Conv2D(_SMALL_GRID_WIDTH, 1, name="grid")(x)
     grid = layers.AdaptiveAveragePooling2D(_SMALL_GRID)(grid)
     features = [layers.GlobalAveragePooling2D()(x), layers.Flatten()(grid)]
     return keras.Model(images, layers.Concatenate()(features), name="encoder")
 
 
-def _residual_block(x, width, *, stride):
+def _residual_block(x, width, *, stride, name):
     shortcut = x
     if stride != 1 or x.shape[-1] != width:
-        shortcut = _convolution(x, width, kernel=1, stride=stride)
-    x = layers.ReLU()(_convolution(x, width, kernel=3, stride=stride))
-    x = _convolution(x, width, kernel=3, stride=1)
+        shortcut = _convolution(x, width, kernel=1, stride=stride, name=f"{name}_shortcut")
+    x = layers.ReLU()(_convolution(x, width, kernel=3, stride=stride, name=f"{name}_first"))
+    x = _convolution(x, width, kernel=3, stride=1, name=f"{name}_second")
     return layers.ReLU()(layers.Add()([x, shortcut]))
 
 
-def _convolution(x, width, *, kernel, stride):
+def _convolution(x, width, *, kernel, stride, name):
     x = layers.Conv2D(
         width,
         kernel,
@@ -287,5 +289,6 @@ def _convolution(x, width, *, kernel, stride):
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
+        name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(momentum=_SMALL_BATCH_NORM_MOMENTUM)(x)
+    return layers.BatchNormalization(momentum=_SMALL_BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)

@@ -59,10 +59,17 @@ class _Branch(keras.Model):
     def _dense(self, units, **kwargs):
         return keras.layers.Dense(units, dtype=self.dtype_policy, **kwargs)
 
+    def _hidden(self, all_units):
+        return [
+            self._dense(units, activation=_leaky, name=f"hidden_{i}") for i, units in enumerate(all_units)
+        ]
+
     def _build_chain(self, layers, width):
-        for layer in layers:
-            layer.build((None, width))
-            width = layer.units
+        # In this scope weights are named after their branch, too: all have a `score`.
+        with keras.name_scope(self.name):
+            for layer in layers:
+                layer.build((None, width))
+                width = layer.units
         self.built = True
 
 
@@ -108,7 +115,7 @@ class ShapeCritic(_Branch):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self._layers_in_order = [self._dense(units, activation=_leaky) for units in _SHAPE_UNITS]
+        self._layers_in_order = self._hidden(_SHAPE_UNITS)
         self._layers_in_order.append(self._dense(1, name="score"))
         self._build_chain(self._layers_in_order, NUM_SHAPES)
 
@@ -125,7 +132,7 @@ class RotationCritic(_Branch):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self._layers_in_order = [self._dense(units, activation=_leaky) for units in _ROTATION_UNITS]
+        self._layers_in_order = self._hidden(_ROTATION_UNITS)
         self._layers_in_order.append(self._dense(1, name="score"))
         self._build_chain(self._layers_in_order, 9 * NUM_BODY_ROTATIONS)
 

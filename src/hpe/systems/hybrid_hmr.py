@@ -169,7 +169,10 @@ class HybridHmr:
             dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         )
         self.regressor = IterativeRegressor(
-            mean_theta(body_data, mean), num_stages=config.num_stage, dropout=config.dropout
+            mean_theta(body_data, mean),
+            num_stages=config.num_stage,
+            dropout=config.dropout,
+            name="regressor",
         )
         self.regressor(ops.zeros((1, self.encoder.output_shape[-1])))
         self.networks = {"encoder": self.encoder, "regressor": self.regressor}

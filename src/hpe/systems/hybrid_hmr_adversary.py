@@ -61,7 +61,7 @@ class KinematicAdversary:
         self.generator_weight = generator_weight
         self.normal_shapes = normal_shapes
         self.measure_bones = measure_bones
-        self.critic = Critic(use_rotations=use_rotations)
+        self.critic = Critic(use_rotations=use_rotations, name="critic")
         self.networks = {"critic": self.critic}
 
         def keypoints(rotmats, shape):
