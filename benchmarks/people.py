@@ -16,7 +16,7 @@ import tensorflow as tf
 from benchmarks.timing import Row, compare, interleaved, per_second
 from hpe.body.data import load_body_model
 from hpe.datasets.source import Source
-from hpe.records.schema import encode_sample
+from hpe.records.encoding import encode_sample
 from hpe.records.workers import default_workers, ordered_map
 from hpe.records.writing import write_dataset
 from hpe.synthetic.dressed_body import NumpyBody

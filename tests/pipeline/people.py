@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from hpe.datasets.sample import Sample
+from hpe.records.encoding import encode_sample
 from hpe.records.reading import DatasetShards
-from hpe.records.schema import encode_sample
 
 
 def textured_image(seed: int, height: int, width: int) -> np.ndarray:

@@ -14,9 +14,10 @@ from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
 from hpe.datasets.sample import Sample
 from hpe.errors import UserError
 from hpe.programs.show_records import ShowConfig, draw_person, show
+from hpe.records.encoding import encode_sample
 from hpe.records.mocap import write_frames
 from hpe.records.poses import write_sequences
-from hpe.records.schema import encode_sample, parse_example
+from hpe.records.schema import parse_example
 from hpe.records.writing import write_dataset
 from hpe.visualization.skeletons import joint_color
 from tests.conftest import PROJECT_ROOT

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
+from hpe.records.encoding import encode_sample
 from hpe.records.reading import available, find_shards
-from hpe.records.schema import encode_sample, parse_example
+from hpe.records.schema import parse_example
 
 
 @pytest.fixture

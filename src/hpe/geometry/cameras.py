@@ -4,6 +4,67 @@ Camera axes are x right, y down, z forward. Normalised crop coordinates run over
 The functions use plain arithmetic, so they take NumPy arrays and tensors of any Keras backend alike.
 """
 
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PinholeCamera:
+    """The camera of a whole picture, NumPy.
+
+    Attributes:
+        focal: (2,) focal lengths in pixels.
+        center: (2,) principal point in pixels; centres of pixels lie at integers.
+        size: width and height of the picture in pixels, or None.
+        k: (3,) radial distortion of `perspective_project`, or None without.
+        p: (2,) tangential distortion, or None without.
+        rotation: (3, 3) world to camera, X_camera = rotation (X_world - translation), or None where unknown.
+        translation: (3,) the camera's centre in the world, metres, or None where unknown.
+
+    Raises:
+        ValueError: if an array has another shape, or numbers that are not finite.
+    """
+
+    focal: np.ndarray
+    center: np.ndarray
+    size: tuple[int, int] | None = None
+    k: np.ndarray | None = None
+    p: np.ndarray | None = None
+    rotation: np.ndarray | None = None
+    translation: np.ndarray | None = None
+
+    def __post_init__(self):
+        shapes = {
+            "focal": (2,),
+            "center": (2,),
+            "k": (3,),
+            "p": (2,),
+            "rotation": (3, 3),
+            "translation": (3,),
+        }
+        for name, shape in shapes.items():
+            if (value := getattr(self, name)) is None:
+                continue
+            array = np.asarray(value, np.float64)
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite and have shape {shape}. Received: {value!r}")
+            object.__setattr__(self, name, array)
+        if (self.focal <= 0).any():
+            raise ValueError(f"focal must be above 0. Received: {self.focal}")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) intrinsics K: pixels = K X / Z, the lens aside."""
+        (fx, fy), (cx, cy) = self.focal, self.center
+        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Returns the pixels (..., N, 2) of points (..., N, 3) in the camera frame, Z > 0."""
+        return perspective_project(points, self.focal, self.center, self.k, self.p)
+
 
 def weak_perspective_project(points, camera):
     """Projects points by the weak-perspective camera p = s (X_xy + t); the translation is inside the scale.

@@ -1,6 +1,6 @@
 """Joints of records in the joint set that is wanted, whatever sets the records of one batch are in. Graph code.
 
-A record has its joints in `cocoplus19`, and also in the dataset's own set where `cocoplus19` loses some of them.
+A record has its joints in the set of its sample; those of the originals in `cocoplus19`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,6 @@ import tensorflow as tf
 
 from hpe import skeletons
 from hpe.skeletons import COCOPLUS19, Skeleton
-
-
-def loses_joints(skeleton: Skeleton) -> bool:
-    """Returns whether `cocoplus19` lacks joints that this set has."""
-    return not set(skeleton.points) <= set(COCOPLUS19.points)
 
 
 def in_skeleton(
@@ -32,7 +27,7 @@ def in_skeleton(
             says, `keypoints` are taken.
 
     Returns:
-        (..., J, C) float32 coordinates, meaningless where the weight is 0, and (..., J) float32 weights.
+        (..., J, C) float32 coordinates, 0 where the set has no such joint, and (..., J) float32 weights.
     """
     names = tuple(skeletons.SKELETONS)
     sources, weights, lengths = _tables(target, names)
@@ -54,7 +49,8 @@ def in_skeleton(
     # As `skeletons.Conversion` does it.
     coordinates = 0.5 * (0.5 * (a + b) + 0.5 * (c + d))[..., :-1]
     least = tf.minimum(tf.minimum(a, b), tf.minimum(c, d))[..., -1]
-    return coordinates, least * tf.gather(weights, table)
+    known = tf.gather(weights, table)
+    return coordinates * known[..., None], least * known
 
 
 @functools.cache

@@ -15,8 +15,8 @@ import tqdm
 
 from hpe.datasets.sample import Sample, Skipped
 from hpe.errors import UserError
+from hpe.records.encoding import encode_sample
 from hpe.records.manifest import Manifest
-from hpe.records.schema import encode_sample
 from hpe.records.sharding import ShardWriter
 
 Item = TypeVar("Item")
