@@ -1,0 +1,1 @@
+"""Results and models as files for other programs; nothing here knows how they were made."""
