@@ -132,20 +132,21 @@ def people(batch_size: int, image_size: int) -> tuple[dict, dict]:
     rng = np.random.default_rng(0)
     _, masks = silhouette.scene(batch_size)
     masks = tf.image.resize(masks[..., None], (image_size, image_size), method="nearest")[..., 0]
-    joints = np.concatenate([rng.uniform(-0.7, 0.7, (batch_size, 19, 2)), np.ones((batch_size, 19, 1))], -1)
+    joints = rng.uniform(-0.7, 0.7, (batch_size, 19, 2))
     batch = {
         "image": tf.constant(rng.integers(0, 256, (batch_size, image_size, image_size, 3), dtype=np.uint8)),
         "silhouette": masks,
-        "has_silhouette": tf.ones(batch_size),
+        "silhouette_weight": tf.ones(batch_size),
         "joints2d": tf.constant(joints, tf.float32),
+        "joints2d_weight": tf.ones((batch_size, 19)),
         "joints3d": tf.zeros((batch_size, 19, 3)),
         "joints3d_weight": tf.zeros((batch_size, 19)),
-        "has_joints3d": tf.zeros(batch_size),
         "pose": tf.zeros((batch_size, 72)),
+        "pose_weight": tf.zeros(batch_size),
         "shape": tf.zeros((batch_size, 10)),
-        "has_body": tf.zeros(batch_size),
+        "shape_weight": tf.zeros(batch_size),
         "camera": tf.zeros((batch_size, 3)),
-        "has_camera": tf.zeros(batch_size),
+        "camera_weight": tf.zeros(batch_size),
     }
     frames = batch_size * HybridHmrConfig().num_stage
     real = {

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from benchmarks.ablation.plan import Run
-from hpe.evaluation.evaluator import crops_by_index
+from hpe.fields import Needs
+from hpe.pipeline.image_source import ImageSource
 from hpe.records.reading import find_shards
 from hpe.training.restoring import load_predictor
 from hpe.visualization.grids import grid, write_image
@@ -31,23 +32,24 @@ def write_grid(path: pathlib.Path, runs: Sequence[Run], *, data_dir: str, report
     total = sum(dataset.count for dataset in shards)
     indices = sorted(set(np.linspace(0, total, min(count, total), endpoint=False).astype(int).tolist()))
     columns = [([], []) for _ in range(len(runs) + 1)]
-    crops = None
+    samples = None
     for number, run in enumerate(runs, start=1):
         predictor, config, _ = load_predictor(run.directory)
-        if crops is None:
-            crops = crops_by_index(shards, config.pipeline, indices)
-        samples = {
+        if samples is None:
+            samples = ImageSource(shards, config.pipeline, Needs(("image",), "lsp14")).samples(indices)
+        results = {
             sample["index"]: sample for sample in json.loads(run.report(report).read_text())["samples"]
         }
         for index in indices:
-            panel = prediction_panel(crops[index], predictor.predict_one(crops[index]), 0)
+            crop = samples[index]["image"][0].numpy()
+            panel = prediction_panel(crop, predictor.predict_one(crop), 0)
             size = panel.shape[0]
             if number == 1:
                 columns[0][0].append(panel[:, :size])
-                columns[0][1].append(samples[index]["name"])
+                columns[0][1].append(results[index]["name"])
             # The mesh over the image, and turned.
             columns[number][0].append(panel[:, -2 * size :])
-            columns[number][1].append(_caption(samples[index]))
+            columns[number][1].append(_caption(results[index]))
         del predictor
         keras.backend.clear_session()
     cells, captions = [], []

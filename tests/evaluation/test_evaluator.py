@@ -6,7 +6,7 @@ import pytest
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model
 from hpe.errors import UserError
-from hpe.evaluation.evaluator import crops_by_index, evaluate_dataset
+from hpe.evaluation.evaluator import evaluate_dataset
 from hpe.evaluation.feasibility import FeasibilityReference
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline.config import PipelineConfig
@@ -67,7 +67,7 @@ def synthetic(tmp_path_factory):
 def truth(synthetic, system):
     """What a system that knows everything answers."""
     (batch,) = evaluation_batches(synthetic, CONFIG, batch_size=COUNT).as_numpy_iterator()
-    assert batch["has_camera"].all()
+    assert batch["camera_weight"].all()
     camera, joints3d = batch["camera"], batch["joints3d"]
     return {
         "joints2d": camera[:, None, :1] * (joints3d[..., :2] + camera[:, None, 1:]),
@@ -233,13 +233,3 @@ def test_damaged_records_are_named(system, tmp_path, truth):
     shard.write_bytes(content)
     with pytest.raises(UserError, match=f"{shard.name}: record 3 is damaged"):
         evaluate(system, find_shards(tmp_path, ["people"]), truth)
-
-
-def test_crops_by_index(boxes):
-    config = PipelineConfig(img_size=56)
-    (batch,) = evaluation_batches(boxes, config, batch_size=7).as_numpy_iterator()
-    crops = crops_by_index(boxes, config, [5, 2])
-    assert crops.keys() == {2, 5}
-    for index, crop in crops.items():
-        np.testing.assert_array_equal(crop, batch["image"][index])
-    assert crops_by_index(boxes, config, []) == {}

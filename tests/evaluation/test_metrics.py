@@ -174,13 +174,13 @@ def test_keypoint_loss_of_a_hand_computed_case():
     predicted[1, 0] = (0, 0)
     target[1, 18] = (-1, 0, 1)
     predicted[1, 18] = (0, 0)
-    sums, counts = metrics.keypoint_errors(predicted, target)
+    sums, counts = metrics.keypoint_errors(predicted, target[..., :2], target[..., 2])
     assert sums == pytest.approx([0.3, 1.0])
     assert list(counts) == [2, 4]
 
 
 def test_keypoint_errors_of_nothing_visible_are_zero():
-    sums, counts = metrics.keypoint_errors(np.ones((2, 19, 2)), np.zeros((2, 19, 3)))
+    sums, counts = metrics.keypoint_errors(np.ones((2, 19, 2)), np.zeros((2, 19, 2)), np.zeros((2, 19)))
     assert not sums.any()
     assert not counts.any()
 

@@ -25,7 +25,7 @@ def test_rotations_and_shapes_average_over_the_samples_that_have_a_body():
     )
     assert np.isclose(float(shape_mse(shape, shape_true, HAS).value), shape_squares.mean(), rtol=1e-5)
     together = (rotation_squares.sum() + shape_squares.sum()) / (226 * 2)
-    found = float(body_parameter_mse(rotmats, shape, rotmats_true, shape_true, HAS).value)
+    found = float(body_parameter_mse(rotmats, shape, rotmats_true, shape_true, HAS, HAS).value)
     assert np.isclose(found, together, rtol=1e-5)
 
 

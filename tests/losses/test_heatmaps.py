@@ -14,7 +14,7 @@ SIZE = 20
 def maps(*cells):
     """One sample with a peak at each cell; None is a joint without one."""
     joints = np.array([(0, 0, 0) if c is None else (*(2 * np.array(c) / SIZE - 1), 1) for c in cells], "f4")
-    drawn, weights = draw_heatmaps(joints[None], SIZE, sigma=1.0)
+    drawn, weights = draw_heatmaps(joints[None, :, :2], joints[None, :, 2], SIZE, sigma=1.0)
     return ops.convert_to_numpy(drawn), ops.convert_to_numpy(weights)
 
 

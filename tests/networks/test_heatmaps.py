@@ -16,7 +16,8 @@ CELL = 2.0 / SIZE  # normalised
 
 
 def draw(joints2d, *, size=SIZE, sigma=2.0):
-    maps, weights = draw_heatmaps(np.asarray(joints2d, np.float32), size, sigma=sigma)
+    joints2d = np.asarray(joints2d, np.float32)
+    maps, weights = draw_heatmaps(joints2d[..., :2], joints2d[..., 2], size, sigma=sigma)
     return ops.convert_to_numpy(maps), ops.convert_to_numpy(weights)
 
 

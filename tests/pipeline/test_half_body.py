@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from hpe import skeletons
+from hpe.fields import Needs
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.half_body import halved_box
 from hpe.pipeline.images import training_batches
@@ -62,7 +63,9 @@ def test_crops_of_training_are_halved_with_the_probability(tmp_path):
     config = PipelineConfig(
         img_size=16, trans_max=0, scale_min=1, scale_max=1, flip=False, half_body_probability=0.4
     )
-    batches = training_batches([shard], config, batch_size=1, seed=0, skeleton="lsp14").take(60)
+    batches = training_batches(
+        [shard], config, batch_size=1, seed=0, needs=Needs(("joints2d",), "lsp14")
+    ).take(60)
     places = [batch["joints2d"].tobytes() for batch in batches.as_numpy_iterator()]
     assert len(set(places)) == 3
     whole = max(set(places), key=places.count)

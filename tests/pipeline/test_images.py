@@ -6,28 +6,33 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from hpe import skeletons
+from hpe import pipeline, skeletons
 from hpe.errors import UserError
 from hpe.pipeline.config import PipelineConfig
-from hpe.pipeline.images import evaluation_batches, steps_per_epoch, training_batches
+from hpe.pipeline.image_source import ImageSource
+from hpe.pipeline.images import EVERYTHING, evaluation_batches, steps_per_epoch, training_batches
+from hpe.records import framing
 from hpe.records.reading import find_shards
 from tests.pipeline.people import encode, make_sample, write_shards
+
+READ_RECORDS = framing.read_records
 
 CONFIG = PipelineConfig(img_size=32, shuffle_buffer=7)
 KEYS = {
     "image": ((32, 32, 3), np.uint8),
     "silhouette": ((32, 32), np.uint8),
-    "has_silhouette": ((), np.float32),
-    "joints2d": ((19, 3), np.float32),
+    "silhouette_weight": ((), np.float32),
+    "joints2d": ((19, 2), np.float32),
+    "joints2d_weight": ((19,), np.float32),
     "joints3d": ((19, 3), np.float32),
     "joints3d_weight": ((19,), np.float32),
-    "has_joints3d": ((), np.float32),
     "head_size": ((), np.float32),
     "pose": ((72,), np.float32),
     "shape": ((10,), np.float32),
-    "has_body": ((), np.float32),
+    "pose_weight": ((), np.float32),
+    "shape_weight": ((), np.float32),
     "camera": ((3,), np.float32),
-    "has_camera": ((), np.float32),
+    "camera_weight": ((), np.float32),
     "name": ((), object),
     "valid": ((), np.float32),
 }
@@ -173,10 +178,10 @@ def test_labels_fit_each_other_under_augmentation(shards):
     """The camera of the crop projects the 3D joints onto the 2D joints, mirrored or not."""
     config = dataclasses.replace(CONFIG, img_size=224)
     for batch in _take(training_batches(shards, config, batch_size=4, seed=3), 8):
-        assert batch["has_camera"].all()
+        assert batch["camera_weight"].all()
         camera = batch["camera"][:, None]
         projected = camera[..., :1] * (batch["joints3d"][..., :2] + camera[..., 1:])
-        pixels = np.abs(projected - batch["joints2d"][..., :2]) * 112
+        pixels = np.abs(projected - batch["joints2d"]) * 112
         assert pixels.max() < 1e-3
 
 
@@ -209,7 +214,7 @@ def test_keypoints_stay_on_the_picture_under_augmentation(tmp_path):
     mirrored = 0
     for batch in _take(training_batches([shard], config, batch_size=3, seed=0), 8):
         for row in range(3):
-            seen = batch["joints2d"][row]
+            seen = np.column_stack([batch["joints2d"][row], batch["joints2d_weight"][row]])
             # Ankles and knees: the mirrored picture has them on the other side.
             assert sorted(np.flatnonzero(seen[:, 2])) in ([0, 1, 2, 3], [2, 3, 4, 5])
             mirrored += seen[5, 2] > 0
@@ -250,7 +255,7 @@ def test_evaluation_copies_an_lsp_person_pixel_by_pixel(tmp_path):
         batch["image"][0, :top, left : left + sample.width], np.tile(image[:1], (top, 1, 1))
     )
     expected = 2 * np.add(sample.joints2d, (left, top)) / 224 - 1
-    np.testing.assert_allclose(batch["joints2d"][0, :, :2], expected, atol=1e-6)
+    np.testing.assert_allclose(batch["joints2d"][0], expected, atol=1e-6)
 
 
 def test_what_a_sample_lacks_is_zero(tmp_path):
@@ -261,18 +266,23 @@ def test_what_a_sample_lacks_is_zero(tmp_path):
     batch = next(evaluation_batches([shard], CONFIG, batch_size=1).as_numpy_iterator())
     for key in ("silhouette", "joints3d", "joints3d_weight", "pose", "shape", "camera"):
         assert not batch[key].any(), key
-    for key in ("has_silhouette", "has_joints3d", "has_body", "has_camera"):
+    for key in ("silhouette_weight", "joints3d_weight", "pose_weight", "shape_weight", "camera_weight"):
         assert batch[key] == 0, key
+
+
+def needing(**changes):
+    return dataclasses.replace(EVERYTHING, **changes)
 
 
 def test_masks_that_are_not_wanted_change_nothing_else(shards):
     wanted = _take(training_batches(shards, CONFIG, batch_size=4, seed=0), 2)
-    spared = _take(training_batches(shards, CONFIG, batch_size=4, seed=0, silhouettes=False), 2)
+    bare = needing(fields=tuple(key for key in EVERYTHING.fields if key != "silhouette"))
+    spared = _take(training_batches(shards, CONFIG, batch_size=4, seed=0, needs=bare), 2)
     for batch, other in zip(wanted, spared, strict=True):
-        assert batch["has_silhouette"].all()
-        assert not other["has_silhouette"].any()
+        assert batch["silhouette_weight"].all()
+        assert not other["silhouette_weight"].any()
         assert not other["silhouette"].any()
-        rest = batch.keys() - {"silhouette", "has_silhouette"}
+        rest = batch.keys() - {"silhouette", "silhouette_weight"}
         _assert_equal([{key: batch[key] for key in rest}], [{key: other[key] for key in rest}])
 
 
@@ -283,24 +293,26 @@ def test_body_parameters_of_another_model_count_as_absent(tmp_path):
 
     def bodies(batch):
         order = [batch["name"].tolist().index(f"{name}.jpg".encode()) for name in names]
-        absent = batch["has_body"] == 0
+        absent = batch["pose_weight"] == 0
         assert not batch["pose"][absent].any()
         assert not batch["shape"][absent].any()
         assert batch["pose"][~absent].any(axis=1).all()
         # What does not depend on a body model stays.
-        assert batch["has_joints3d"].all()
-        assert batch["has_silhouette"].all()
-        return batch["has_body"][order].tolist()
+        assert batch["joints3d_weight"].any(axis=1).all()
+        assert batch["silhouette_weight"].all()
+        return batch["pose_weight"][order].tolist()
 
     for body_models, expected in (
-        (None, [1, 1, 1]),
+        ((), [1, 1, 1]),
         (("default",), [1, 0, 0]),
         (("default", "smpl"), [1, 1, 0]),
-        ((), [0, 0, 0]),
+        (("other",), [0, 0, 0]),
     ):
-        evaluated = evaluation_batches([shard], CONFIG, batch_size=3, body_models=body_models)
+        evaluated = evaluation_batches([shard], CONFIG, batch_size=3, needs=needing(body_models=body_models))
         assert bodies(next(evaluated.as_numpy_iterator())) == expected
-        trained = training_batches([shard], CONFIG, batch_size=3, seed=0, body_models=body_models)
+        trained = training_batches(
+            [shard], CONFIG, batch_size=3, seed=0, needs=needing(body_models=body_models)
+        )
         assert bodies(next(trained.as_numpy_iterator())) == expected
 
 
@@ -336,22 +348,22 @@ def test_records_of_the_original_code_are_read_as_they_are(data_dir):
     (batch,) = _take(evaluation_batches(shards, config, batch_size=16), -1)
     assert batch["name"][0] == b"im0001.jpg"
     assert batch["valid"].all()
-    assert batch["has_silhouette"].all()
-    assert not batch["has_body"].any()
-    visible = batch["joints2d"][..., 2] > 0
+    assert batch["silhouette_weight"].all()
+    assert not batch["pose_weight"].any()
+    visible = batch["joints2d_weight"] > 0
     assert visible[:, :14].mean() > 0.8
     assert not visible[:, 14:].any()
     # People are about 150 pixels tall, in the middle, and their joints lie on their masks.
     heights = [np.ptp(rows[seen, 1]) * 112 for rows, seen in zip(batch["joints2d"], visible, strict=True)]
     assert 90 < np.median(heights) < 170
-    pixels = np.round((batch["joints2d"][..., :2] + 1) * 112).astype(int).clip(0, 223)
+    pixels = np.round((batch["joints2d"] + 1) * 112).astype(int).clip(0, 223)
     samples = np.arange(16)[:, None]
     on_mask = batch["silhouette"][samples, pixels[..., 1], pixels[..., 0]]
     assert on_mask[visible].mean() > 0.85
     for trained in _take(training_batches(shards, config, batch_size=8, seed=0), 3):
-        pixels = np.round((trained["joints2d"][..., :2] + 1) * 112).astype(int).clip(0, 223)
+        pixels = np.round((trained["joints2d"] + 1) * 112).astype(int).clip(0, 223)
         on_mask = trained["silhouette"][np.arange(8)[:, None], pixels[..., 1], pixels[..., 0]]
-        assert on_mask[trained["joints2d"][..., 2] > 0].mean() > 0.8
+        assert on_mask[trained["joints2d_weight"] > 0].mean() > 0.8
 
 
 def _native(name, index, **changes):
@@ -375,18 +387,18 @@ def test_joints_of_mixed_datasets_come_in_the_skeleton_that_is_wanted(tmp_path, 
     names = ["h36m17", "lsp14", "mpii16", "coco17"]
     samples = [_native(name, index) for index, name in enumerate(names)]
     shard = write_shards(tmp_path, [4], samples=samples)
-    batch = _take(evaluation_batches([shard], CONFIG, batch_size=4, skeleton=wanted), 1)[0]
+    batch = _take(evaluation_batches([shard], CONFIG, batch_size=4, needs=needing(skeleton2d=wanted)), 1)[0]
     target = skeletons.get(wanted)
-    assert batch["joints2d"].shape == (4, len(target), 3)
+    assert batch["joints2d"].shape == (4, len(target), 2)
     for row, sample in enumerate(samples):
         conversion = skeletons.convert(skeletons.get(sample.skeleton), target, missing=True)
-        np.testing.assert_array_equal(batch["joints2d"][row, :, 2], conversion.weights)
+        np.testing.assert_array_equal(batch["joints2d_weight"][row], conversion.weights)
         np.testing.assert_array_equal(
             batch["joints3d_weight"][row], conversion.confidences(sample.confidence3d)
         )
         # The box of 100 pixels takes 0.8 of the crop.
         pixels = (conversion.coordinates(sample.joints2d) - np.floor(sample.center)) / 62.5
-        error = (batch["joints2d"][row, :, :2] - pixels)[conversion.weights > 0]
+        error = (batch["joints2d"][row] - pixels)[conversion.weights > 0]
         assert np.abs(error).max() < 0.05
         np.testing.assert_allclose(batch["joints3d"][row], conversion.coordinates(sample.joints3d), atol=1e-6)
 
@@ -404,7 +416,36 @@ def test_mirrored_joints_change_sides_in_their_own_skeleton(tmp_path):
             continue
         np.testing.assert_array_equal(batch["joints3d"], plain["joints3d"][:, flip] * [-1, 1, 1])
         np.testing.assert_array_equal(batch["joints3d_weight"], plain["joints3d_weight"][:, flip])
-        expected = plain["joints2d"][:, flip] * [-1, 1, 1] - [2 / 32, 0, 0]
+        expected = plain["joints2d"][:, flip] * [-1, 1] - [2 / 32, 0]
         np.testing.assert_allclose(batch["joints2d"], expected, atol=1e-5)
         mirrored += 1
     assert 0 < mirrored < 8
+
+
+def test_single_samples_are_those_of_an_evaluation_and_nothing_else_is_read(shards, monkeypatch):
+    source = ImageSource(shards, CONFIG, EVERYTHING)
+    (batch,) = source.evaluation_batches(batch_size=source.count).as_numpy_iterator()
+    read = []
+    monkeypatch.setattr(
+        framing, "read_records", lambda path, indices: read.append(path) or READ_RECORDS(path, indices)
+    )
+    found = source.samples([17, 4, 5, 0])
+    assert list(found) == [17, 4, 5, 0]
+    for index, one in found.items():
+        _assert_equal(
+            [{key: values.numpy()[0] for key, values in one.items()}],
+            [{k: v[index] for k, v in batch.items()}],
+        )
+    assert read == [shards[1].files[0], shards[0].files[0], shards[0].files[1], shards[0].files[0]]
+    with pytest.raises(IndexError):
+        source.samples([source.count])
+
+
+def test_sources_are_opened_by_the_kind_of_their_input(tmp_path, shards):
+    file = shards[0].files[0]
+    source = pipeline.open("image", tmp_path, [file], CONFIG, needs=EVERYTHING)
+    assert (source.unit, source.count, source.statistics()) == ("image", 5, {})
+    with pytest.raises(UserError, match="holds no records of pose sequences"):
+        pipeline.open("joints2d", tmp_path, [file], pipeline.PosePipelineConfig(), needs=EVERYTHING)
+    with pytest.raises(ValueError, match="input_kind must be one of image, joints2d"):
+        pipeline.open("sound", tmp_path, [file], CONFIG, needs=EVERYTHING)

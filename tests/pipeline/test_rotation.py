@@ -60,7 +60,7 @@ def test_projecting_turned_joints_with_the_camera_of_the_crop_gives_its_keypoint
     for batch in _take(training_batches([shard], TURNING, batch_size=4, seed=3), 6):
         camera = batch["camera"][:, None]
         projected = camera[..., :1] * (batch["joints3d"][..., :2] + camera[..., 1:])
-        assert np.abs(projected - batch["joints2d"][..., :2]).max() * 112 < 2e-3
+        assert np.abs(projected - batch["joints2d"]).max() * 112 < 2e-3
 
 
 def test_a_pose_turns_as_the_joints_do(shard):
@@ -172,7 +172,7 @@ def test_markers_and_masks_turn_with_their_joints(tmp_path):
         centers = np.array(ndimage.center_of_mass(picture, dots, range(1, count + 1)))
         blobs, count = ndimage.label(silhouette)
         mask_centers = np.array(ndimage.center_of_mass(silhouette, blobs, range(1, count + 1)))
-        pixels = (batch["joints2d"][0][batch["joints2d"][0, :, 2] > 0][:, 1::-1] + 1) * 112
+        pixels = (batch["joints2d"][0][batch["joints2d_weight"][0] > 0][:, ::-1] + 1) * 112
         for pixel in pixels[((pixels > 12) & (pixels < 212)).all(axis=1)]:
             assert np.linalg.norm(centers - pixel, axis=1).min() < 0.3
             assert np.linalg.norm(mask_centers - pixel, axis=1).min() < 0.7

@@ -53,7 +53,8 @@ def compute(system, given) -> dict:
 
 
 BATCH = (
-    *("joints2d", "silhouette", "has_silhouette", "pose", "shape", "has_body"),
+    *("joints2d", "joints2d_weight", "silhouette", "silhouette_weight"),
+    *("pose", "pose_weight", "shape", "shape_weight"),
     *("joints3d", "joints3d_weight"),
 )
 

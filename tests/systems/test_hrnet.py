@@ -62,11 +62,9 @@ def system():
 
 def truth():
     rng = np.random.default_rng(1)
-    joints = np.concatenate([rng.uniform(-0.8, 0.8, (2, JOINTS, 2)), np.ones((2, JOINTS, 1))], -1).astype(
-        "f4"
-    )
-    joints[0, 3] = joints[1, 5] = 0
-    return {"joints2d": joints}
+    joints, weight = rng.uniform(-0.8, 0.8, (2, JOINTS, 2)).astype("f4"), np.ones((2, JOINTS), "f4")
+    joints[0, 3] = joints[1, 5] = weight[0, 3] = weight[1, 5] = 0
+    return {"joints2d": joints, "joints2d_weight": weight}
 
 
 def test_it_is_a_system_of_images(system):
@@ -87,7 +85,7 @@ def test_losses_are_those_of_the_heat_maps(system):
     outputs, batch = system.forward(IMAGES, training=False), truth()
     predicted = numpy(outputs["heatmaps"])
     assert predicted.shape == (2, CELLS, CELLS, JOINTS)
-    target, used = (numpy(value) for value in draw_heatmaps(batch["joints2d"], CELLS, sigma=2.0))
+    target, used = (numpy(value) for value in draw_heatmaps(*batch.values(), CELLS, sigma=2.0))
     losses = system.losses(outputs, batch)
     assert set(losses.weights) == set(system.loss_names)
     expected = 0.5 * ((predicted - target) ** 2).mean(axis=(1, 2)) * used
@@ -112,12 +110,12 @@ class Perfect:
 
     def __call__(self, images, training):
         red = numpy(ops.convert_to_tensor(images))[..., 0].astype(int)
-        joints = np.zeros((len(red), JOINTS, 3), np.float32)
+        joints = np.zeros((len(red), JOINTS, 2), np.float32)
         for sample, picture in enumerate(red):
             for joint in range(JOINTS):
                 rows, columns = np.nonzero(picture == 10 + joint)
-                joints[sample, joint] = (*(np.array([columns.mean(), rows.mean()]) / SIZE * 2 - 1), 1)
-        return draw_heatmaps(joints, CELLS, sigma=1.0)[0]
+                joints[sample, joint] = np.array([columns.mean(), rows.mean()]) / SIZE * 2 - 1
+        return draw_heatmaps(joints, np.ones(joints.shape[:2]), CELLS, sigma=1.0)[0]
 
 
 def seeing(system, **options):

@@ -31,12 +31,14 @@ def truth(outputs, **changes):
     mask[:, 20:40, 22:30] = 1
     theta = numpy(outputs["stages"][-1])
     batch = {
-        "joints2d": np.concatenate([joints2d, np.ones((count, 19, 1))], axis=-1).astype(np.float32),
+        "joints2d": joints2d.copy(),
+        "joints2d_weight": np.ones((count, 19), np.float32),
         "silhouette": mask,
-        "has_silhouette": np.ones(count, np.float32),
+        "silhouette_weight": np.ones(count, np.float32),
         "pose": theta[:, 3:75],
         "shape": theta[:, 75:],
-        "has_body": np.ones(count, np.float32),
+        "pose_weight": np.ones(count, np.float32),
+        "shape_weight": np.ones(count, np.float32),
         "joints3d": numpy(outputs["joints3d"]),
         "joints3d_weight": np.ones((count, 19), np.float32),
     }
@@ -100,14 +102,15 @@ def test_losses_are_those_of_the_specification(system, outputs):
     rng = np.random.default_rng(1)
     batch = truth(outputs)
     visible = (rng.uniform(size=(2, 19)) < 0.6).astype(np.float32)
-    batch["joints2d"] = np.concatenate([rng.normal(size=(2, 19, 2)), visible[..., None]], -1).astype("f4")
+    batch["joints2d"] = rng.normal(size=(2, 19, 2)).astype("f4")
+    batch["joints2d_weight"] = visible
     batch["shape"] = batch["shape"] + np.float32([[0.5], [1.0]])
-    batch["has_body"] = np.float32([0, 1])
+    batch["pose_weight"] = batch["shape_weight"] = np.float32([0, 1])
     batch["joints3d"] = batch["joints3d"].copy()
     batch["joints3d"][0, 5] += np.float32([0.3, 0, 0])  # neither hip
     total, values = parts(system, outputs, batch)
 
-    difference = np.abs(numpy(outputs["joints2d"]) - batch["joints2d"][..., :2]).sum(-1)
+    difference = np.abs(numpy(outputs["joints2d"]) - batch["joints2d"]).sum(-1)
     kpr = (visible * difference).sum() / (2 * visible.sum())
     assert values["kpr_loss"] == pytest.approx(kpr, rel=1e-5)
     # Ten coefficients that are 1 off among 216 numbers of rotations and 10 of shape, of one sample.
@@ -135,7 +138,7 @@ def test_losses_are_those_of_the_specification(system, outputs):
 
 def test_weights_and_switches(system, outputs):
     batch = truth(outputs)
-    batch["joints2d"][..., :2] += 0.1
+    batch["joints2d"] += 0.1
     off = {"use_kpr_loss": False, "body_loss_weight": 0.0, "joints3d_loss_weight": 0.0}
     only_mesh = reconfigured(system, **off, mr_loss_weight=0.5)
     total, values = parts(only_mesh, outputs, batch)
@@ -153,11 +156,12 @@ def test_weights_and_switches(system, outputs):
 def test_garbage_of_what_a_sample_lacks_costs_nothing(system, outputs):
     batch = truth(outputs)
     full, _ = parts(system, outputs, batch)
-    for key, weight in (("pose", "has_body"), ("shape", "has_body"), ("joints3d", "joints3d_weight")):
+    for key, weight in (("pose", "pose_weight"), ("shape", "shape_weight"), ("joints3d", "joints3d_weight")):
         batch[key] = np.full_like(batch[key], 1e6)
         batch[weight] = np.zeros_like(batch[weight])
-    batch["has_silhouette"] = np.zeros(2, np.float32)
-    batch["joints2d"] = np.concatenate([np.full((2, 19, 2), 1e6), np.zeros((2, 19, 1))], -1).astype("f4")
+    batch["silhouette_weight"] = np.zeros(2, np.float32)
+    batch["joints2d"] = np.full((2, 19, 2), 1e6, np.float32)
+    batch["joints2d_weight"] = np.zeros((2, 19), np.float32)
     total, values = parts(system, outputs, batch)
     assert total == 0
     assert set(values.values()) == {0.0}
@@ -179,12 +183,14 @@ def test_the_silhouette_loss_is_in_pixels_of_224_at_every_size(system):
         sized = reconfigured(system)
         sized.image_size = size
         batch = {
-            "joints2d": np.zeros((1, 19, 3), np.float32),
+            "joints2d": np.zeros((1, 19, 2), np.float32),
+            "joints2d_weight": np.zeros((1, 19), np.float32),
             "silhouette": np.zeros((1, size, size), np.uint8),
-            "has_silhouette": np.ones(1, np.float32),
+            "silhouette_weight": np.ones(1, np.float32),
             "pose": np.zeros((1, 72), np.float32),
             "shape": np.zeros((1, 10), np.float32),
-            "has_body": np.zeros(1, np.float32),
+            "pose_weight": np.zeros(1, np.float32),
+            "shape_weight": np.zeros(1, np.float32),
             "joints3d": np.zeros((1, 19, 3), np.float32),
             "joints3d_weight": np.zeros((1, 19), np.float32),
         }
@@ -317,7 +323,7 @@ def test_a_body_of_fewer_shape_components(tmp_path, images):
 def test_a_compiled_body_computes_what_the_plain_one_does(system, outputs):
     compiled = build(use_mesh_repro_loss=True, compile_body=True)
     theta = keras.ops.convert_to_tensor(numpy(outputs["stages"][-1]))
-    batch = truth(outputs, joints2d=np.full((len(theta), 19, 3), 0.3, np.float32))
+    batch = truth(outputs, joints2d=np.full((len(theta), 19, 2), 0.3, np.float32))
 
     def total(of):
         def function(x):

@@ -18,15 +18,17 @@ def inputs():
     rng = np.random.default_rng(0)
     mask = np.zeros((2, SIZE, SIZE), np.uint8)
     mask[:, 12:48, 20:34] = 1
-    visible = (rng.uniform(size=(2, 19, 1)) < 0.7).astype(np.float32)
+    visible = (rng.uniform(size=(2, 19)) < 0.7).astype(np.float32)
     return {
         "images": rng.integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8),
-        "joints2d": np.concatenate([rng.uniform(-1, 1, (2, 19, 2)).astype(np.float32), visible], axis=-1),
+        "joints2d": rng.uniform(-1, 1, (2, 19, 2)).astype(np.float32),
+        "joints2d_weight": visible,
         "silhouette": mask,
-        "has_silhouette": np.float32([1, 0]),
+        "silhouette_weight": np.float32([1, 0]),
         "pose": rng.normal(scale=0.3, size=(2, 72)).astype(np.float32),
         "shape": rng.normal(size=(2, 10)).astype(np.float32),
-        "has_body": np.float32([0, 1]),
+        "pose_weight": np.float32([0, 1]),
+        "shape_weight": np.float32([0, 1]),
         "joints3d": rng.normal(scale=0.4, size=(2, 19, 3)).astype(np.float32),
         "joints3d_weight": np.ones((2, 19), np.float32),
         "real_pose": rng.normal(scale=0.3, size=(6, 72)).astype(np.float32),

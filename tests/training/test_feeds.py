@@ -41,5 +41,5 @@ def test_images_without_silhouettes_spare_their_masks(tmp_path):
         seen[use] = next(batches.as_numpy_iterator())
     assert seen[True]["silhouette"].any()
     assert not seen[False]["silhouette"].any()
-    assert not seen[False]["has_silhouette"].any()
+    assert not seen[False]["silhouette_weight"].any()
     np.testing.assert_array_equal(seen[False]["image"], seen[True]["image"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ from hpe.inference.predictor import Predictor
 from hpe.losses.silhouette import mesh_reprojection
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.damage import translate_errors
-from hpe.pipeline.images import evaluation_batches
+from hpe.pipeline.images import EVERYTHING, evaluation_batches
 from hpe.records.reading import DatasetShards
 from hpe.systems.prediction import Prediction
 from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
@@ -101,9 +101,8 @@ def evaluate_dataset(
     count = sum(dataset.count for dataset in shards)
     collected = _Collector(predictor, feasibility)
     system = predictor.system
-    batches = evaluation_batches(
-        shards, pipeline, batch_size=batch_size, body_models=system.body_models, skeleton=system.skeleton
-    )
+    needs = dataclasses.replace(EVERYTHING, body_models=tuple(system.body_models), skeleton2d=system.skeleton)
+    batches = evaluation_batches(shards, pipeline, batch_size=batch_size, needs=needs)
     bar = tqdm(total=count, unit="image", disable=not show_progress, dynamic_ncols=True, leave=False)
     with bar, translate_errors(shards):
         for batch in batches.as_numpy_iterator():
@@ -112,22 +111,6 @@ def evaluate_dataset(
             collected.add({key: value[:valid] for key, value in batch.items()}, prediction)
             bar.update(valid)
     return Evaluation(collected.metrics(), collected.samples)
-
-
-def crops_by_index(
-    shards: Sequence[DatasetShards], pipeline: PipelineConfig, indices: Iterable[int]
-) -> dict[int, np.ndarray]:
-    """Returns the crops (S, S, 3), uint8 RGB, of the records at some positions of the datasets."""
-    wanted = set(indices)
-    crops = {}
-    if not wanted:
-        return crops
-    for index, batch in enumerate(evaluation_batches(shards, pipeline, batch_size=1)):
-        if index in wanted:
-            crops[index] = batch["image"][0].numpy()
-        if len(crops) == len(wanted):
-            break
-    return crops
 
 
 class _Collector:
@@ -186,7 +169,7 @@ class _Collector:
     def _silhouettes(self, batch, prediction):
         count = len(batch["name"])
         masks = batch["silhouette"] > 0
-        usable = (batch["has_silhouette"] > 0) & masks.any(axis=(1, 2))
+        usable = (batch["silhouette_weight"] > 0) & masks.any(axis=(1, 2))
         vertices, cameras = prediction.vertices[:count], prediction.camera[:count]
         points = normalized_to_pixels(weak_perspective_project(vertices, cameras), self._size)
         _, distances = mesh_reprojection(
@@ -205,7 +188,7 @@ class _Collector:
 
     def _vertices(self, batch, vertices):
         errors = np.full(len(vertices), np.nan)
-        rows = np.flatnonzero(batch["has_body"] > 0)
+        rows = np.flatnonzero(batch["pose_weight"] * batch["shape_weight"] > 0)
         if len(rows):
             truth = self._system.true_vertices(batch["pose"][rows], batch["shape"][rows])
             errors[rows] = _MILLIMETRES * metrics.pve(vertices[rows], truth)

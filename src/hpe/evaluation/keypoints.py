@@ -32,9 +32,9 @@ class KeypointAccumulator:
         Returns:
             (N,) keypoint loss of every person, NaN without a label.
         """
-        truth = batch["joints2d"]
+        truth, weight = batch["joints2d"], batch["joints2d_weight"]
         joints2d = prediction.joints2d[: len(truth)]
-        sums, counts = metrics.keypoint_errors(joints2d, truth)
+        sums, counts = metrics.keypoint_errors(joints2d, truth, weight)
         self._sum += float(sums.sum())
         self._count += float(counts.sum())
         self._measured += int((counts > 0).sum())
@@ -43,7 +43,7 @@ class KeypointAccumulator:
         self._skeleton = skeletons.get(prediction.skeleton) if whole else skeletons.LSP14
         # Where 2D joints are all there is to be seen, every kind of joint is told apart.
         self._by_joint = prediction.confidence is not None
-        judged = (joints2d, truth[..., :2], truth[..., 2])
+        judged = (joints2d, truth, weight)
         skeleton = self._skeleton if whole else None
         self._add_hits(_PCK, metrics.pck_hits(*judged, skeleton=skeleton))
         if "head_size" in batch:

@@ -184,7 +184,7 @@ def pck(hits):
     return float(hits[judged].mean()) if judged.any() else float("nan")
 
 
-def keypoint_errors(predicted, target):
+def keypoint_errors(predicted, target, visibility):
     """Sums of absolute keypoint errors and numbers of visible coordinates, sample by sample.
 
     The keypoint loss is the mean over all visible coordinates together, not first per sample (TensorFlow 1's
@@ -192,15 +192,15 @@ def keypoint_errors(predicted, target):
 
     Args:
         predicted: (N, J, 2) normalised crop coordinates.
-        target: (N, J, 3) normalised crop coordinates and visibility.
+        target: (N, J, 2) normalised crop coordinates.
+        visibility: (N, J), above 0 where visible.
 
     Returns:
         (N,) float64 sum over visible joints of |dx| + |dy|, and (N,) float64 number of their coordinates.
     """
-    target = np.asarray(target, np.float64)
-    predicted, places = _same_shape(predicted, target[..., :2])
-    visible = target[..., 2] > 0
-    distance = np.abs(predicted - places).sum(axis=-1)
+    predicted, target = _same_shape(predicted, target)
+    visible = np.asarray(visibility) > 0
+    distance = np.abs(predicted - target).sum(axis=-1)
     return np.where(visible, distance, 0.0).sum(axis=-1), 2.0 * visible.sum(axis=-1)
 
 

@@ -6,40 +6,50 @@ there is none. HMR adds each with a factor of 0.5 times its 3D weight.
 
 from __future__ import annotations
 
+import math
+
 from keras import ops
 
 from hpe import skeletons
 from hpe.losses.means import Mean
 
 
-def rotation_mse(predicted, target, has_body) -> Mean:
+def rotation_mse(predicted, target, weight) -> Mean:
     """Mean squared difference of rotation matrices.
 
     Args:
         predicted, target: (B, 24, 3, 3).
-        has_body: (B,) weight of each sample, 0 where it has no body parameters.
+        weight: (B,) of each sample, 0 where it has no pose.
 
     Returns:
         Mean over the entries of the samples that count.
     """
-    return _weighted_mse(predicted, target, has_body)
+    return _weighted_mse(predicted, target, weight)
 
 
-def shape_mse(predicted, target, has_body) -> Mean:
-    """Mean squared difference of shapes (B, 10), with a weight has_body (B,) per sample."""
-    return _weighted_mse(predicted, target, has_body)
+def shape_mse(predicted, target, weight) -> Mean:
+    """Mean squared difference of shapes (B, 10), with a weight (B,) per sample."""
+    return _weighted_mse(predicted, target, weight)
 
 
-def body_parameter_mse(predicted_rotmats, predicted_shape, target_rotmats, target_shape, has_body) -> Mean:
+def body_parameter_mse(
+    predicted_rotmats, predicted_shape, target_rotmats, target_shape, pose_weight, shape_weight
+) -> Mean:
     """Mean squared difference over the 216 rotation and 10 shape numbers together, as HMR has it.
 
     Args:
         predicted_rotmats, target_rotmats: (B, 24, 3, 3).
         predicted_shape, target_shape: (B, 10).
-        has_body: (B,) weight of each sample.
+        pose_weight, shape_weight: (B,) of each sample, 0 where it lacks the one or the other.
     """
+    weights = [
+        ops.repeat(ops.cast(weight, "float32")[:, None], math.prod(values.shape[1:]), axis=1)
+        for weight, values in ((pose_weight, predicted_rotmats), (shape_weight, predicted_shape))
+    ]
     return _weighted_mse(
-        _join(predicted_rotmats, predicted_shape), _join(target_rotmats, target_shape), has_body
+        _join(predicted_rotmats, predicted_shape),
+        _join(target_rotmats, target_shape),
+        ops.concatenate(weights, axis=1),
     )
 
 

@@ -7,23 +7,24 @@ from keras import ops
 from hpe.losses.means import Mean
 
 
-def keypoint_l1(predicted, target) -> Mean:
+def keypoint_l1(predicted, target, weight) -> Mean:
     """Mean absolute difference of coordinates over the visible joints of the whole batch.
 
     sum_i v_i (|dx_i| + |dy_i|) / (2 sum_i v_i), as in HMR.
 
     Args:
         predicted: (B, J, 2) normalised crop coordinates.
-        target: (B, J, 3) normalised x, y and visibility v >= 0; x and y are ignored where v is 0.
+        target: (B, J, 2) normalised crop coordinates, ignored where the weight is 0.
+        weight: (B, J) visibility or confidence v >= 0.
 
     Returns:
         Mean, in normalised units; its count is twice the sum of the visibilities.
     """
     predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
-    visibility = target[..., 2:]
+    visibility = ops.convert_to_tensor(weight)[..., None]
     seen = visibility > 0
     # The choice comes before the absolute value: garbage of an unlabelled joint must not reach the gradient.
-    difference = ops.abs(ops.where(seen, predicted - target[..., :2], ops.zeros_like(predicted)))
+    difference = ops.abs(ops.where(seen, predicted - target, ops.zeros_like(predicted)))
     # Where nothing is seen the difference is 0, but the visibility may be anything that is not above 0.
     visibility = ops.where(seen, visibility, ops.zeros_like(visibility))
     return Mean(ops.sum(visibility * difference), 2.0 * ops.sum(visibility))

@@ -19,22 +19,23 @@ _REACH = 3.0
 _QUARTER = 0.25
 
 
-def draw_heatmaps(joints2d, size: int, *, sigma: float):
+def draw_heatmaps(joints2d, weight, size: int, *, sigma: float):
     """Draws what heat maps should show: a Gaussian of height 1 around the cell that is nearest to each joint.
 
     Args:
-        joints2d: (B, J, 3) normalised x, y and visibility; x and y are ignored where that is not above 0.
+        joints2d: (B, J, 2) normalised crop coordinates, ignored where the weight is not above 0.
+        weight: (B, J) visibility or confidence.
         size: cells S per side.
         sigma: standard deviation in cells. The Gaussian is cut off beyond a window of 3 sigma on every side.
 
     Returns:
-        heatmaps (B, S, S, J) float32, zero for joints of weight 0; weights (B, J) float32: the visibility, but 0
+        heatmaps (B, S, S, J) float32, zero for joints of weight 0; weights (B, J) float32: the given ones, but 0
         where it is not above 0, and where the window lies outside of the map.
     """
-    joints2d = ops.cast(joints2d, "float32")
-    visible = joints2d[..., 2] > 0
+    joints2d, weight = ops.cast(joints2d, "float32"), ops.cast(weight, "float32")
+    visible = weight > 0
     # The choice comes first: what stands in unlabelled joints may be anything.
-    cells = ops.where(visible[..., None], normalized_to_pixels(joints2d[..., :2], float(size)), 0.0)
+    cells = ops.where(visible[..., None], normalized_to_pixels(joints2d, float(size)), 0.0)
     centres = ops.floor(cells + 0.5)
     reach = _REACH * sigma
     inside = ops.logical_and(centres >= -reach, centres <= size - 1 + reach)
@@ -44,7 +45,7 @@ def draw_heatmaps(joints2d, size: int, *, sigma: float):
     profiles = ops.where(ops.abs(distances) <= reach, profiles, 0.0)
     heatmaps = profiles[:, None, :, :, 0] * profiles[:, :, None, :, 1]
     heatmaps = heatmaps * ops.cast(drawn, "float32")[:, None, None]
-    return heatmaps, ops.where(drawn, joints2d[..., 2], 0.0)
+    return heatmaps, ops.where(drawn, weight, 0.0)
 
 
 def find_peaks(heatmaps):

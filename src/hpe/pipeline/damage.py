@@ -44,7 +44,7 @@ def translate_errors(
     ) as error:
         found = find_damage(shards, mocap_files=mocap_files)
         # Augmentation can ask for a part of an image that a look at its person does not.
-        seen = None if found else re.search(_UNUSABLE, str(error))
+        seen = re.search(_UNUSABLE, str(error)) if shards and not found else None
         if seen:
             found = f"{', '.join(dataset.name for dataset in shards)}: {seen[1]}."
         if found is None:

@@ -3,12 +3,13 @@
 | key | shape, B first | content |
 |---|---|---|
 | image | (S, S, 3) uint8 | RGB crop |
-| silhouette, has_silhouette | (S, S) uint8, () float32 | 1 where the person is |
-| joints2d | (J, 3) float32 | x, y in [-1, 1], visibility; (0, 0, 0) where not visible |
-| joints3d, joints3d_weight, has_joints3d | (J, 3), (J,), () float32 | metres, camera frame; confidence |
+| silhouette, silhouette_weight | (S, S) uint8, () float32 | 1 where the person is |
+| joints2d, joints2d_weight | (J, 2), (J,) float32 | x, y in [-1, 1]; zeros where not visible |
+| joints3d, joints3d_weight | (J, 3), (J,) float32 | metres, camera frame; confidence |
 | head_size | () float32 | unit of PCKh in pixels of the crop; 0 where unknown |
-| pose, shape, has_body | (72,), (10,), () float32 | axis-angle, root in the camera frame; of `body_models` |
-| camera, has_camera | (3,), () float32 | weak-perspective (s, tx, ty) of the crop |
+| pose, pose_weight | (72,), () float32 | axis-angle, root in the camera frame; of `body_models` |
+| shape, shape_weight | (10,), () float32 | of `body_models` |
+| camera, camera_weight | (3,), () float32 | weak-perspective (s, tx, ty) of the crop |
 | name | () string | for messages and pictures |
 | valid | () float32 | 0 in the rows that fill up the last batch of an evaluation |
 
@@ -28,16 +29,19 @@ import tensorflow as tf
 
 from hpe import skeletons
 from hpe.errors import SettingError
+from hpe.fields import FIELDS, Needs
 from hpe.pipeline import augmentation, crops, labels, ordering
 from hpe.pipeline.augmentation import Jitter, Placement
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.half_body import halved_box
 from hpe.records.reading import DatasetShards
 from hpe.records.schema import parse_example
-from hpe.skeletons import COCOPLUS19, Skeleton
 
 # More would wait for Python's lock.
 _MOST_THREADS = 16
+
+# All that image records can hold.
+EVERYTHING = Needs(tuple(field.key for field in FIELDS), skeletons.COCOPLUS19.name)
 
 # Any crop size shows whether a record can be used.
 _CHECK_SIZE = 8
@@ -71,9 +75,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    body_models: Sequence[str] | None = None,
-    skeleton: str = COCOPLUS19.name,
-    silhouettes: bool = True,
+    needs: Needs = EVERYTHING,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> tf.data.Dataset:
@@ -89,9 +91,7 @@ def training_batches(
         batch_size: B, images per batch; with shards, of all of them together.
         seed: of order and augmentation.
         start_step: number of batches to pass over.
-        body_models: names of the body models whose parameters are kept; None keeps all.
-        skeleton: the joint set that joints are wanted in.
-        silhouettes: whether masks are wanted; a system without them saves the time to decode them.
+        needs: which fields are wanted, and in which joint sets.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) B / num_shards.
             The others are read, but neither parsed nor decoded.
         num_shards: number of shares.
@@ -107,17 +107,15 @@ def training_batches(
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
     records = _training_records(shards, config, batch_size=batch_size, seed=seed, start_step=start_step)
     jitter_key = ordering.stream_key(seed, ordering.Stream.IMAGE_JITTER)
-    wanted = skeletons.get(skeleton)
-    parse = functools.partial(_parse, size=config.img_size, body_models=body_models, skeleton=wanted)
+    parse = functools.partial(_parse, size=config.img_size, needs=needs)
 
     def augmented(serialized: tf.Tensor, step: tf.Tensor) -> dict:
         jitter = augmentation.draw_jitter(config, tf.stack([jitter_key, step]), batch_size)
-        parsed = parse(serialized[rows], jitter.rows(rows))
-        return parsed if silhouettes else {**parsed, "mask": tf.zeros_like(parsed["mask"])}
+        return parse(serialized[rows], jitter.rows(rows))
 
     steps = tf.data.Dataset.counter(start=start_step)
     parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
-    return _finished(_crops(parsed, config, wanted))
+    return _finished(_crops(parsed, config, needs))
 
 
 def _training_records(
@@ -156,8 +154,7 @@ def evaluation_batches(
     config: PipelineConfig,
     *,
     batch_size: int,
-    body_models: Sequence[str] | None = None,
-    skeleton: str = COCOPLUS19.name,
+    needs: Needs = EVERYTHING,
 ) -> tf.data.Dataset:
     """Returns every record once, in order, without augmentation.
 
@@ -165,29 +162,35 @@ def evaluation_batches(
         shards: datasets of `hpe.records.reading.find_shards`.
         config: crop size.
         batch_size: B, images per batch; the last batch is filled up with rows of zeros and `valid` 0.
-        body_models: names of the body models whose parameters are kept; None keeps all.
-        skeleton: the joint set that joints are wanted in.
+        needs: which fields are wanted, and in which joint sets.
 
     Returns:
         A finite dataset of batches as the module says.
     """
-
-    wanted = skeletons.get(skeleton)
-
-    def plain(serialized: tf.Tensor) -> dict:
-        jitter = augmentation.no_jitter(tf.size(serialized))
-        return _parse(serialized, jitter, size=config.img_size, body_models=body_models, skeleton=wanted)
-
     files = [file for dataset in shards for file in dataset.files]
-    parsed = tf.data.TFRecordDataset(files).batch(batch_size).map(plain)
-    return _finished(_crops(parsed, config, wanted).map(lambda batch: _fill(batch, batch_size)))
+    parsed = (
+        tf.data.TFRecordDataset(files)
+        .batch(batch_size)
+        .map(functools.partial(_parse_plainly, size=config.img_size, needs=needs))
+    )
+    return _finished(_crops(parsed, config, needs).map(lambda batch: _fill(batch, batch_size)))
+
+
+def plain_batch(serialized: tf.Tensor, config: PipelineConfig, *, needs: Needs) -> dict[str, tf.Tensor]:
+    """Returns serialized records (B,) as a batch, as evaluation sees them."""
+    return _crop(
+        _parse_plainly(serialized, size=config.img_size, needs=needs), size=config.img_size, needs=needs
+    )
 
 
 def check_record(serialized: tf.Tensor) -> tf.Tensor:
     """Raises tf.errors.InvalidArgumentError if a serialized record has no image that can be used."""
-    jitter = augmentation.no_jitter(1)
-    parsed = _parse(serialized[None], jitter, size=_CHECK_SIZE, body_models=None, skeleton=COCOPLUS19)
-    return tf.reduce_max(_crop(parsed, size=_CHECK_SIZE, skeleton=COCOPLUS19)["image"])
+    parsed = _parse_plainly(serialized[None], size=_CHECK_SIZE, needs=EVERYTHING)
+    return tf.reduce_max(_crop(parsed, size=_CHECK_SIZE, needs=EVERYTHING)["image"])
+
+
+def _parse_plainly(serialized: tf.Tensor, *, size: int, needs: Needs) -> dict[str, tf.Tensor]:
+    return _parse(serialized, augmentation.no_jitter(tf.size(serialized)), size=size, needs=needs)
 
 
 def _parse(
@@ -195,11 +198,13 @@ def _parse(
     jitter: Jitter,
     *,
     size: int,
-    body_models: Sequence[str] | None,
-    skeleton: Skeleton,
+    needs: Needs,
 ) -> dict[str, tf.Tensor]:
     """Parses N records and places their crops; returns few tensors with a leading axis N."""
-    record = _only_of(parse_example(serialized, skeleton=skeleton.name), body_models)
+    skeleton = skeletons.get(needs.skeleton2d)
+    record = _only_of(parse_example(serialized, skeleton=skeleton.name), needs.body_models)
+    if "silhouette" not in needs.fields:
+        record["mask"] = tf.zeros_like(record["mask"])
     center, scale = record["center"], record["scale"]
     if jitter.half is not None:
         center, scale = halved_box(
@@ -223,10 +228,10 @@ def _parse(
     }
 
 
-def _crops(parsed: tf.data.Dataset, config: PipelineConfig, skeleton: Skeleton) -> tf.data.Dataset:
+def _crops(parsed: tf.data.Dataset, config: PipelineConfig, needs: Needs) -> tf.data.Dataset:
     """Makes the crops of batches of `_parse`, while the next is parsed."""
     crop = functools.partial(
-        _crop, size=config.img_size, skeleton=skeleton, threads=config.num_parallel_calls or _threads()
+        _crop, size=config.img_size, needs=needs, threads=config.num_parallel_calls or _threads()
     )
     return parsed.prefetch(1).map(crop)
 
@@ -237,22 +242,22 @@ def _threads() -> int:
     return min(cores, _MOST_THREADS)
 
 
-def _crop(
-    parsed: dict[str, tf.Tensor], *, size: int, skeleton: Skeleton, threads: int = 1
-) -> dict[str, tf.Tensor]:
+def _crop(parsed: dict[str, tf.Tensor], *, size: int, needs: Needs, threads: int = 1) -> dict[str, tf.Tensor]:
     """Makes the crops of a batch of `_parse`, and maps its labels into them."""
     placement = _placement(parsed)
     image, silhouette, image_shape = crops.crop_people(
         parsed["image"], parsed["mask"], placement, size=size, names=parsed["name"], threads=threads
     )
-    mapped = labels.to_crop(parsed["labels"], image_shape, placement, size=size, skeleton=skeleton)
+    mapped = labels.to_crop(
+        parsed["labels"], image_shape, placement, size=size, skeleton=skeletons.get(needs.skeleton2d)
+    )
     return {
         "image": image,
         "silhouette": silhouette,
-        "has_silhouette": tf.cast(tf.strings.length(parsed["mask"]) > 0, tf.float32),
+        "silhouette_weight": tf.cast(tf.strings.length(parsed["mask"]) > 0, tf.float32),
         "name": parsed["name"],
         **mapped,
-        "valid": tf.ones_like(mapped["has_body"]),
+        "valid": tf.ones_like(mapped["pose_weight"]),
     }
 
 
@@ -264,9 +269,9 @@ def _placement(parsed: dict[str, tf.Tensor]) -> Placement:
     )
 
 
-def _only_of(record: dict, body_models: Sequence[str] | None) -> dict:
+def _only_of(record: dict, body_models: Sequence[str]) -> dict:
     """Takes the body parameters out of the records (N) where they belong to none of the body models."""
-    if body_models is None:
+    if not body_models:
         return record
     known = tf.reduce_any(record["body_model"][:, None] == tf.constant(list(body_models), tf.string), axis=1)
     kept = {key: tf.where(known[:, None], record[key], 0.0) for key in ("pose", "shape")}

@@ -37,19 +37,21 @@ def to_crop(
     confidence = augmentation.mirror_confidence(labels["confidence3d"], placement.mirror, skeleton=skeleton)
     joints3d = augmentation.joints3d_to_crop(labels["joints3d"], placement, skeleton=skeleton)
     camera = augmentation.camera_to_crop(labels["camera"], image_shape, placement, size=size)
+    keypoints = augmentation.keypoints_to_crop(
+        labels["joints2d"], labels["visibility"], placement, size=size, skeleton=skeleton
+    )
     return {
-        "joints2d": augmentation.keypoints_to_crop(
-            labels["joints2d"], labels["visibility"], placement, size=size, skeleton=skeleton
-        ),
+        "joints2d": keypoints[..., :2],
+        "joints2d_weight": keypoints[..., 2],
         "joints3d": tf.where(confidence[..., None] > 0, joints3d, 0.0),
         "joints3d_weight": confidence,
-        "has_joints3d": tf.cast(tf.reduce_any(confidence > 0, axis=-1), tf.float32),
         "head_size": augmentation.lengths_to_crop(labels["head_size"], placement, size=size),
         "pose": augmentation.pose_to_crop(labels["pose"], placement),
+        "pose_weight": labels["has_body"],
         "shape": labels["shape"],
-        "has_body": labels["has_body"],
+        "shape_weight": labels["has_body"],
         "camera": camera,
-        "has_camera": tf.cast(camera[:, 0] > 0, tf.float32),
+        "camera_weight": tf.cast(camera[:, 0] > 0, tf.float32),
     }
 
 

@@ -14,9 +14,10 @@ from hpe.evaluation.report import make_folder, to_text, write_json
 from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
 from hpe.options import option
+from hpe.pipeline import Source
 from hpe.programs import flags as program_flags
 from hpe.training.combining import load_system
-from hpe.training.feeds import Feed, Source
+from hpe.training.feeds import Feed
 from hpe.training.restoring import run_directory
 from hpe.visualization.grids import grid, write_image
 

@@ -154,9 +154,11 @@ class Hrnet:
         return {"heatmaps": self.head(ops.cast(features, "float32"))}
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
-        """Compares heat maps with those drawn around the joints of the batch, (B, J, 3) in `joints2d`."""
+        """Compares heat maps with those drawn around the joints of the batch."""
         predicted = outputs["heatmaps"]
-        target, weights = draw_heatmaps(batch["joints2d"], self._size, sigma=self.config.heatmap_sigma)
+        target, weights = draw_heatmaps(
+            batch["joints2d"], batch["joints2d_weight"], self._size, sigma=self.config.heatmap_sigma
+        )
         return Losses(
             {"heatmap_loss": heatmap_mse(predicted, target, weights)},
             {"heatmap_loss": 1.0},

@@ -255,14 +255,14 @@ class HybridHmr:
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
         """Keypoint, silhouette and, where the batch has the truth, 3D losses of the last stage."""
         config = self.config
-        parts = {"kpr_loss": keypoint_l1(outputs["joints2d"], batch["joints2d"])}
+        parts = {"kpr_loss": keypoint_l1(outputs["joints2d"], batch["joints2d"], batch["joints2d_weight"])}
         weights = {"kpr_loss": config.kpr_loss_weight} if config.use_kpr_loss else {}
         if config.use_mesh_repro_loss:
             points = normalized_to_pixels(
                 weak_perspective_project(outputs["vertices"], outputs["camera"]), self.image_size
             )
             distance, _ = mesh_reprojection(
-                points, batch["silhouette"], batch["has_silhouette"], measure=self._distances
+                points, batch["silhouette"], batch["silhouette_weight"], measure=self._distances
             )
             # In pixels of a 224-pixel crop, so that one weight serves all image sizes.
             parts["mr_loss"] = Mean(distance.total * (224.0 / self.image_size), distance.count)
@@ -273,7 +273,8 @@ class HybridHmr:
                 outputs["shape"],
                 axis_angle_to_rotmat(ops.reshape(batch["pose"], (-1, 24, 3))),
                 batch["shape"],
-                batch["has_body"],
+                batch["pose_weight"],
+                batch["shape_weight"],
             )
             weights["body_loss"] = config.body_loss_weight
         if config.joints3d_loss_weight:

@@ -7,6 +7,7 @@ through its `Feed`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -14,38 +15,20 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from hpe import systems
-from hpe.evaluation.evaluator import Evaluation, crops_by_index, evaluate_dataset
+from hpe import pipeline, systems
+from hpe.evaluation.evaluator import Evaluation, evaluate_dataset
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.lifting import evaluate_poses
 from hpe.inference.predictor import Predictor
-from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline import PipelineConfig, PosePipelineConfig, Source
 from hpe.pipeline.damage import translate_errors
-from hpe.pipeline.images import training_batches
-from hpe.pipeline.pose_config import PosePipelineConfig
-from hpe.pipeline.poses import PoseSource
-from hpe.records.reading import DatasetShards, find_shards
+from hpe.pipeline.image_source import ImageSource
+from hpe.pipeline.images import EVERYTHING
 from hpe.visualization.grids import grid
 from hpe.visualization.panels import pose_panel, prediction_panel
 
 # Inputs of a batch whose predictions are drawn into the log.
 _PANELS = 4
-
-
-class Source(Protocol):
-    """Datasets that are open for training or evaluation.
-
-    Attributes:
-        shards: their files.
-        count: number of samples.
-    """
-
-    shards: Sequence[DatasetShards]
-    count: int
-
-    def statistics(self) -> Mapping[str, np.ndarray]:
-        """What a system may want to know of the training data, see `hpe.systems.base.System.adapt`."""
-        ...
 
 
 class Feed(Protocol):
@@ -104,41 +87,28 @@ class Feed(Protocol):
         ...
 
 
-class ImageSource:
-    """Datasets of images, as `hpe.pipeline.images` reads them."""
-
-    def __init__(self, shards: Sequence[DatasetShards], config: PipelineConfig):
-        self.shards = shards
-        self.config = config
-        self.count = sum(dataset.count for dataset in shards)
-
-    def statistics(self) -> dict[str, np.ndarray]:
-        """Nothing: backbones normalise images by constants."""
-        return {}
-
-
 class ImageFeed:
     """Crops of images: see `Feed` for the methods."""
 
     config = PipelineConfig
     unit = "image"
 
-    def open(self, data_dir, names, config, *, verify=False) -> ImageSource:
+    def open(self, data_dir, names, config, *, verify=False) -> Source:
         """Finds the datasets; crops are made when batches are asked for."""
-        return ImageSource(find_shards(data_dir, names, verify=verify), config)
+        return pipeline.open("image", data_dir, names, config, needs=EVERYTHING, verify=verify)
 
     def training_batches(self, source, system, *, batch_size, seed, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.images`."""
-        return training_batches(
-            source.shards,
-            source.config,
-            batch_size=batch_size,
-            seed=seed,
-            body_models=system.body_models,
-            skeleton=system.skeleton,
-            silhouettes=system.uses_silhouettes,
-            **place,
+        wanted = dataclasses.replace(
+            source.needs,
+            fields=tuple(
+                key for key in source.needs.fields if key != "silhouette" or system.uses_silhouettes
+            ),
+            body_models=tuple(system.body_models),
+            skeleton2d=system.skeleton,
         )
+        source = ImageSource(source.shards, source.config, wanted)
+        return source.training_batches(batch_size=batch_size, seed=seed, **place)
 
     def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
         """Measures with `hpe.evaluation.evaluator`."""
@@ -164,7 +134,7 @@ class ImageFeed:
 
     def panels(self, predictor, source, indices) -> dict[int, np.ndarray]:
         """Draws one panel per image."""
-        crops = crops_by_index(source.shards, source.config, indices)
+        crops = {index: batch["image"][0].numpy() for index, batch in source.samples(indices).items()}
         return {
             index: prediction_panel(crop, predictor.predict_one(crop), 0) for index, crop in crops.items()
         }
@@ -176,9 +146,9 @@ class PoseFeed:
     config = PosePipelineConfig
     unit = "pose"
 
-    def open(self, data_dir, names, config, *, verify=False) -> PoseSource:
+    def open(self, data_dir, names, config, *, verify=False) -> Source:
         """Reads all sequences."""
-        return PoseSource(data_dir, names, config, verify=verify)
+        return pipeline.open("joints2d", data_dir, names, config, needs=EVERYTHING, verify=verify)
 
     def training_batches(self, source, system, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.poses`."""

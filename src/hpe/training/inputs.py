@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from hpe.errors import SettingError
+from hpe.pipeline import Source
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.training.distribution import Distribution
-from hpe.training.feeds import Source
 from hpe.training.runs import RunConfig
 
 Tensors = dict[str, tf.Tensor]
