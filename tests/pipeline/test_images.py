@@ -406,7 +406,7 @@ def test_joints_of_mixed_datasets_come_in_the_skeleton_that_is_wanted(tmp_path, 
 def test_mirrored_joints_change_sides_in_their_own_skeleton(tmp_path):
     shard = write_shards(tmp_path, [1], samples=[_native("h36m17", 0)])
     config = dataclasses.replace(CONFIG, trans_max=0, scale_min=1.0, scale_max=1.0)
-    options = {"batch_size": 1, "skeleton": "h36m17"}
+    options = {"batch_size": 1, "needs": needing(skeleton2d="h36m17")}
     plain = _take(evaluation_batches([shard], config, **options), 1)[0]
     flip = list(skeletons.H36M17.flip)
     mirrored = 0
