@@ -120,9 +120,9 @@ def epoch(
     def call():
         nonlocal done
         for _ in range(source.count // batch_size):
-            scalars = run(next(batches), None, done=done)
+            scalars = run(next(batches), done=done)
             done += 1
-        return scalars["generator/total"].numpy()
+        return scalars["loss/total"].numpy()
 
     return call
 

@@ -25,18 +25,15 @@ from hpe.training.step import TrainingStep
 STEPS = 200
 _LAST = 20  # Losses of single steps say little.
 _SIZE, _BATCH = 64, 16
-_LOSSES = ("generator/kpr_loss", "generator/mr_loss", "critic/critic_network_loss")
+_LOSSES = ("loss/kpr_loss", "loss/mr_loss", "critic/critic_network_loss")
 
 
 def rows(folder: pathlib.Path, rounds: int) -> Iterator[Row | str]:
     """Yields the speed-up of the step, and the losses of three short trainings side by side."""
     data = load_body_model()
-    batch, real = training_step.people(training_step.BATCH_SIZE, training_step.IMAGE_SIZE)
+    batch = training_step.people(training_step.BATCH_SIZE, training_step.IMAGE_SIZE)
     times = interleaved(
-        {
-            mixed: training_step.system_step(data, batch, real, mixed_precision=mixed)
-            for mixed in (True, False)
-        },
+        {mixed: training_step.system_step(data, batch, mixed_precision=mixed) for mixed in (True, False)},
         rounds=rounds,
     )
     yield compare(
@@ -80,11 +77,12 @@ def _losses(data, shards, *, seed: int, **settings) -> dict[str, float]:
     last = []
     for done, batch in enumerate(itertools.islice(batches, STEPS)):
         chosen = rng.integers(0, len(frames), _BATCH * config.num_stage)
+        numbers = {name: value for name, value in batch.items() if value.dtype != tf.string}
         real = {
-            "pose": tf.constant(frames[chosen].reshape(-1, 72)),
-            "shape": tf.zeros((len(chosen), 10)),  # The default body's are drawn.
+            "mocap/pose": tf.constant(frames[chosen].reshape(_BATCH, -1, 72)),
+            "mocap/shape": tf.zeros((_BATCH, config.num_stage, 10)),  # The default body's are drawn.
         }
-        scalars = run(batch, real, done=done)
+        scalars = run(numbers | real, done=done)
         if done >= STEPS - _LAST:
             last.append({loss: float(scalars[loss]) for loss in _LOSSES})
     return {loss: statistics.fmean(values[loss] for values in last) for loss in _LOSSES}

@@ -82,7 +82,7 @@ def count_sizes(encoder: str) -> Sizes:
 
     config = HybridHmrConfig(encoder=encoder, encoder_weights="none", use_mesh_repro_loss=True)
     system = HybridHmr(config, load_body_model(), image_size=224)
-    variables = [*system.trainable_variables, *system.adversary.trainable_variables]
+    variables = [variable for optimizer in system.optimizers.values() for variable in optimizer.variables]
     weights = sum(math.prod(variable.shape) for variable in variables)
     normalizations = sum(variable.path.endswith("moving_mean") for variable in system.non_trainable_variables)
     hidden = sum(system.regressor.hidden_units)

@@ -26,30 +26,33 @@ def build_system():
 
 def networks(system):
     """Returns all networks in a fixed order."""
-    return [*system.networks.values(), *system.adversary.networks.values()]
+    return [*system.networks.values(), *system.training_networks.values()]
 
 
 def compute(system, given) -> dict:
     """Returns predictions, all losses, and the gradient of the generator's total by the last theta."""
     outputs = system.forward(given["images"], training=False)
     batch = {name: given[name] for name in BATCH}
-    real = {"pose": given["real_pose"], "shape": given["real_shape"]}
-    adversary = system.adversary
 
     def total(theta):
         stages = [*outputs["stages"][:-1], theta]
-        posed = {"stages": stages, **system._pose_body(theta, vertices=True)}
-        return system.losses(posed, batch).total + adversary.generator_losses(posed).total
+        return system.losses({"stages": stages, **system.pose_body(theta)}, batch).total
 
-    critic = adversary.critic_losses(outputs, real, seed=SEED)
+    stages = len(outputs["stages"])
+    real = {f"mocap/{key}": _by_sample(given[f"real_{key}"], stages) for key in ("pose", "shape")}
+    critic = system.critic_losses(outputs, real, seed=SEED)
     return {
         **{name: outputs[name] for name in ("joints2d", "joints3d", "vertices", "camera", "rotmats")},
         **system.losses(outputs, batch).values(),
-        **adversary.generator_losses(outputs).values(),
         **critic.values(),
         **{name: mean.value for name, mean in critic.measured.items()},
         "gradient": input_gradient(total, outputs["stages"][-1]),
     }
+
+
+def _by_sample(rows, stages: int):
+    """Shapes mocap frames (B * stages, D) to (B, stages, D)."""
+    return keras.ops.reshape(rows, (-1, stages, rows.shape[-1]))
 
 
 BATCH = (

@@ -10,6 +10,7 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.errors import UserError
+from hpe.fields import Needs
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import draw_heatmaps
 from hpe.networks.hrnet import build_hrnet
@@ -70,13 +71,10 @@ def truth():
 def test_it_is_a_system_of_images(system):
     assert (system.name, system.input_key, system.input_shape) == ("hrnet", "image", (SIZE, SIZE, 3))
     assert system.skeleton == "lsp14"
-    assert (system.adversary, tuple(system.body_models), set(system.networks)) == (
-        None,
-        (),
-        {"backbone", "head"},
-    )
+    assert system.needs == Needs(fields=("image", "joints2d"), skeleton2d="lsp14")
+    assert (tuple(system.body_models), set(system.networks)) == ((), {"backbone", "head"})
     variables = [id(v) for network in system.networks.values() for v in network.variables]
-    own = [id(v) for v in (*system.trainable_variables, *system.non_trainable_variables)]
+    own = [id(v) for v in (*system.optimizers["main"].variables, *system.non_trainable_variables)]
     assert sorted(variables) == sorted(own)
     system.adapt({})
 
@@ -87,7 +85,7 @@ def test_losses_are_those_of_the_heat_maps(system):
     assert predicted.shape == (2, CELLS, CELLS, JOINTS)
     target, used = (numpy(value) for value in draw_heatmaps(*batch.values(), CELLS, sigma=2.0))
     losses = system.losses(outputs, batch)
-    assert set(losses.weights) == set(system.loss_names)
+    assert set(losses.weights) == set(system.optimizers["main"].loss_names)
     expected = 0.5 * ((predicted - target) ** 2).mean(axis=(1, 2)) * used
     assert float(losses.total) == pytest.approx(expected.mean(), rel=1e-4)
     assert set(losses.measured) == {"heatmaps/accuracy"}
@@ -176,7 +174,7 @@ def test_gradients_reach_every_trainable_variable(system):
 
     with tf.GradientTape() as tape:
         loss = system.losses(system.forward(IMAGES, training=True), truth()).total
-    gradients = tape.gradient(loss, [v.value for v in system.trainable_variables])
+    gradients = tape.gradient(loss, [v.value for v in system.optimizers["main"].variables])
     assert all(gradient is not None for gradient in gradients)
     assert all(np.isfinite(numpy(gradient)).all() for gradient in gradients)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from hpe import skeletons
+from hpe import fields, skeletons
 from hpe.backends.autodiff import input_gradient
 from hpe.body.data import load_body_model, save_body_model
 from hpe.systems.hybrid_hmr import (
@@ -46,7 +46,10 @@ def truth(outputs, **changes):
 
 
 def parts(system, outputs, batch):
-    losses = system.losses(outputs, batch)
+    """The total and the parts of the losses but for the critic's score."""
+    alone = reconfigured(system)
+    alone.adversary = None
+    losses = alone.losses(outputs, batch)
     return float(losses.total), {name: float(value) for name, value in losses.values().items()}
 
 
@@ -237,10 +240,13 @@ def test_body_parameters_of_other_models_are_no_truth(system):
 def test_without_a_critic():
     alone = build(encoder_only=True)
     assert alone.adversary is None
+    assert (alone.training_networks, set(alone.optimizers), alone.needs.streams) == ({}, {"main"}, {})
     assert alone.networks.keys() == {"encoder", "regressor"}
 
 
 def test_wrong_settings_are_named():
+    with pytest.raises(ValueError, match="critic_steps=2: there is no critic with `encoder_only`"):
+        HybridHmrConfig(critic_steps=2, encoder_only=True)
     with pytest.raises(ValueError, match="num_stage=0: must be at least 1"):
         HybridHmrConfig(num_stage=0)
     with pytest.raises(ValueError, match=r"dropout.*: must be in \[0, 1\)"):
@@ -340,7 +346,7 @@ def test_a_compiled_body_computes_what_the_plain_one_does(system, outputs):
 
 def test_with_mixed_precision_the_encoder_alone_computes_in_half(images):
     mixed = build(mixed_precision=True, use_mesh_repro_loss=True)
-    assert all(variable.dtype == "float32" for variable in mixed.trainable_variables)
+    assert all(variable.dtype == "float32" for variable in mixed.optimizers["main"].variables)
     assert keras.config.dtype_policy().name == "float32"  # for whatever is built next
     features = mixed.encoder(images, training=False)
     assert keras.backend.standardize_dtype(features.dtype) == "bfloat16"
@@ -359,8 +365,30 @@ def test_the_names_of_the_losses_are_those_that_weigh(system, outputs):
     batch = truth(outputs)
     for changes in ({}, {"use_kpr_loss": False}, {"body_loss_weight": 0.0, "use_mesh_repro_loss": False}):
         changed = reconfigured(system, **changes)
-        assert set(changed.loss_names) == set(changed.losses(outputs, batch).weights)
-    adversary = system.adversary
-    real = {"pose": np.zeros((6, 72), np.float32), "shape": np.zeros((6, 10), np.float32)}
-    both = (adversary.generator_losses(outputs), adversary.critic_losses(outputs, real, seed=SEED))
-    assert set(adversary.loss_names) == {name for losses in both for name in losses.weights}
+        assert set(changed.optimizers["main"].loss_names) == set(changed.losses(outputs, batch).weights)
+    critic = system.optimizers["critic"]
+    mocap = {"mocap/pose": np.zeros((2, 3, 72), np.float32), "mocap/shape": np.zeros((2, 3, 10), np.float32)}
+    losses = critic.losses(outputs, {**batch, **mocap}, seed=SEED)
+    assert set(critic.loss_names) == set(losses.weights)
+    assert losses.heading == "critic"
+
+
+def test_needs_are_what_the_losses_read(system, outputs):
+    batch = truth(outputs)
+    for changes in (
+        {},
+        {"body_loss_weight": 0.0},
+        {"use_mesh_repro_loss": False, "joints3d_loss_weight": 0.0},
+    ):
+        changed = reconfigured(system, **changes)
+        read = []
+
+        class Read(dict):
+            def __getitem__(self, key, read=read):
+                read.append(key)
+                return super().__getitem__(key)
+
+        changed.losses(outputs, Read(batch))
+        known = {field.key for field in fields.all_fields()}
+        assert known.intersection(read) | {"image"} == set(changed.needs.fields)
+    assert system.needs.streams == {"mocap": 3}

@@ -38,7 +38,7 @@ def batch(frames=4):
 
 def test_the_default_network_is_the_reference():
     system = build_lifter(LifterConfig(), JointsInput())
-    assert sum(int(np.prod(variable.shape)) for variable in system.trainable_variables) == 4_291_632
+    assert sum(int(np.prod(variable.shape)) for variable in system.optimizers["main"].variables) == 4_291_632
     assert system.input_shape == (16, 2)
     assert build_lifter(LifterConfig(**SMALL), JointsInput(keypoints="sh")).input_skeleton == "mpii16"
 
@@ -105,7 +105,7 @@ def test_losses_are_zero_for_the_truth_and_measured_in_their_units():
             deviation = statistics()["joints3d"][:, 1:].std(axis=0)
             expected = np.mean((0.1 / deviation[:, 0]) ** 2) / 3
             assert np.isclose(float(losses.total), expected, rtol=1e-3)
-        assert np.isclose(float(losses.measured["generator/train_mpjpe"].value), 100 * 16 / 17, rtol=1e-4)
+        assert np.isclose(float(losses.measured["loss/train_mpjpe"].value), 100 * 16 / 17, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", list(LifterLoss))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hpe.pipeline.images import training_batches
 from hpe.pipeline.mocap import mocap_batches
@@ -23,12 +24,14 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def examples(data):
-    """A batch of images and one of mocap frames, of tensors."""
+    """A batch of images with three mocap frames each, of tensors without texts."""
     config = run_config(data)
     shards = find_shards(data, config.training.datasets)
     batches = training_batches(shards, config.pipeline, batch_size=4, seed=0)
     files = [file for frames in find_frames(data, ["random"]) for file in frames.files]
-    return next(iter(batches)), next(iter(mocap_batches(files, batch_size=12, seed=0)))
+    batch, real = next(iter(batches)), next(iter(mocap_batches(files, batch_size=12, seed=0)))
+    batch = {name: value for name, value in batch.items() if value.dtype != tf.string}
+    return {**batch, **{f"mocap/{key}": tf.reshape(value, (4, 3, -1)) for key, value in real.items()}}
 
 
 def build_system(config, *, seed=0, **options):

@@ -16,13 +16,13 @@ def main():
 
     def spoiled(config, data, system, distribution, *, start_step):
         examples = read(config, data, system, distribution, start_step=start_step)
-        for step, (batch, real) in enumerate(examples, start_step):
+        for step, batch in enumerate(examples, start_step):
             # Only one of the devices sees it.
             if step == SPOILED_STEP and distribution.worker == distribution.num_workers - 1:
                 joints = batch["joints2d"].numpy()
                 joints[-1, :, 0] = np.nan
                 batch = {**batch, "joints2d": joints}
-            yield batch, real
+            yield batch
 
     trainer.training_examples = spoiled
     train.define_flags()

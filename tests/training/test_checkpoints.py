@@ -39,9 +39,7 @@ class Run:
         )
 
     def state(self):
-        networks = [*self.system.networks.values()]
-        if self.system.adversary is not None:
-            networks += self.system.adversary.networks.values()
+        networks = [*self.system.networks.values(), *self.system.training_networks.values()]
         return state(*networks, *self.update.optimizers.values())
 
 
@@ -49,7 +47,7 @@ class Run:
 def trained(data, examples, tmp_path_factory):
     """A run after one step, saved."""
     run = Run(data, tmp_path_factory.mktemp("run") / "checkpoints")
-    run.update(*examples)
+    run.update(examples, done=0)
     run.store.save()
     return run
 
@@ -118,12 +116,12 @@ def test_old_ones_go_and_the_newest_is_found(data, tmp_path, trained):
         (
             {"model": {"encoder": "MobileNetV2"}, "pipeline": {"img_size": 48}},
             "its encoder is of another",
-            "start a new run with --init_from",
+            "start a new run with `init_from`",
         ),
         (
             {"model": {"critic_use_rotations": False}},
             "its critic is of another architecture",
-            "start a new run with --init_from",
+            "start a new run with `init_from`",
         ),
         (
             {"model": {"encoder_only": True}},
@@ -190,7 +188,7 @@ def test_damaged_files_are_named(trained, copied, spoil, message):
 def test_averaged_weights_come_back_and_are_what_predicts(data, examples, tmp_path):
     run = Run(data, tmp_path / "run" / "checkpoints", optimization={"ema_decay": 0.5})
     for _ in range(2):
-        run.update(*examples)
+        run.update(examples, done=0)
     path = run.store.save()
     averages = [variable.numpy() for variable in run.update.average.variables]
     for stored, average in zip(read_average(path), averages, strict=True):
@@ -214,8 +212,8 @@ def test_averaged_weights_come_back_and_are_what_predicts(data, examples, tmp_pa
 
 def test_optimizers_of_another_layout_are_named(trained, data):
     changed = Run(data, trained.store.directory)
-    changed.store._optimizers["generator"] = changed.update.optimizers["critic"]
-    with pytest.raises(UserError, match=r"its optimizer generator is of another layout.*`init_from`"):
+    changed.store._optimizers["main"] = changed.update.optimizers["critic"]
+    with pytest.raises(UserError, match=r"its optimizer main is of another layout.*`init_from`"):
         changed.store.restore()
 
 
@@ -225,7 +223,7 @@ import tensorflow as tf
 from hpe.training.checkpoints import CheckpointStore
 
 class System:
-    adversary = None
+    training_networks = {}
     def __init__(self, size):
         self.networks = {"net": self}
         self.variables = [tf.Variable(tf.zeros(size))]
@@ -255,7 +253,7 @@ def test_a_full_disk_is_named_and_older_checkpoints_stay(tmp_path):
     assert first.startswith(
         f"UserError {tmp_path / 'checkpoints'}: the checkpoint of step 2 cannot be written"
     )
-    assert "free space and resume with --resume" in first
+    assert "free space and go on with `resume`" in first
     assert second == "restored 1"
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert not any("ckpt-2" in name for name in names), names

@@ -51,8 +51,8 @@ def test_all_of_the_same_architecture_is_taken(data, source):
             ("regressor", True),
             ("critic", True),
         ]
-    for name, network in {**one.networks, **one.adversary.networks}.items():
-        assert all(same(network, {**other.networks, **other.adversary.networks}[name])), name
+    for name, network in {**one.networks, **one.training_networks}.items():
+        assert all(same(network, {**other.networks, **other.training_networks}[name])), name
     assert describe(matches, "runs/a").splitlines() == [
         "weights from runs/a:",
         "  encoder    77 of 77 variables matched",
@@ -74,7 +74,7 @@ def test_another_encoder_leaves_what_depends_on_it(data, source):
     assert name.endswith("hidden_0/kernel")
     assert (here, there) == ((1280 + 85, 1024), (640 + 85, 1024))
     assert same(one.regressor, other.regressor) == [True, False, *[True] * 5]
-    assert all(same(one.adversary.networks["critic"], other.adversary.networks["critic"]))
+    assert all(same(one.training_networks["critic"], other.training_networks["critic"]))
     report = describe(matches, path).splitlines()
     assert "    absent there, or of another architecture" in report
     assert f"    {name} is (1365, 1024), there (725, 1024)" in report
@@ -87,9 +87,9 @@ def test_a_critic_of_fewer_parts_is_taken_up_to_the_difference(data, tmp_path):
     (match,) = matches
     assert (match.network, match.matched, match.total, match.differing) == ("critic", 12, 18, ())
     assert len(match.absent) == 6
-    critic = one_like.adversary.networks["critic"]
+    critic = one_like.training_networks["critic"]
     for variable, expected in zip(
-        critic.variables, small.adversary.networks["critic"].variables, strict=False
+        critic.variables, small.training_networks["critic"].variables, strict=False
     ):
         np.testing.assert_array_equal(variable.numpy(), expected.numpy())
     assert describe(matches, "x").splitlines()[2].startswith("    absent there: ")

@@ -14,6 +14,7 @@ import tensorflow as tf
 from hpe.errors import UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.evaluation.report import Metric
+from hpe.fields import Needs
 from hpe.training import best, trainer
 from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.history import read_history
@@ -41,12 +42,11 @@ class System:
     """A network of one variable: these tests are about the loop around it."""
 
     input_key = "image"
-    adversary = None
-    loss_names = ()
     body_models = ()
-    uses_silhouettes = True
 
     def __init__(self):
+        self.needs = Needs(fields=("image",), skeleton2d="lsp14")
+        self.training_networks = {}
         self.networks = {"net": types.SimpleNamespace(variables=[keras.Variable(np.zeros(2, np.float32))])}
 
     def adapt(self, statistics):
@@ -65,17 +65,17 @@ class Step:
     def __init__(self, system, *_, step, **__):
         (self.weights,) = system.networks["net"].variables
         self.step, self.bad_steps = step, tf.Variable(0, dtype=tf.int64)
-        self.optimizers = {"generator": types.SimpleNamespace(variables=[keras.Variable(0.0)])}
+        self.optimizers = {"main": types.SimpleNamespace(variables=[keras.Variable(0.0)])}
         Step.last = self
 
-    def __call__(self, batch, real, **_):
+    def __call__(self, batch, **_):
         self.step.assign_add(1)
-        self.weights.assign(0.5 * self.weights.value + [batch["number"], float(self.step)])
-        return {"generator/total": tf.constant(1.0), "run/bad_steps": tf.constant(0.0)}
+        self.weights.assign(0.5 * self.weights.value + [float(batch["number"]), float(self.step)])
+        return {"loss/total": tf.constant(1.0), "run/bad_steps": tf.constant(0.0)}
 
 
 def examples(config, data, system, distribution, *, start_step):
-    return (({"number": float(step)}, None) for step in itertools.count(start_step))
+    return ({"number": tf.constant(float(step))} for step in itertools.count(start_step))
 
 
 @pytest.fixture(scope="module", autouse=True)

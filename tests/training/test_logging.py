@@ -14,8 +14,8 @@ from hpe.training.logging import TrainingLog
 
 def test_scalars_images_and_texts(tmp_path):
     log = TrainingLog(tmp_path / "tensorboard")
-    log.scalars({"kpr_loss": tf.constant(1.5), "total": 2}, 10, prefix="generator/")
-    log.scalars({"kpr_loss": float("nan")}, 20, prefix="generator/")
+    log.scalars({"kpr_loss": tf.constant(1.5), "total": 2}, 10, prefix="loss/")
+    log.scalars({"kpr_loss": float("nan")}, 20, prefix="loss/")
     picture = np.zeros((8, 12, 3), np.uint8)
     picture[..., 0] = 200
     log.image("vis_images", picture, 10)
@@ -27,9 +27,9 @@ def test_scalars_images_and_texts(tmp_path):
         for name in events.Tags()["tensors"]
         for event in events.Tensors(name)
     }
-    assert values["generator/kpr_loss", 10] == 1.5
-    assert values["generator/total", 10] == 2
-    assert np.isnan(values["generator/kpr_loss", 20])
+    assert values["loss/kpr_loss", 10] == 1.5
+    assert values["loss/total", 10] == 2
+    assert np.isnan(values["loss/kpr_loss", 20])
     assert values["settings", 0].item() == b"seed: 3"
     encoded = values["vis_images", 10][2]
     decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)

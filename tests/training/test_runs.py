@@ -79,7 +79,7 @@ def test_a_run_older_than_the_section_of_updates_keeps_its_settings(tmp_path, co
         (lambda c: c["model"].update(mocap_shapes="odd"), "'odd' is not a valid MocapShapes"),
         (lambda c: c["training"].update(datasets="people"), "datasets cannot be 'people'"),
         (lambda c: c["training"].update(datasets=[1]), r"datasets cannot be \[1\]"),
-        (lambda c: c.update(model=["encoder"]), "settings of HybridHmrConfig are list, not an object"),
+        (lambda c: c.update(model=["encoder"]), "settings of model are list, not an object"),
         (lambda c: c.pop("pipeline"), "it lacks 'pipeline'"),
         (
             lambda c: c.update(system="martinez"),

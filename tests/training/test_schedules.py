@@ -69,11 +69,9 @@ def test_a_loss_has_one_schedule():
     ("options", "flag"),
     [
         ({"generator_lr": -1e-4}, "generator_lr"),
-        ({"critic_lr": float("nan")}, "critic_lr"),
         ({"warmup_epochs": -1.0}, "warmup_epochs"),
         ({"clip_norm": float("inf")}, "clip_norm"),
         ({"ema_decay": 1.0}, "ema_decay"),
-        ({"critic_steps": 0}, "critic_steps"),
         ({"freeze_epochs": -0.5}, "freeze_epochs"),
         ({"lr_schedule": LearningRateSchedule.STEP}, "lr_step_epochs"),
         ({"lr_step_epochs": ("5", "3"), "lr_schedule": LearningRateSchedule.STEP}, "lr_step_epochs"),

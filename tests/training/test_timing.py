@@ -26,7 +26,7 @@ def test_samples_are_called_what_the_feed_calls_them():
     timer = StepTimer(64, unit="pose", clock=clock)
     take_steps(timer, clock, wait=0.0, step=0.1, count=2)
     assert rates(timer.lap()) == {"poses/s": pytest.approx(640)}
-    assert rates({"generator/total": 1.0}) == {}
+    assert rates({"loss/total": 1.0}) == {}
 
 
 def test_waiting_and_computing_are_told_apart_and_nothing_else_counts():
@@ -61,7 +61,7 @@ def test_without_a_step_there_are_no_times():
     clock = Clock()
     timer = StepTimer(8, clock=clock)
     assert timer.lap() == {}
-    assert binding({"generator/total": 1.0}) is None
+    assert binding({"loss/total": 1.0}) is None
     take_steps(timer, clock, wait=1, step=1, count=1)
     timer.reset()
     assert timer.lap() == {}

@@ -45,8 +45,8 @@ def on_step(monkeypatch, step, action):
     """Calls `action(scalars)` after a step of the run."""
     call = trainer.TrainingStep.__call__
 
-    def watched(self, batch, real, *, done):
-        scalars = call(self, batch, real, done=done)
+    def watched(self, batch, *, done):
+        scalars = call(self, batch, done=done)
         return (action(self, scalars) or scalars) if int(self.step) == step else scalars
 
     monkeypatch.setattr(trainer.TrainingStep, "__call__", watched)
@@ -83,8 +83,8 @@ def test_a_run_writes_settings_checkpoints_and_a_log(finished):
     events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
     steps = {name: [e.step for e in events.Tensors(name)] for name in events.Tags()["tensors"]}
     for name in (
-        "generator/kpr_loss",
-        "generator/mr_loss",
+        "loss/kpr_loss",
+        "loss/mr_loss",
         "critic/penalty",
         "bones/avg_total_bone_length_gt",
     ):
@@ -109,8 +109,8 @@ def test_the_history_holds_what_the_log_holds(finished):
     assert [entry.epoch for entry in entries] == [1 / 3, 2 / 3, 1, 1]
     assert entries[3].values == {"keypoint_loss": 4.5}
     events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
-    logged = tf.make_ndarray(events.Tensors("generator/kpr_loss")[1].tensor_proto)
-    assert entries[1].values["generator/kpr_loss"] == logged
+    logged = tf.make_ndarray(events.Tensors("loss/kpr_loss")[1].tensor_proto)
+    assert entries[1].values["loss/kpr_loss"] == logged
 
 
 def test_the_log_tells_input_from_compute(finished):

@@ -15,7 +15,7 @@ class Predictor:
     """Runs a system without training, compiled once per batch size.
 
     Args:
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Predicts`.
     """
 
     def __init__(self, system):

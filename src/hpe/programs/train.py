@@ -70,7 +70,7 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
     )
     for config in (TrainingConfig, OptimizationConfig, feed_of(system).config, entry.config):
         program_flags.define(config, defaults=entry.defaults)
-    aliases = {"epoch": "num_epochs", "train_from_checkpoint": "resume", "n_critic": "critic_steps"}
+    aliases = {"epoch": "num_epochs", "train_from_checkpoint": "resume"}
     for alias, name in {**aliases, **entry.aliases}.items():
         flags.DEFINE_alias(alias, name)
 

@@ -1,4 +1,4 @@
-"""What the trainer, the evaluator and the predictor know of a system: two small protocols.
+"""What the rest of the house knows of a system: two small protocols, one to predict and one to train.
 
 A system joins networks, losses and targets, and knows how to read its own output. It holds no loop, no file and
 no flag; everything it computes is `keras.ops`, so that it can be traced and compiled by whoever calls it.
@@ -7,15 +7,19 @@ no flag; everything it computes is `keras.ops`, so that it can be traced and com
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from hpe.fields import Needs
 from hpe.losses.means import Mean
 from hpe.networks.randomness import BatchSeed
 from hpe.systems.prediction import Prediction
 
 Tensor = Any
 Batch = Mapping[str, Tensor]
+
+# The optimizer of what every system has: the networks that predict.
+MAIN = "main"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,13 @@ class Losses:
         parts: means by name, such as `kpr_loss`.
         weights: weight of each part that is minimised; parts that are only shown have none.
         measured: further means that a log shows, under their full names.
+        heading: under which a log shows the parts and their weighted sum: `loss/kpr_loss`, `loss/total`.
     """
 
     parts: Mapping[str, Mean]
     weights: Mapping[str, float]
     measured: Mapping[str, Mean] = dataclasses.field(default_factory=dict)
+    heading: str = "loss"
 
     def __post_init__(self):
         unknown = sorted(self.weights.keys() - self.parts.keys())
@@ -50,54 +56,37 @@ class Losses:
         return sum(weight * self.parts[name].value for name, weight in self.weights.items())
 
 
-class Adversary(Protocol):
-    """The critic's side of a system that is trained against one."""
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Variables that are updated together, and what for.
 
-    networks: Mapping[str, Any]
+    Attributes:
+        variables: trainable variables.
+        loss_names: names of the parts that are minimised by them.
+        losses: takes the outputs of `Trains.forward`, as constants, the batch and a `BatchSeed` by the keyword
+            `seed`, and returns Losses; None for those of `Trains.losses`, whose gradients reach the networks.
+        updates: how often they are updated per step, each time by a share of their own of the batch's streams.
+        learning_rate: the highest one; None for that of the run.
+    """
 
-    @property
-    def loss_names(self) -> Sequence[str]:
-        """Names of the parts that are minimised, of the generator's term and of the critic's."""
-        ...
-
-    @property
-    def trainable_variables(self) -> Sequence[Any]:
-        """Variables that the critic's optimizer updates."""
-        ...
-
-    def real_examples_per_image(self) -> int:
-        """How many real examples (mocap frames) one critic step takes per image of the batch."""
-        ...
-
-    def generator_losses(self, outputs: Batch) -> Losses:
-        """The term that the generator adds to its own losses."""
-        ...
-
-    def critic_losses(self, outputs: Batch, real: Batch, *, seed: BatchSeed) -> Losses:
-        """What the critic minimises; the generator's outputs are taken as constants.
-
-        Args:
-            outputs: of the system's `forward`.
-            real: B times `real_examples_per_image` examples, those of one image next to each other.
-            seed: from which all randomness is drawn.
-        """
-        ...
+    variables: Sequence[Any]
+    loss_names: Sequence[str]
+    losses: Callable[..., Losses] | None = None
+    updates: int = 1
+    learning_rate: float | None = None
 
 
-class System(Protocol):
-    """One published method: networks, losses, and how to read the output.
+class Predicts(Protocol):
+    """What prediction needs of a system.
 
     Attributes:
         name: its name in the registry.
         input_key: what of a batch its networks take: `image`, crops (B, S, S, 3) uint8 RGB, or `joints2d`,
             2D joints (B, J, 2) float32.
         input_shape: shape of one input, (S, S, 3) or (J, 2).
-        skeleton: name of the joint set of its 2D and 3D joints; images come with their joints in it.
-        body_models: names of the body models whose pose and shape it predicts, empty without any; body
-            parameters of other models in records are no truth for it.
-        uses_silhouettes: whether its losses look at masks; if not, training spares the time to decode them.
-        networks: every network by the name it has in checkpoints; learned means included.
-        adversary: the critic's side, or None.
+        skeleton: name of the joint set that it predicts.
+        body_models: names of the body models whose pose and shape it predicts, empty without any.
+        networks: every network that predicts, by the name it has in checkpoints; learned means included.
     """
 
     name: str
@@ -105,24 +94,35 @@ class System(Protocol):
     input_shape: tuple[int, ...]
     skeleton: str
     body_models: Sequence[str]
-    uses_silhouettes: bool
     networks: Mapping[str, Any]
-    adversary: Adversary | None
 
-    @property
-    def loss_names(self) -> Sequence[str]:
-        """Names of the parts that `losses` minimises."""
+    def infer(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Runs the networks without training and returns the tensors that `to_prediction` reads."""
         ...
 
-    @property
-    def trainable_variables(self) -> Sequence[Any]:
-        """Variables that the main optimizer updates."""
+    def to_prediction(self, inferred: Mapping[str, Any]) -> Prediction:
+        """Turns the tensors of `infer` into a Prediction of NumPy arrays."""
         ...
 
-    @property
-    def non_trainable_variables(self) -> Sequence[Any]:
-        """State that a forward pass updates, such as batch normalisation statistics."""
+    def true_vertices(self, pose: Any, shape: Any) -> Any:
+        """Returns the vertices (B, V, 3), NumPy, of true body parameters; systems without a mesh lack it."""
         ...
+
+
+class Trains(Predicts, Protocol):
+    """What training needs of a system besides.
+
+    Attributes:
+        needs: the fields of a batch that its losses read, its joint sets, and further streams.
+        optimizers: what is updated, by name; MAIN comes first and minimises `losses`.
+        training_networks: networks that only training needs, such as a critic, by the name in checkpoints.
+        non_trainable_variables: state that a forward pass updates, such as batch normalisation statistics.
+    """
+
+    needs: Needs
+    optimizers: Mapping[str, Optimizer]
+    training_networks: Mapping[str, Any]
+    non_trainable_variables: Sequence[Any]
 
     def adapt(self, statistics: Mapping[str, Any]) -> None:
         """Takes what is to be known of the training data before the first step of a new run.
@@ -153,17 +153,8 @@ class System(Protocol):
         ...
 
     def losses(self, outputs: Batch, batch: Batch) -> Losses:
-        """Compares outputs with the truth in a batch of `hpe.pipeline`."""
-        ...
+        """Compares the outputs of `forward` with the truth in a batch, see docs/fields.md.
 
-    def infer(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Runs the networks without training and returns the tensors that `to_prediction` reads."""
-        ...
-
-    def true_vertices(self, pose: Any, shape: Any) -> Any:
-        """Returns the vertices (B, V, 3), NumPy, of true body parameters; systems without a mesh lack it."""
-        ...
-
-    def to_prediction(self, inferred: Mapping[str, Any]) -> Prediction:
-        """Turns the tensors of `infer` into a Prediction of NumPy arrays."""
+        A stream that the system needs lies in the batch as `<stream>/<key>`, (B, n, ...), n of it for each sample.
+        """
         ...

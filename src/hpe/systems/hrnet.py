@@ -8,21 +8,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from keras import ops
 
 from hpe import skeletons
 from hpe.errors import SettingError
+from hpe.fields import Needs
 from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
 from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
 from hpe.options import option
-from hpe.systems.base import Losses
+from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.registry import SystemEntry
+from hpe.systems.registry import EXPORTS, SystemEntry
 
 _NO_WEIGHTS = "none"
 
@@ -69,7 +71,7 @@ class HrnetConfig:
 
 
 class Hrnet:
-    """HRNet as a `System`, see `hpe.systems.base`.
+    """HRNet: predicts and trains, see `hpe.systems.base`.
 
     Args:
         config: network and targets.
@@ -82,9 +84,7 @@ class Hrnet:
     name = "hrnet"
     input_key = "image"
     body_models = ()
-    uses_silhouettes = False
-    adversary = None
-    loss_names = ("heatmap_loss",)
+    training_networks: Mapping = MappingProxyType({})
 
     def __init__(self, config: HrnetConfig, *, image_size: int):
         self.config = config
@@ -101,6 +101,7 @@ class Hrnet:
         self.head = build_heatmap_head(config.hrnet_width, len(self._joints))
         self._size = image_size // STRIDE
         self.networks = {"backbone": self.backbone, "head": self.head}
+        self.needs = Needs(fields=("image", "joints2d"), skeleton2d=self.skeleton)
         if weights is not None:
             taken = (self.backbone,) if config.backbone_only else (self.backbone, self.head)
             hrnet_weights.assign(weights, *taken, source=f"hrnet_weights={config.hrnet_weights}")
@@ -132,9 +133,10 @@ class Hrnet:
         return weights
 
     @property
-    def trainable_variables(self):
-        """Variables of backbone and head."""
-        return [*self.backbone.trainable_variables, *self.head.trainable_variables]
+    def optimizers(self) -> dict[str, Optimizer]:
+        """One, of the variables of backbone and head."""
+        variables = [*self.backbone.trainable_variables, *self.head.trainable_variables]
+        return {MAIN: Optimizer(variables, loss_names=("heatmap_loss",))}
 
     @property
     def non_trainable_variables(self):
@@ -142,10 +144,10 @@ class Hrnet:
         return list(self.backbone.non_trainable_variables)
 
     def adapt(self, statistics: Mapping) -> None:
-        """Needs nothing of the training data; see `hpe.systems.base.System`."""
+        """Needs nothing of the training data; see `hpe.systems.base.Trains`."""
 
     def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
-        """Runs backbone and head; see `hpe.systems.base.System` for the arguments.
+        """Runs backbone and head; see `hpe.systems.base.Trains` for the arguments.
 
         Returns:
             Dict with `heatmaps` (B, S/4, S/4, J) float32.
@@ -221,4 +223,7 @@ ENTRY = SystemEntry(
         "freeze_networks": ("backbone",),
     },
     coordinates=hrnet_coordinates,
+    shown={"heatmaps/accuracy": "accuracy"},
+    exports=EXPORTS,
+    metrics=("keypoint_loss", "pck_0.2_torso", "pckh_0.5", "pckh_0.1"),
 )

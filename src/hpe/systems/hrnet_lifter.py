@@ -19,7 +19,7 @@ from hpe.systems.prediction import Prediction
 
 
 class HrnetLifter:
-    """Finds 2D joints in crops and lifts them; what of `hpe.systems.base.System` prediction needs.
+    """Finds 2D joints in crops and lifts them: predicts, see `hpe.systems.base`.
 
     Args:
         detector: finds 2D joints.
@@ -33,7 +33,6 @@ class HrnetLifter:
     name = "hrnet_lifter"
     input_key = "image"
     body_models = ()
-    adversary = None
 
     def __init__(self, detector: Hrnet, lifter: LiftingSystem):
         if lifter.config.input_frame is not InputFrame.CROP:

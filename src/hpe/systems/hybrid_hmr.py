@@ -21,6 +21,7 @@ from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, BodyModelData, load_body_model
 from hpe.body.mean_parameters import MeanParameters, load_mean_parameters
 from hpe.errors import SettingError
+from hpe.fields import Needs
 from hpe.geometry.cameras import normalized_to_pixels, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
@@ -30,16 +31,17 @@ from hpe.losses.silhouette import distances_of_pairs, mesh_reprojection
 from hpe.networks.backbones import build_encoder
 from hpe.networks.regressor import IterativeRegressor
 from hpe.options import option
-from hpe.systems.base import Losses
+from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.registry import SystemEntry
+from hpe.systems.registry import EXPORTS, SystemEntry
 
 # HMR starts from a camera that shows a person of 1.7 m at three quarters of the crop's height.
 MEAN_CAMERA = (0.9, 0.0, 0.0)
 
-_WEIGHTS = (
+_NOT_NEGATIVE = (
+    "critic_lr",
     "kpr_loss_weight",
     "mr_loss_weight",
     "critic_loss_weight",
@@ -87,6 +89,8 @@ class HybridHmrConfig:
     mr_loss_weight: float = option(
         0.5, "Weight of the mesh reprojection loss, which is in pixels of a 224-pixel crop."
     )
+    critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
+    critic_steps: int = option(1, "Updates of the critic per step, each with mocap frames of its own.")
     critic_loss_weight: float = option(0.3, "Weight of the critic's term in the generator's loss.")
     gradient_penalty_weight: float = option(10.0, "Weight of the gradient penalty in the critic's loss.")
     mocap_shapes: MocapShapes = option(
@@ -112,7 +116,13 @@ class HybridHmrConfig:
         momentum = self.encoder_bn_momentum
         if momentum is not None and not 0 <= momentum < 1:
             raise SettingError("encoder_bn_momentum", "must be in [0, 1).", momentum)
-        for name in _WEIGHTS:
+        if self.critic_steps < 1:
+            raise SettingError("critic_steps", "must be at least 1.", self.critic_steps)
+        if self.encoder_only and self.critic_steps > 1:
+            raise SettingError(
+                "critic_steps", "there is no critic with `encoder_only`; leave one out.", self.critic_steps
+            )
+        for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingError(name, "must be finite and not negative.", getattr(self, name))
         if not any(self._generator_weights()):
@@ -133,7 +143,7 @@ class HybridHmrConfig:
 
 
 class HybridHmr:
-    """The hybrid HMR as a `System`, see `hpe.systems.base`.
+    """The hybrid HMR: predicts and trains, see `hpe.systems.base`.
 
     Args:
         config: networks and loss weights.
@@ -159,7 +169,6 @@ class HybridHmr:
         self.input_shape = (image_size, image_size, 3)
         self.body = BodyModel(body_data, keypoints=self.skeleton)
         self.body_models = (body_data.name,)
-        self.uses_silhouettes = config.use_mesh_repro_loss
         mean = load_mean_parameters(config.mean_params) if config.mean_params else None
         self.encoder = build_encoder(
             config.encoder,
@@ -188,6 +197,7 @@ class HybridHmr:
                 measure_bones=config.do_bone_evaluation,
                 compile_body=config.compile_body,
             )
+        self.training_networks = {} if self.adversary is None else self.adversary.networks
         # One function for each choice: what is compiled takes tensors alone.
         compile_if = xla_compiled if config.compile_body else lambda function: function
         self._distances = compile_if(distances_of_pairs)
@@ -197,21 +207,47 @@ class HybridHmr:
         }
 
     @property
-    def loss_names(self):
-        """Names of the losses that are on, see `hpe.systems.base.System`."""
+    def needs(self) -> Needs:
+        """The fields that the losses which are on compare with, and the critic's mocap frames."""
+        config = self.config
+        optional = {
+            "silhouette": config.use_mesh_repro_loss,
+            "joints3d": config.joints3d_loss_weight,
+            "pose": config.body_loss_weight,
+            "shape": config.body_loss_weight,
+        }
+        streams = {}
+        if self.adversary is not None:
+            streams = {"mocap": config.critic_steps * self.adversary.real_examples_per_image()}
+        return Needs(
+            fields=("image", "joints2d", *(name for name, wanted in optional.items() if wanted)),
+            skeleton2d=self.skeleton,
+            body_models=self.body_models,
+            streams=streams,
+        )
+
+    @property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """That of encoder and regressor, the learned mean included, and that of the critic."""
         config = self.config
         on = {
             "kpr_loss": config.use_kpr_loss,
             "mr_loss": config.use_mesh_repro_loss,
             "body_loss": config.body_loss_weight,
             "joints3d_loss": config.joints3d_loss_weight,
+            "generator_critic_loss": self.adversary is not None,
         }
-        return tuple(name for name, value in on.items() if value)
-
-    @property
-    def trainable_variables(self):
-        """Variables of encoder and regressor, the learned mean included."""
-        return [*self.encoder.trainable_variables, *self.regressor.trainable_variables]
+        variables = [*self.encoder.trainable_variables, *self.regressor.trainable_variables]
+        named = {MAIN: Optimizer(variables, loss_names=tuple(name for name, value in on.items() if value))}
+        if self.adversary is not None:
+            named["critic"] = Optimizer(
+                self.adversary.critic.trainable_variables,
+                loss_names=self.adversary.loss_names,
+                losses=self.critic_losses,
+                updates=config.critic_steps,
+                learning_rate=config.critic_lr,
+            )
+        return named
 
     @property
     def non_trainable_variables(self):
@@ -219,10 +255,10 @@ class HybridHmr:
         return [*self.encoder.non_trainable_variables, *self.regressor.non_trainable_variables]
 
     def adapt(self, statistics: Mapping) -> None:
-        """Needs nothing of the training data; see `hpe.systems.base.System`."""
+        """Needs nothing of the training data; see `hpe.systems.base.Trains`."""
 
     def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
-        """Runs encoder, regressor and body model; see `hpe.systems.base.System` for the arguments.
+        """Runs encoder, regressor and body model; see `hpe.systems.base.Trains` for the arguments.
 
         Returns:
             Dict with `stages` (num_stage tensors of (B, 85)), and for the last stage `camera` (B, 3), `rotmats`
@@ -235,7 +271,11 @@ class HybridHmr:
             features = ops.stop_gradient(features)
         stages = self.regressor(features, training=training and "regressor" not in frozen, seed=seed)
         vertices = not training or self.config.use_mesh_repro_loss
-        return {"stages": stages, **self._posed[vertices](stages[-1])}
+        return {"stages": stages, **self.pose_body(stages[-1], vertices=vertices)}
+
+    def pose_body(self, theta, *, vertices: bool = True) -> dict:
+        """Poses the body by theta (B, 85) and projects its joints; see `forward` for what is returned."""
+        return self._posed[vertices](theta)
 
     def _pose_body(self, theta, *, vertices: bool) -> dict:
         camera, pose, shape = split_theta(theta)
@@ -253,7 +293,7 @@ class HybridHmr:
         return posed
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
-        """Keypoint, silhouette and, where the batch has the truth, 3D losses of the last stage."""
+        """Compares the last stage with the truth in the batch, and adds the critic's score if there is a critic."""
         config = self.config
         parts = {"kpr_loss": keypoint_l1(outputs["joints2d"], batch["joints2d"], batch["joints2d_weight"])}
         weights = {"kpr_loss": config.kpr_loss_weight} if config.use_kpr_loss else {}
@@ -282,7 +322,25 @@ class HybridHmr:
                 outputs["joints3d"], batch["joints3d"], batch["joints3d_weight"]
             )
             weights["joints3d_loss"] = config.joints3d_loss_weight
+        if self.adversary is not None:
+            term = self.adversary.generator_losses(outputs)
+            parts, weights = {**parts, **term.parts}, {**weights, **term.weights}
         return Losses(parts, weights)
+
+    def critic_losses(self, outputs: Mapping, batch: Mapping, *, seed) -> Losses:
+        """What the critic minimises, see `KinematicAdversary.critic_losses`.
+
+        Args:
+            outputs: of `forward`.
+            batch: holds the stream `mocap`, one frame for each stage of each sample: `mocap/pose`
+                (B, stages, 72) and `mocap/shape` (B, stages, 10).
+            seed: a `BatchSeed`, or its pair.
+        """
+        real = {
+            key: ops.reshape(batch[f"mocap/{key}"], (-1, width))
+            for key, width in (("pose", 72), ("shape", NUM_SHAPES))
+        }
+        return self.adversary.critic_losses(outputs, real, seed=seed)
 
     def infer(self, inputs) -> dict:
         """Runs the networks without training and keeps the last stage; see `forward` for the tensors."""
@@ -326,6 +384,16 @@ def build_hybrid_hmr(
     return HybridHmr(config, body_data, image_size=input.img_size, build_critic=build_critic)
 
 
+def name_evidence(config: HybridHmrConfig) -> list[str]:
+    """Returns what the names of runs tell of their losses."""
+    on = {
+        "kp": config.use_kpr_loss,
+        "mr": config.use_mesh_repro_loss,
+        "critic": not config.encoder_only,
+    }
+    return [tag for tag, value in on.items() if value]
+
+
 def _normal_shapes(choice: MocapShapes, body_data: BodyModelData) -> bool:
     if choice is MocapShapes.AUTO:
         return not body_data.is_smpl
@@ -361,6 +429,15 @@ ENTRY = SystemEntry(
     ImageInput,
     build_hybrid_hmr,
     HybridHmr.input_key,
-    # The other programs' name for it.
-    aliases={"body_model": "smpl_model_path"},
+    # The other programs' name for the first, the original's for the second.
+    aliases={"body_model": "smpl_model_path", "n_critic": "critic_steps"},
+    tags=name_evidence,
+    shown={"loss/kpr_loss": "kpr", "loss/mr_loss": "mr", "critic/total": "critic"},
+    exports=EXPORTS,
+    metrics=(
+        *("keypoint_loss", "pck_0.2_torso", "pckh_0.5", "pckh_0.1"),
+        *("mesh_loss", "silhouette_iou", "silhouette_accuracy", "silhouette_f1"),
+        *("mpjpe", "pa_mpjpe", "pve"),
+        *("angles_outside_limits", "nearest_mocap_pose", "limb_asymmetry", "shape_beyond_3"),
+    ),
 )

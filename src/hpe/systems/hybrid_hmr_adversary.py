@@ -71,14 +71,8 @@ class KinematicAdversary:
 
     @property
     def loss_names(self):
-        """Names of the generator's term and of the critic's own losses."""
-        own = ("critic_network_loss", "penalty") if self.penalty_weight else ("critic_network_loss",)
-        return ("generator_critic_loss", *own)
-
-    @property
-    def trainable_variables(self):
-        """Variables of the critic."""
-        return self.critic.trainable_variables
+        """Names of what the critic minimises."""
+        return ("critic_network_loss", "penalty") if self.penalty_weight else ("critic_network_loss",)
 
     def real_examples_per_image(self) -> int:
         """One mocap frame for the body of each stage."""
@@ -175,7 +169,7 @@ class KinematicAdversary:
             last = fakes[0][self.num_stages - 1 :: self.num_stages]
             measured["bones/avg_total_bone_length_pred"] = mean_of(_total_bone_lengths(last))
             measured["bones/avg_total_bone_length_gt"] = mean_of(_total_bone_lengths(reals[0]))
-        return Losses(parts, weights, measured)
+        return Losses(parts, weights, measured, heading="critic")
 
 
 def _flat(stages):

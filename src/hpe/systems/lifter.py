@@ -8,19 +8,21 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from keras import ops
 
 from hpe import skeletons
 from hpe.errors import SettingError, UserError
+from hpe.fields import Needs
 from hpe.losses.means import Mean
 from hpe.networks.lifter import Lifter, Standardization
 from hpe.options import option
-from hpe.systems.base import Losses
+from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import JointsInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.registry import SystemEntry
+from hpe.systems.registry import EXPORTS, SystemEntry
 
 # A person's own box fills this part of the side of a `crop`.
 BOX_SHARE = 0.8
@@ -94,7 +96,7 @@ class LifterConfig:
 
 
 class LiftingSystem:
-    """The lifter as a `System`, see `hpe.systems.base`.
+    """The lifter: predicts and trains, see `hpe.systems.base`.
 
     It takes 2D joints in pixels from the camera's principal point, or undistorted as X / Z and Y / Z, and yields 3D
     joints in metres, camera frame, from the pelvis.
@@ -111,9 +113,7 @@ class LiftingSystem:
     input_key = "joints2d"
     skeleton = _JOINTS3D.name
     body_models = ()
-    uses_silhouettes = False
-    adversary = None
-    loss_names = ("lifter_loss",)
+    training_networks: Mapping = MappingProxyType({})
 
     def __init__(self, config: LifterConfig, *, input_skeleton: str):
         self.config = config
@@ -142,11 +142,14 @@ class LiftingSystem:
         )
         self.lifter.build((None, 2 * len(self._joints)))
         self.networks = {"lifter": self.lifter, "standardization": self.standardization}
+        self.needs = Needs(
+            fields=("joints2d", "joints3d"), skeleton2d=input_skeleton, skeleton3d=_JOINTS3D.name
+        )
 
     @property
-    def trainable_variables(self):
-        """Variables of the network; the statistics are fixed."""
-        return self.lifter.trainable_variables
+    def optimizers(self) -> dict[str, Optimizer]:
+        """One, of the variables of the network; the statistics are fixed."""
+        return {MAIN: Optimizer(self.lifter.trainable_variables, loss_names=("lifter_loss",))}
 
     @property
     def non_trainable_variables(self):
@@ -181,7 +184,7 @@ class LiftingSystem:
         self.standardization.adapt(**given)
 
     def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
-        """Lifts poses; see `hpe.systems.base.System` for the arguments.
+        """Lifts poses; see `hpe.systems.base.Trains` for the arguments.
 
         Args:
             inputs: (B, J, 2), see the class.
@@ -250,7 +253,7 @@ class LiftingSystem:
         joints = len(_JOINTS3D) / (len(_JOINTS3D) - 1)
         shown = Mean(_MILLIMETRES * ops.sum(ops.stop_gradient(distance) * weight), joints * count)
         weight = _LOSS_WEIGHTS[self.config.lifter_loss]
-        return Losses({"lifter_loss": loss}, {"lifter_loss": weight}, {"generator/train_mpjpe": shown})
+        return Losses({"lifter_loss": loss}, {"lifter_loss": weight}, {"loss/train_mpjpe": shown})
 
     def infer(self, inputs) -> dict:
         """Lifts poses without training; returns `joints3d`, and `joints2d` in the person's own box."""
@@ -367,4 +370,10 @@ ENTRY = SystemEntry(
         "freeze_networks": ("lifter",),
     },
     coordinates=lifter_coordinates,
+    shown={"loss/train_mpjpe": "mm"},
+    exports=EXPORTS,
+    metrics=(
+        *("mpjpe", "pa_mpjpe", "n_mpjpe"),
+        *("mpjpe_actions", "pa_mpjpe_actions", "n_mpjpe_actions"),
+    ),
 )

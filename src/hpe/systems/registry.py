@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+# What any system of keras.ops can be exported as.
+EXPORTS = ("saved_model", "litert", "onnx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,10 @@ class SystemEntry:
         aliases: other names of its flags.
         coordinates: takes both settings and says in words, by network, which joints in which frame its weights are
             for; the same shapes may hold weights for others. Networks that know of no joints are absent.
+        tags: takes the settings of the system and returns what the names of its runs tell of them.
+        shown: what the progress bar shows beside the loss, labels by the name in the log.
+        exports: what it can be exported as.
+        metrics: names of the metrics that it is judged by, those of `hpe.evaluation`.
     """
 
     name: str
@@ -32,6 +39,10 @@ class SystemEntry:
     defaults: Mapping[str, object] = dataclasses.field(default_factory=dict)
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     coordinates: Callable[[object, object], Mapping[str, str]] = lambda config, input: {}
+    tags: Callable[[object], Sequence[str]] = lambda config: ()
+    shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    exports: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 # Each module holds its `ENTRY`.

@@ -32,7 +32,7 @@ class WeightAverage:
     step.
 
     Args:
-        system: a `hpe.systems.base.System`, whose weights as they are now are the average's start.
+        system: a `hpe.systems.base.Trains`, whose weights as they are now are the average's start.
         decay: d, in [0, 1).
 
     Attributes:

@@ -32,7 +32,7 @@ class BestCheckpoint:
     Args:
         config: the run's settings.
         run: the run.
-        system: a `hpe.systems.base.System`; its networks, critic included, are saved as they are when
+        system: a `hpe.systems.base.Trains`; its networks, critic included, are saved as they are when
             `offer` is called.
         metric: name of a metric of `hpe.training.selection`.
         step: int64 variable, the number of finished steps.

@@ -69,7 +69,7 @@ class CheckpointStore:
 
     Args:
         directory: folder of the checkpoints.
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Trains`.
         optimizers: optimizers by name, already built; empty for prediction.
         step: int64 variable, the number of finished steps.
         bad_steps: int64 variable, how many of the last steps in a row were skipped; None for prediction.
@@ -92,9 +92,7 @@ class CheckpointStore:
     ):
         self.directory = pathlib.Path(directory)
         self.step = step if step is not None else tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._networks = dict(system.networks)
-        if system.adversary is not None:
-            self._networks.update(system.adversary.networks)
+        self._networks = {**system.networks, **system.training_networks}
         self._optimizers = dict(optimizers or {})
         self._complete = bool(optimizers)
         trackables = {_key(name): _Variables(network.variables) for name, network in self._networks.items()}

@@ -123,14 +123,15 @@ class Distribution:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.synchronized = True
 
-    def split(self, tensors: Mapping | None):
+    def split(self, tensors: Mapping) -> Mapping:
         """Shares the rows of this worker out among its devices.
 
         Args:
-            tensors: tensors (B / num_workers * n, ...) by name, n rows per image; None stays None.
+            tensors: tensors (B / num_workers, ...) by name; texts, which no device computes with, are left out.
         """
         local = self.replicas // self.num_workers
-        if tensors is None or self.replicas == 1:
+        tensors = {name: value for name, value in tensors.items() if value.dtype != tf.string}
+        if self.replicas == 1:
             return tensors
         parts = {name: tf.split(value, local) for name, value in tensors.items()}
 

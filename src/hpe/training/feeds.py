@@ -7,7 +7,6 @@ through its `Feed`.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -99,15 +98,7 @@ class ImageFeed:
 
     def training_batches(self, source, system, *, batch_size, seed, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.images`."""
-        wanted = dataclasses.replace(
-            source.needs,
-            fields=tuple(
-                key for key in source.needs.fields if key != "silhouette" or system.uses_silhouettes
-            ),
-            body_models=tuple(system.body_models),
-            skeleton2d=system.skeleton,
-        )
-        source = ImageSource(source.shards, source.config, wanted)
+        source = ImageSource(source.shards, source.config, system.needs)
         return source.training_batches(batch_size=batch_size, seed=seed, **place)
 
     def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):

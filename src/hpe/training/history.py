@@ -1,6 +1,6 @@
 """`history.jsonl`: what a run logs and measures, one JSON object per line, to plot without TensorBoard.
 
-    {"step": 40, "epoch": 0.5, "kind": "train", "values": {"generator/total": 31.2, ...}}
+    {"step": 40, "epoch": 0.5, "kind": "train", "values": {"loss/total": 31.2, ...}}
     {"step": 80, "epoch": 1.0, "kind": "validation", "values": {"silhouette_iou": 0.57, ...}}
 
 `kind` is `train` or `validation`, `epoch` the number of passes over the data so far; what is not a finite number

@@ -54,7 +54,7 @@ def initialize(
     Variables are matched by network, place and shape. Optimizers and the step are not taken.
 
     Args:
-        system: a `hpe.systems.base.System`; its networks, and those of its critic, are assigned.
+        system: a `hpe.systems.base.Trains`; its networks, and those of its critic, are assigned.
         source: a run directory (its newest checkpoint is taken), or the path of one checkpoint in it.
         networks: names of the networks to take; all if empty.
         coordinates: what its networks are for, as `hpe.training.runs.RunConfig.coordinates` says it.
@@ -66,9 +66,7 @@ def initialize(
         UserError: there is no such checkpoint or network, nothing fits, or a network is for other joints there.
     """
     path = find_checkpoint(source)
-    own = dict(system.networks)
-    if system.adversary is not None:
-        own |= system.adversary.networks
+    own = {**system.networks, **system.training_networks}
     for name in networks:
         if name not in own:
             raise SettingError("init_networks", f"the system has the networks {', '.join(own)}.", name)

@@ -60,19 +60,19 @@ def find_training_data(config: RunConfig) -> TrainingData:
 
 def training_examples(
     config: RunConfig, data: TrainingData, system, distribution: Distribution, *, start_step: int
-) -> Iterator[tuple[Tensors, Tensors | None]]:
-    """Returns an endless iterator over the examples of the steps from `start_step` on.
+) -> Iterator[Tensors]:
+    """Returns an endless iterator over the batches of the steps from `start_step` on.
 
     Args:
         config: the run's settings.
         data: of `find_training_data`.
-        system: a `hpe.systems.base.System`; its critic, if it has one, is fed mocap frames.
+        system: a `hpe.systems.base.Trains`.
         distribution: the workers that share every batch.
         start_step: number of steps that were done before.
 
     Returns:
-        Pairs of this worker's rows of a batch of the system's feed and mocap frames of `hpe.pipeline.mocap`,
-        the latter None without a critic.
+        This worker's rows of batches of the system's feed, with the streams that the system needs: frames of
+        `hpe.pipeline.mocap` as `mocap/pose` (B, n, 72) and `mocap/shape` (B, n, 10).
 
     Raises:
         UserError: mocap sets are missing; while iterating, if a record is damaged.
@@ -90,10 +90,10 @@ def training_examples(
         )
     )
     mocap, mocap_files = None, []
-    if system.adversary is not None:
-        frames = system.adversary.real_examples_per_image() * config.optimization.critic_steps
+    frames = system.needs.streams.get("mocap", 0)
+    if frames:
         found = find_frames(training.data_dir, training.mocap_datasets)
-        mocap_files = [file for frames in found for file in frames.files]
+        mocap_files = [file for dataset in found for file in dataset.files]
         mocap = iter(
             mocap_batches(
                 mocap_files,
@@ -103,14 +103,19 @@ def training_examples(
                 count=sum(dataset.count for dataset in found),
                 shard_index=distribution.worker,
                 num_shards=distribution.num_workers,
-            )
+            ).map(lambda stream: {f"mocap/{key}": _by_sample(value, frames) for key, value in stream.items()})
         )
 
     # A generator of its own: what is missing is to be said now, not with the first batch.
     def examples():
         while True:
             with config.feed.explained(data.source, mocap_files):
-                example = next(batches), next(mocap) if mocap is not None else None
-            yield example
+                batch = {**next(batches), **(next(mocap) if mocap is not None else {})}
+            yield batch
 
     return examples()
+
+
+def _by_sample(rows: tf.Tensor, count: int) -> tf.Tensor:
+    """Shapes rows (B * count, ...) to (B, count, ...)."""
+    return tf.reshape(rows, (rows.shape[0] // count, count, *rows.shape[1:]))

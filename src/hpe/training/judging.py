@@ -29,7 +29,7 @@ class Judge:
     Args:
         config: the run's settings.
         run: the run.
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Trains`.
         step: int64 variable, the number of finished steps.
         history: the run's history.
     """

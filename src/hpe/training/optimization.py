@@ -24,7 +24,6 @@ class OptimizationConfig:
     """Settings of the updates; names are flag names. Epochs may be fractions."""
 
     generator_lr: float = option(1e-4, "Learning rate of the system's networks (Adam).")
-    critic_lr: float = option(5e-4, "Learning rate of the critic (Adam).")
     lr_schedule: LearningRateSchedule = option(
         LearningRateSchedule.CONSTANT,
         "Learning rates: constant, falling to 0 along half a cosine, or multiplied by `lr_step_factor` at "
@@ -44,7 +43,6 @@ class OptimizationConfig:
     )
     freeze_epochs: float = option(0.0, "Hold the networks of `freeze_networks` for these first epochs.")
     freeze_networks: tuple[str, ...] = option(("encoder",), "Networks that `freeze_epochs` holds.")
-    critic_steps: int = option(1, "Updates of the critic per step, each with mocap frames of its own.")
     loss_schedules: tuple[str, ...] = option(
         (),
         "Factors on the weights of losses over the epochs, such as mr_loss=0@0:1@5,generator_critic_loss=0@2:1@4: "
@@ -54,7 +52,6 @@ class OptimizationConfig:
     def __post_init__(self):
         for name in (
             "generator_lr",
-            "critic_lr",
             "warmup_epochs",
             "clip_norm",
             "freeze_epochs",
@@ -65,8 +62,6 @@ class OptimizationConfig:
                 raise SettingError(name, "must be finite and not negative.", value)
         if not 0 <= self.ema_decay < 1:
             raise SettingError("ema_decay", "must be in [0, 1).", self.ema_decay)
-        if self.critic_steps < 1:
-            raise SettingError("critic_steps", "must be at least 1.", self.critic_steps)
         if self.lr_schedule is LearningRateSchedule.STEP and not self.lr_step_epochs:
             raise SettingError("lr_schedule", "needs `lr_step_epochs`, such as 60,90.", "step")
         if self.lr_schedule is not LearningRateSchedule.STEP and self.lr_step_epochs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from tqdm import tqdm
 
@@ -12,14 +14,6 @@ from hpe.training.logging import TrainingLog
 from hpe.training.runs import RunDirectory
 from hpe.training.timing import binding, rates
 
-# What the bar shows of the scalars, if they are there.
-_SHOWN = (
-    ("generator/total", "loss"),
-    ("generator/kpr_loss", "kpr"),
-    ("generator/mr_loss", "mr"),
-    ("critic/total", "critic"),
-)
-
 
 class RunReport:
     """Writes scalars, metrics and pictures of a run; a context that closes what it has opened.
@@ -29,6 +23,7 @@ class RunReport:
         data: the length of the run.
         first_step: the step that the run starts or goes on from.
         show_progress: draw a progress bar on stderr.
+        shown: what the bar shows of the scalars beside the loss, labels by name.
 
     Attributes:
         history: the run's `History`.
@@ -37,8 +32,17 @@ class RunReport:
         UserError: the disk refuses.
     """
 
-    def __init__(self, run: RunDirectory, data: TrainingData, *, first_step: int, show_progress: bool):
+    def __init__(
+        self,
+        run: RunDirectory,
+        data: TrainingData,
+        *,
+        first_step: int,
+        show_progress: bool,
+        shown: Mapping[str, str],
+    ):
         self._data = data
+        self._shown = {"loss/total": "loss", **shown}
         self.history = History(run.history, step=first_step)
         self._log = TrainingLog(run.tensorboard)
         self._log.text("settings", f"```\n{run.params.read_text()}```")
@@ -66,7 +70,7 @@ class RunReport:
         self._log.scalars(values, step)
         self.history.append(Entry(step, self._data.epoch(step), TRAIN, finite(values)))
         shown = {"epoch": (step - 1) // self._data.epoch_steps + 1}
-        shown |= {label: f"{values[name]:.3f}" for name, label in _SHOWN if name in values}
+        shown |= {label: f"{values[name]:.3f}" for name, label in self._shown.items() if name in values}
         binds = binding(values)
         if binds is not None:
             shown["wait/step"] = f"{values['time/input_wait_ms']:.0f}/{values['time/step_ms']:.0f} ms"

@@ -191,11 +191,7 @@ def new_run_name(config: RunConfig, now: datetime.datetime) -> str:
     """Names a run after its system, data, evidence and start, such as `hybrid_hmr_lsp_train-lsp_ext_kp_mr_...`."""
     model, training = config.model, config.training
     parts = [config.system, "-".join(pathlib.Path(name).stem for name in training.datasets)]
-    for flag, tag in (("use_kpr_loss", "kp"), ("use_mesh_repro_loss", "mr")):
-        if getattr(model, flag, False):
-            parts.append(tag)
-    if not getattr(model, "encoder_only", True):
-        parts.append("critic")
+    parts += systems.get(config.system).tags(model)
     return "_".join([*parts, now.strftime("%Y%m%d-%H%M%S")])
 
 
@@ -235,23 +231,17 @@ def _plain(config) -> dict:
 
 
 def _in_their_sections(content: dict, sections: dict[str, type]) -> dict:
-    """Returns the settings by section; a run older than the section `optimization` has them under `training`."""
-    old = content["training"]
-    if "optimization" in content or not isinstance(old, dict):
-        return dict(content)
+    """Returns the settings by section; those that an older version kept in another section are moved."""
     fields = {name: {field.name for field in dataclasses.fields(kind)} for name, kind in sections.items()}
     moved = {name: {} for name in sections}
-    for setting, value in old.items():
-        home = next(
-            (name for name in ("training", "optimization", "model") if setting in fields[name]), "training"
-        )
-        moved[home][setting] = value
-    return {
-        "model": {**content["model"], **moved["model"]},
-        "pipeline": content["pipeline"],
-        "training": moved["training"],
-        "optimization": moved["optimization"],
-    }
+    for section in sections:
+        values = content.get(section, {}) if section == "optimization" else content[section]
+        if not isinstance(values, dict):
+            raise TypeError(f"the settings of {section} are {type(values).__name__}, not an object")
+        for setting, value in values.items():
+            homes = [name for name in (section, *sections) if setting in fields[name]]
+            moved[homes[0] if homes else section].setdefault(setting, value)
+    return moved
 
 
 def _restore(config: type, values):

@@ -1,4 +1,4 @@
-"""One training step: forward, losses, critic, and updates that a non-finite loss cannot spoil.
+"""One training step: forward, losses, and updates that a non-finite loss cannot spoil.
 
 The step is written for any `tf.distribute` strategy. Every replica computes on its rows of the batch; the counts
 of the losses are added up before the gradients are taken, and the gradients before they are clipped and applied,
@@ -15,24 +15,22 @@ import tensorflow as tf
 
 from hpe.errors import SettingError
 from hpe.networks.randomness import BatchSeed
-from hpe.systems.base import Losses
+from hpe.systems.base import MAIN, Losses
 from hpe.training import schedules
 from hpe.training.averaging import WeightAverage
 from hpe.training.optimization import OptimizationConfig
 
-# The names of optimizers that every system may have.
-_ROLES = ("generator", "critic")
-# Added to the seed per turn of the critic, so that no two turns share a draw.
-_TURN_STREAM = 7907
+# Added to the seed per update of an optimizer in a step, so that no two of them share a draw.
+_UPDATE_STREAM = 7907
 
 
 class TrainingStep:
-    """Updates a system, and its critic if it has one, by one batch.
+    """Updates what the optimizers of a system name, by one batch.
 
     Built inside `strategy.scope()`; the variables of the system belong to that strategy.
 
     Args:
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Trains`.
         config: rates, their course, clipping, averaging, freezing, weights of losses.
         seed: of the run; all randomness is drawn from (seed, step).
         step: int64 variable that counts finished steps.
@@ -41,9 +39,11 @@ class TrainingStep:
         eager: whether to run step by step instead of compiled.
 
     Attributes:
-        optimizers: the optimizers by name, built, for checkpoints.
+        optimizers: the optimizers by name, built, for checkpoints: those of the system, and one for each network
+            that is frozen at first.
         average: the moving average of the system's weights, or None.
         bad_steps: int64 variable, how many steps in a row were skipped because something was not finite.
+        times_traced: how often the step has been traced.
 
     Raises:
         UserError: the configuration names networks or losses that the system does not have.
@@ -63,11 +63,13 @@ class TrainingStep:
         self.system = system
         self.step = step
         self.bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.times_traced = 0
         self._config, self._seed = config, seed
         self._epoch_steps, self._total_steps = epoch_steps, total_steps
         self._strategy = tf.distribute.get_strategy()
+        self._updated = dict(system.optimizers)
         self._factors = schedules.parse_factors(config.loss_schedules)
-        self._check_settings()
+        self._check_schedules()
         self._frozen = self._networks_to_freeze()
         self._freeze_steps = round(config.freeze_epochs * epoch_steps) if self._frozen else 0
         self._groups = self._group_variables()
@@ -80,30 +82,25 @@ class TrainingStep:
         # changed on the disk since they were imported.
         self._run = self._update if eager else tf.function(self._update, autograph=False)
 
-    def __call__(self, batch: Mapping, real: Mapping | None, *, done: int) -> dict[str, tf.Tensor]:
+    def __call__(self, batch: Mapping, *, done: int) -> dict[str, tf.Tensor]:
         """Runs one step and returns named scalars, float32 tensors that nobody has waited for yet.
 
         Args:
-            batch: a training batch of `hpe.pipeline.images`, or its parts per replica.
-            real: mocap frames for the critic, `pose` (N, 72) and `shape` (N, 10), or None without a critic;
-                N = `real_examples_per_image` times `critic_steps` per image, those of one image together.
+            batch: a training batch of `hpe.pipeline` without its texts, with the streams that the system needs; or
+                its parts per replica.
             done: finished steps, the value of `step`: to read the variable would be to wait for the device.
         """
-        tensors = {name: value for name, value in batch.items() if name not in ("name", "valid")}
         # A tuple: for every frozenset it is given, tf.function would trace the step again.
-        return self._run(tensors, real, self._frozen if done < self._freeze_steps else ())
+        return self._run(dict(batch), self._frozen if done < self._freeze_steps else ())
 
-    def _check_settings(self) -> None:
-        """Refuses settings of what this system does not have, rather than to ignore them."""
-        adversary = self.system.adversary
-        minimised = [*self.system.loss_names, *(adversary.loss_names if adversary is not None else ())]
+    def _check_schedules(self) -> None:
+        """Refuses schedules of losses that this system does not have, rather than to ignore them."""
+        minimised = [name for optimizer in self._updated.values() for name in optimizer.loss_names]
         for name in self._factors:
             if name not in minimised:
                 raise SettingError(
                     "loss_schedules", f"this run minimises no such loss, only {', '.join(minimised)}.", name
                 )
-        if adversary is None and self._config.critic_steps > 1:
-            raise SettingError("critic_steps", "this run has no critic.", self._config.critic_steps)
 
     # ---- what is updated ---------------------------------------------------------------------------------
 
@@ -125,34 +122,39 @@ class TrainingStep:
             for name in self._frozen
             for variable in self.system.networks[name].trainable_variables
         }
-        groups = {"generator": []}
-        for variable in self.system.trainable_variables:
+        groups = {MAIN: []}
+        for variable in self._updated[MAIN].variables:
             # A network that is held first has an optimizer of its own: Adam corrects its moments by how many
             # updates they have seen, which would be off by all those that went without this network.
-            groups.setdefault(held.get(id(variable), "generator"), []).append(variable)
-        if self.system.adversary is not None:
-            groups["critic"] = list(self.system.adversary.trainable_variables)
+            groups.setdefault(held.get(id(variable), MAIN), []).append(variable)
+        groups |= {name: list(optimizer.variables) for name, optimizer in self._others.items()}
         return {name: variables for name, variables in groups.items() if variables}
+
+    @property
+    def _others(self) -> dict:
+        """The optimizers with losses of their own."""
+        return {name: optimizer for name, optimizer in self._updated.items() if name != MAIN}
 
     # ---- the step: outside of the replicas ---------------------------------------------------------------
 
-    def _update(self, batch, real, frozen: tuple[str, ...]):
+    def _update(self, batch, frozen: tuple[str, ...]):
+        self.times_traced += 1
         strategy = self._strategy
         rates = self._set_rates()
         # A batch that makes the loss infinite has already gone into the batch statistics when that is seen.
         state = strategy.run(self._copy_state)
-        outputs, scalars, gradients, sound = strategy.run(self._generator, args=(batch, frozen))
+        outputs, scalars, gradients, sound = strategy.run(self._through_networks, args=(batch, frozen))
         finite = self._local(sound)
-        turns = self._config.critic_steps if self.system.adversary is not None else 0
-        for turn in range(turns):
-            shown, found, sound = strategy.run(self._critic, args=(outputs, batch, real, turn))
-            finite = finite & self._local(sound)
-            if turn + 1 < turns:
-                self._apply_if(finite, found)
-            else:
-                # Together with the generator's: a batch that spoils one of them changes neither. Earlier turns
-                # stay as they are, each of them sound.
-                gradients, scalars = {**gradients, **found}, {**scalars, **shown}
+        for name, optimizer in self._others.items():
+            for turn in range(optimizer.updates):
+                shown, found, sound = strategy.run(self._beside_networks, args=(outputs, batch, name, turn))
+                finite = finite & self._local(sound)
+                if turn + 1 < optimizer.updates:
+                    self._apply_if(finite, found)
+                else:
+                    # Together with the main one's: a batch that spoils one of them changes neither. Earlier
+                    # turns stay as they are, each of them sound.
+                    gradients, scalars = {**gradients, **found}, {**scalars, **shown}
 
         self._apply_if(finite, gradients)
         if self.average is not None:
@@ -166,15 +168,16 @@ class TrainingStep:
     def _set_rates(self) -> dict[str, tf.Tensor]:
         rates = {}
         for name, optimizer in self.optimizers.items():
+            own = self._updated[name].learning_rate if name in self._updated else None
             rates[name] = schedules.learning_rate(
-                self._config.critic_lr if name == "critic" else self._config.generator_lr,
+                self._config.generator_lr if own is None else own,
                 self.step,
                 config=self._config,
                 epoch_steps=self._epoch_steps,
                 total_steps=self._total_steps,
             )
             optimizer.learning_rate = rates[name]
-        return {f"run/learning_rate_{name}": rates[name] for name in _ROLES if name in rates}
+        return {f"run/learning_rate_{name}": rates[name] for name in self._updated if name in rates}
 
     def _apply_if(self, finite, gradients: Mapping) -> None:
         def apply(gradients):
@@ -190,37 +193,36 @@ class TrainingStep:
 
     # ---- the step: inside each replica -------------------------------------------------------------------
 
-    def _generator(self, batch, frozen: tuple[str, ...]):
+    def _through_networks(self, batch, frozen: tuple[str, ...]):
         """Returns outputs, and what is the same in all replicas: scalars, gradients by optimizer, soundness."""
         system = self.system
         with tf.GradientTape() as tape:
             outputs = system.forward(
                 batch[system.input_key], training=True, seed=self._batch_seed(batch), frozen=frozen
             )
-            total, scalars = self._weigh(system.losses(outputs, batch), "generator")
-            if system.adversary is not None:
-                term, shown = self._weigh(system.adversary.generator_losses(outputs), "critic")
-                total, scalars = total + term, {**scalars, **shown}
-        scalars["generator/total"] = total
-        names = [name for name in self._groups if name != "critic" and name not in frozen]
+            losses = system.losses(outputs, batch)
+            total, scalars = self._weigh(losses)
+        names = [name for name in self._groups if name not in self._others and name not in frozen]
         found = tape.gradient(total, [self._groups[name] for name in names])
-        return outputs, *self._finish(scalars, dict(zip(names, found, strict=True)))
+        return outputs, *self._finish(losses.heading, scalars, dict(zip(names, found, strict=True)))
 
-    def _critic(self, outputs, batch, real, turn: int):
-        """Returns scalars, the critic's gradients and their soundness, the same in all replicas."""
-        adversary = self.system.adversary
-        seed = self._batch_seed(batch).stream(turn * _TURN_STREAM)
-        real = {name: self._frames_of_turn(value, turn) for name, value in real.items()}
+    def _beside_networks(self, outputs, batch, name: str, turn: int):
+        """Returns scalars, the gradients of another optimizer and their soundness, the same in all replicas."""
+        seed = self._batch_seed(batch).stream(turn * _UPDATE_STREAM)
         with tf.GradientTape() as tape:
-            total, scalars = self._weigh(adversary.critic_losses(outputs, real, seed=seed), "critic")
-        scalars["critic/total"] = total
-        return self._finish(scalars, {"critic": tape.gradient(total, self._groups["critic"])})
+            losses = self._updated[name].losses(outputs, self._share_of_turn(batch, name, turn), seed=seed)
+            total, scalars = self._weigh(losses)
+        return self._finish(losses.heading, scalars, {name: tape.gradient(total, self._groups[name])})
 
-    def _frames_of_turn(self, frames, turn: int):
-        """Takes the mocap frames of one turn; the frames of one image stand together, turn by turn."""
-        turns, width = self._config.critic_steps, frames.shape[-1]
-        per_turn = self.system.adversary.real_examples_per_image()
-        return tf.reshape(tf.reshape(frames, (-1, turns, per_turn, width))[:, turn], (-1, width))
+    def _share_of_turn(self, batch, name: str, turn: int) -> dict:
+        """Takes the part of the batch's streams that belongs to one of an optimizer's updates in this step."""
+        turns, streams = self._updated[name].updates, self.system.needs.streams
+        shared = dict(batch)
+        for key, value in batch.items():
+            if key.partition("/")[0] in streams:
+                count = value.shape[1] // turns
+                shared[key] = value[:, turn * count : (turn + 1) * count]
+        return shared
 
     def _batch_seed(self, batch) -> BatchSeed:
         pair = tf.stack([tf.constant(self._seed, tf.int32), tf.cast(self.step, tf.int32)])
@@ -230,8 +232,8 @@ class TrainingStep:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return BatchSeed(pair, first=replica * images, samples=replicas * images)
 
-    def _weigh(self, losses: Losses, prefix: str):
-        """Returns this replica's share of the weighted sum, and of all that is shown.
+    def _weigh(self, losses: Losses):
+        """Returns this replica's share of the weighted sum, and of all that is shown, under its name in the log.
 
         Shares add up over the replicas to the value of the whole batch.
         """
@@ -244,10 +246,13 @@ class TrainingStep:
                 points = self._factors[name]
                 weight = weight * schedules.factor_at(points, self.step, epoch_steps=self._epoch_steps)
             total += weight * shares[name]
-        shown = {name if name in losses.measured else f"{prefix}/{name}": shares[name] for name in shares}
-        return total, shown
+        shown = {
+            name if name in losses.measured else f"{losses.heading}/{name}": share
+            for name, share in shares.items()
+        }
+        return total, {**shown, f"{losses.heading}/total": total}
 
-    def _finish(self, scalars: dict, gradients: dict):
+    def _finish(self, heading: str, scalars: dict, gradients: dict):
         """Adds up scalars and gradients over the replicas, clips the gradients and says whether all is finite."""
         scalars = dict(zip(scalars, self._summed([*scalars.values()]), strict=True))
         finite = tf.reduce_all(tf.math.is_finite(tf.stack([*scalars.values()])))
@@ -263,8 +268,7 @@ class TrainingStep:
                 present, _ = tf.clip_by_global_norm(present, clip, use_norm=norm)
             left = iter(present)
             finished[name] = [None if value is None else next(left) for value in values]
-            owner, extra = (name, "") if name in _ROLES else ("generator", f"_{name}")
-            scalars[f"{owner}/gradient_norm{extra}"] = norm
+            scalars[f"{heading}/gradient_norm" + ("" if name in self._updated else f"_{name}")] = norm
         return scalars, finished, finite
 
     def _summed(self, values: list) -> list:

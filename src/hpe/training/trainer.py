@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from hpe import systems
 from hpe.errors import SettingError, UserError
 from hpe.evaluation.evaluator import Evaluation
 from hpe.inference.predictor import Predictor
@@ -98,7 +99,8 @@ def train(
     # Only now that all data is found: a mistake in a flag leaves no run behind.
     run.write_params(config)
 
-    report = RunReport(run, data, first_step=trained.done, show_progress=show_progress)
+    shown = systems.get(config.system).shown
+    report = RunReport(run, data, first_step=trained.done, show_progress=show_progress, shown=shown)
     with report, Interrupts() as interrupts:
         judge = Judge(config, run, trained.system, step=trained.update.step, history=report.history)
         parts = (trained, examples, distribution, report, interrupts, evaluate, judge)
@@ -110,7 +112,7 @@ class _Trained:
     """What training changes, and where it is kept.
 
     Attributes:
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Trains`.
         update: the step.
         store: the checkpoints of both.
     """
@@ -249,10 +251,10 @@ class _Loop:
         """Takes one step and does what is due after it."""
         training = self._training
         with self._timer.waiting():
-            batch, real = next(self._examples)
+            batch = next(self._examples)
         with self._timer.computing(), _explained_memory(training), self._explained_loss():
             split = self._distribution.split
-            scalars = self._update(split(batch), split(real), done=self._done)
+            scalars = self._update(split(batch), done=self._done)
         self._done += 1
         if self._done == self._first + 1:
             self._timer.reset()  # the first step is mostly compilation
