@@ -120,7 +120,9 @@ def test_image_that_does_not_decode_is_skipped(lsp_folder):
     (lsp_folder.root / "images" / "im0003.jpg").write_bytes(b"this is a text")
     _, results = read_lsp(lsp_folder)
     assert results["im0002.jpg"] == Skipped("im0002.jpg", "image is truncated")
-    assert results["im0003.jpg"] == Skipped("im0003.jpg", "image is neither JPEG nor PNG")
+    assert results["im0003.jpg"] == Skipped(
+        "im0003.jpg", "image is none of JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
+    )
     assert isinstance(results["im0004.jpg"], Sample)
 
 

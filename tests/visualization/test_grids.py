@@ -55,11 +55,11 @@ def test_full_disk_leaves_the_old_picture(tmp_path, monkeypatch):
 
 
 def test_unreadable_pictures_are_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"none.png: cannot read the picture: No such file"):
+    with pytest.raises(UserError, match=r"none.png: cannot be read .No such file"):
         read_image(tmp_path / "none.png")
     for data in (b"", b"no picture"):
         (tmp_path / "bad.jpg").write_bytes(data)
-        with pytest.raises(UserError, match=r"bad.jpg: not a picture that can be decoded"):
+        with pytest.raises(UserError, match=r"bad.jpg: picture is none of JPEG"):
             read_image(tmp_path / "bad.jpg")
 
 
@@ -102,5 +102,5 @@ def test_an_image_that_claims_a_size_beyond_all_limits_is_named(tmp_path):
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     )
-    with pytest.raises(UserError, match=r"huge\.png: not a picture that can be decoded"):
+    with pytest.raises(UserError, match=r"huge\.png: picture is t"):
         read_image(path)

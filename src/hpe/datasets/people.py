@@ -1,13 +1,30 @@
-"""One annotated person in an image file, with a segmentation beside it: how LSP, LSP-extended and MPII agree."""
+"""One annotated person in an image file, with a segmentation beside it: how datasets of images agree.
+
+Images are read upright as EXIF says. An annotation that was made on the unturned image, which its size tells, is
+turned along.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 import numpy as np
 
 from hpe.datasets.sample import Sample, Skipped
 from hpe.formats import images as image_files
+
+_TURNED_ALONG = "EXIF turns the image: annotation of the unturned image turned along"
+_TAKEN_FOR_TURNED = "EXIF turns the image: annotation taken for one of the turned image"
+_MIRRORED = "EXIF mirrors the image, but its annotation was made on the unmirrored one"
+_OTHER_SIZE = "image has another size than its annotation says"
+
+
+class Segmentation(Protocol):
+    """An outline that an index holds itself."""
+
+    def draw(self, height: int, width: int) -> tuple[np.ndarray | None, str]:
+        """Returns the mask of the annotated image, (H, W) uint8 0 and 255, and ""; or None and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,24 +34,28 @@ class Person:
     Attributes:
         name: base name of the image file.
         image: path of the image file, None where it is missing.
-        mask: path of the segmentation, or None.
+        mask: path of the segmentation, or a Segmentation, or None.
         skeleton: joint set of the annotation.
         joints2d: (J, 2) pixels; 0 where unlabelled.
         visibility: (J,) 1 where labelled and visible.
         scale: side of the person box in pixels, see `Sample`.
         center: (2,) centre of the person box in pixels; None for that of the box of the visible joints.
         head_size: see `Sample`.
+        size: height and width of the annotated image in pixels, None where the index does not say.
+        notes: see `Sample`.
     """
 
     name: str
     image: str | None
-    mask: str | None
+    mask: str | Segmentation | None
     skeleton: str
     joints2d: np.ndarray
     visibility: np.ndarray
     scale: float | None = None
     center: np.ndarray | None = None
     head_size: float | None = None
+    size: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
@@ -55,44 +76,82 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     if not person.visibility.any():
         return Skipped(person.name, "no visible joint")
     try:
-        image, height, width = image_files.read_image(person.image)
+        image = image_files.read_image(person.image)
     except image_files.BadImage as error:
         return Skipped(person.name, str(error))
-    mask, problem = _load_mask(person.mask, (height, width))
+    upright, stored = (image.height, image.width), image.stored_size
+    turns = image.orientation if upright != person.size == stored else 1
+    if person.size not in (None, upright, stored):
+        return Skipped(person.name, _OTHER_SIZE)
+    if image_files.mirrors(turns):
+        return Skipped(person.name, _MIRRORED)
+    notes = list(person.notes)
+    if turns != 1:
+        notes.append(_TURNED_ALONG)
+    elif image.orientation != 1 and (person.size is None or upright == stored):
+        notes.append(_TAKEN_FOR_TURNED)
+    mask, problem = _load_mask(person.mask, upright, stored, image.orientation, turns)
     if problem and only_segmented:
         return Skipped(person.name, problem)
     # Most people of LSP-extended have no segmentation: that is as it should be and needs no note.
-    notes = (f"{problem}: left out",) if problem and person.mask else ()
+    if problem and person.mask:
+        notes.append(f"{problem}: left out")
+    seen = person.visibility > 0
     center = person.center
     if center is None:
-        visible = person.joints2d[person.visibility > 0]
-        center = (visible.min(axis=0) + visible.max(axis=0)) / 2
+        center = (person.joints2d[seen].min(axis=0) + person.joints2d[seen].max(axis=0)) / 2
     return Sample(
         name=person.name,
-        image=image,
-        height=height,
-        width=width,
+        image=image.content,
+        height=image.height,
+        width=image.width,
         skeleton=person.skeleton,
-        joints2d=person.joints2d.astype(np.float32),
+        joints2d=np.where(
+            _labelled(person), image_files.turn_points(person.joints2d, turns, *stored), 0
+        ).astype(np.float32),
         visibility=person.visibility.astype(np.float32),
-        center=center.astype(np.float32),
+        center=image_files.turn_points(np.asarray(center), turns, *stored).astype(np.float32),
         scale=person.scale,
         head_size=person.head_size,
         mask=mask,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
-def _load_mask(path: str | None, size: tuple[int, int]) -> tuple[bytes | None, str]:
-    """Returns the encoded mask, or None and why there is none."""
-    if path is None:
+def _labelled(person: Person) -> np.ndarray:
+    """Returns (J, 1) bool: unlabelled joints are 0 and stay so where the image is turned."""
+    return (person.joints2d != 0).any(axis=1, keepdims=True)
+
+
+def _load_mask(
+    source: str | Segmentation | None,
+    upright: tuple[int, int],
+    stored: tuple[int, int],
+    orientation: int,
+    turns: int,
+) -> tuple[bytes | None, str]:
+    """Returns the encoded mask of the upright image, or None and why there is none.
+
+    Args:
+        source: of the mask.
+        upright: height and width of the image.
+        stored: the same before EXIF's orientation was applied.
+        orientation: of the image.
+        turns: the orientation that turns the annotation.
+    """
+    if source is None:
         return None, "no segmentation"
-    try:
-        mask = image_files.read_mask(path)
-    except image_files.BadImage as error:
-        return None, str(error)
-    if mask.shape != size:
-        return None, "segmentation has another size than its image"
+    if isinstance(source, str):
+        try:
+            mask = image_files.read_mask(source, sizes=(upright, stored))
+        except image_files.BadImage as error:
+            return None, str(error)
+        if mask.shape != upright:
+            turns = orientation
+    else:
+        mask, problem = source.draw(*(upright if turns == 1 else stored))
+        if mask is None:
+            return None, problem
     if not mask.any():
         return None, "segmentation is empty"
-    return image_files.encode_mask(mask), ""
+    return image_files.encode_mask(image_files.turn(mask, turns)), ""

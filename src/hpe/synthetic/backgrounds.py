@@ -9,7 +9,8 @@ import pathlib
 import cv2
 import numpy as np
 
-from hpe.errors import SettingError
+from hpe.errors import SettingError, UserError
+from hpe.formats.images import load_image
 from hpe.synthetic.textures import blend, noise, pattern, ramp, random_color, shifted
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -250,8 +251,6 @@ def photograph(rng: np.random.Generator, size: int, folder: str) -> np.ndarray:
 def _decode(path: pathlib.Path) -> np.ndarray | None:
     """Returns RGB uint8, or None where the file cannot be read or decoded."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
+        return load_image(path)
+    except UserError:
         return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -12,6 +11,9 @@ import numpy as np
 
 from hpe import files
 from hpe.errors import UserError
+from hpe.formats.images import load_image as read_image
+
+__all__ = ["grid", "read_image", "write_image"]
 
 _PAPER = 255
 _INK = (40, 40, 46)
@@ -84,25 +86,3 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     except cv2.error:
         raise UserError(f"{path}: cannot write pictures of type {path.suffix!r}; use .png or .jpg.") from None
     files.write_bytes(path, encoded.tobytes())
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture, turned upright where its EXIF data say how.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        UserError: the file cannot be read or does not decode.
-    """
-    try:
-        data = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the picture: {error.strerror}.") from None
-    image = None
-    if data:
-        with contextlib.suppress(cv2.error):  # what OpenCV raises for a size beyond its limit
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path}: not a picture that can be decoded (JPEG, PNG, ...).")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

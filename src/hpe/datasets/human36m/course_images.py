@@ -41,15 +41,16 @@ def load_crop(crop: Crop) -> Sample | Skipped:
     if not all(np.isfinite(joints).all() for joints in labels):
         return Skipped(crop.name, "labels are not finite")
     try:
-        image, height, width = image_files.read_image(crop.path)
+        image = image_files.read_image(crop.path)
     except image_files.BadImage as error:
         return Skipped(crop.name, str(error))
+    height, width = image.height, image.width
     if labels and (height, width) != (CROP_SIZE, CROP_SIZE):
         return Skipped(crop.name, f"image is not {CROP_SIZE}x{CROP_SIZE}, which its labels refer to")
     known = crop.joints2d is not None
     return Sample(
         name=crop.name,
-        image=image,
+        image=image.content,
         height=height,
         width=width,
         skeleton=SKELETON,
