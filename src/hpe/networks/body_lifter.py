@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from hpe.body.data import NUM_JOINTS, NUM_SHAPES
+from hpe.body.data import NUM_JOINTS, NUM_SHAPES, BodyModelData
 from hpe.geometry.cameras import weak_perspective_project
-from hpe.geometry.rotations import rot6d_to_rotmat
+from hpe.geometry.rotations import axis_angle_to_rotmat, rot6d_to_rotmat, rotmat_to_rot6d
 
 CAMERA_SIZE = 3
 ROTATIONS_SIZE = 6 * NUM_JOINTS
@@ -16,6 +16,8 @@ PARAMETERS_SIZE = ROTATIONS_SIZE + NUM_SHAPES + CAMERA_SIZE
 
 # Residuals are some hundredths of the box; the other inputs are around 1.
 _RESIDUAL_SCALE = 5.0
+# Of the box around the joints: a person of 1.8 m fills it.
+_MEAN_CAMERA = (1.1, 0.0, 0.0)
 # Boxes of a single joint, or of joints that coincide, have no size.
 _SMALLEST_BOX = 1e-6
 
@@ -76,7 +78,8 @@ class BodyLifter(keras.Model):
         self._stages = []
         for stage in range(num_stages):
             size = 3 * num_joints + (PARAMETERS_SIZE + 2 * num_joints if stage else 0)
-            self._stages.append(_Stage(size, width, num_blocks, mixed_precision, name=f"stage_{stage}"))
+            self._stages.append(_Stage(width, num_blocks, mixed_precision, name=f"stage_{stage}"))
+            self._stages[-1].build((None, size))
         self.built = True
 
     def call(self, joints, *, project, training=False):
@@ -125,30 +128,29 @@ class BodyLifter(keras.Model):
 class _Stage(keras.layers.Layer):
     """One MLP of a `BodyLifter`: (B, inputs) to corrections (B, PARAMETERS_SIZE), close to 0 at the start."""
 
-    def __init__(self, inputs, width, num_blocks, mixed_precision, **kwargs):
+    def __init__(self, width, num_blocks, mixed_precision, **kwargs):
         super().__init__(**kwargs)
-        self._mixed_precision = mixed_precision
+        self._width, self._mixed_precision = width, mixed_precision
         self._first = keras.layers.Dense(width, name="first")
-        self._blocks = []
+        self._norms, self._inner, self._outer = [], [], []
         for block in range(num_blocks):
-            norm = keras.layers.LayerNormalization(epsilon=1e-5, name=f"block_{block}_norm")
-            inner, outer = (keras.layers.Dense(width, name=f"block_{block}_dense_{i}") for i in range(2))
-            for layer in (norm, inner, outer):
-                layer.build((None, width))
-            self._blocks.append((norm, inner, outer))
-        self._layers_of_blocks = [layer for block in self._blocks for layer in block]
+            self._norms.append(keras.layers.LayerNormalization(epsilon=1e-5, name=f"block_{block}_norm"))
+            self._inner.append(keras.layers.Dense(width, name=f"block_{block}_inner"))
+            self._outer.append(keras.layers.Dense(width, name=f"block_{block}_outer"))
         self._norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         start = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
         self._last = keras.layers.Dense(PARAMETERS_SIZE, kernel_initializer=start, name="last")
-        self._first.build((None, inputs))
-        self._norm.build((None, width))
-        self._last.build((None, width))
-        self.built = True
+
+    def build(self, input_shape):
+        """Creates the weights for inputs of shape (B, I), under the name of the stage."""
+        self._first.build(input_shape)
+        for layer in (*self._norms, *self._inner, *self._outer, self._norm, self._last):
+            layer.build((None, self._width))
 
     def call(self, inputs, training=False):
         half = training and self._mixed_precision
         x = self._first(inputs)
-        for norm, inner, outer in self._blocks:
+        for norm, inner, outer in zip(self._norms, self._inner, self._outer, strict=True):
             x = x + _dense(outer, ops.gelu(_dense(inner, norm(x), half)), half)
         return self._last(self._norm(x))
 
@@ -158,6 +160,20 @@ def _dense(layer, x, half):
         return layer(x)
     product = ops.matmul(ops.cast(x, "bfloat16"), ops.cast(layer.kernel, "bfloat16"))
     return ops.cast(product, x.dtype) + layer.bias
+
+
+def build_body_lifter(body_data: BodyModelData, num_joints: int, **arguments) -> BodyLifter:
+    """Builds a `BodyLifter` that starts at a body's mean pose, seen from the front.
+
+    Args:
+        body_data: the body model.
+        num_joints: of the 2D joints.
+        **arguments: further ones of `BodyLifter`.
+    """
+    pose = np.array(body_data.mean_pose, np.float32).reshape(-1, 3)
+    pose[0] = (np.pi, 0.0, 0.0)
+    mean = ops.convert_to_numpy(rotmat_to_rot6d(axis_angle_to_rotmat(pose)))
+    return BodyLifter(num_joints, mean, mean_camera=_MEAN_CAMERA, **arguments)
 
 
 def split_parameters(parameters):

@@ -9,6 +9,7 @@ by what fraction of a cell it lies beside it.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import keras
 import numpy as np
@@ -58,15 +59,18 @@ class MoveNet(keras.Model):
 
     Args:
         version: of `SIZES`.
+        pretrained: whether it has the published weights; else they are random.
     """
 
-    def __init__(self, version: str = "lightning", **kwargs):
+    def __init__(self, version: str = "lightning", *, pretrained: bool = True, **kwargs):
         super().__init__(**kwargs)
         if version not in SIZES:
             raise ValueError(f"version must be one of {', '.join(SIZES)}. Received: version={version!r}")
         self.version, self.size = version, SIZES[version]
         self.maps = _build_maps(self.size.widths)
         self.built = True
+        if pretrained:
+            _load(self)
 
     def call(self, images, training=False):
         """Finds the joints of the person nearest to the middle of each picture.
@@ -84,6 +88,19 @@ class MoveNet(keras.Model):
     def get_config(self):
         """Returns the arguments of the constructor."""
         return {**super().get_config(), "version": self.version}
+
+
+def weights_path(version: str) -> pathlib.Path:
+    """Returns the file in the package with the published weights of a version, see tools/convert_movenet.py."""
+    return pathlib.Path(__file__).parent / "assets" / f"movenet_{version}.safetensors"
+
+
+def _load(movenet: MoveNet) -> None:
+    from safetensors.numpy import load_file
+
+    stored = load_file(weights_path(movenet.version))
+    for variable in movenet.maps.variables:
+        variable.assign(stored[variable.path].astype(np.float32))
 
 
 def decode_maps(maps):

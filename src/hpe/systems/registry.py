@@ -50,6 +50,7 @@ _MODULES = {
     "hybrid_hmr": "hpe.systems.hybrid_hmr",
     "hrnet": "hpe.systems.hrnet",
     "lifter": "hpe.systems.lifter",
+    "movenet": "hpe.systems.movenet",
 }
 _registered: dict[str, SystemEntry] = {}
 
