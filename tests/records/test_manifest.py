@@ -7,6 +7,7 @@ import pytest
 from hpe.errors import UserError
 from hpe.records import framing
 from hpe.records.manifest import Manifest
+from hpe.records.writing import write_dataset
 
 
 def shard(dataset, index=1):
@@ -78,18 +79,90 @@ def test_changed_byte_is_found_by_verify_alone(dataset):
     [
         ({"count": 11}, "disagrees with itself: it counts 11 records, its shards 10"),
         ({"version": 7}, "version 7 is not the known one"),
-        ({"shards": [{"file": "x"}]}, "is not a manifest"),
-        ({"surprise": 1}, "is not a manifest"),
-        (
-            {"shards": [{"file": "../x.tfrecords", "records": 10, "bytes": 1, "sha256": ""}]},
-            "names a shard outside its folder",
-        ),
+        ({"version": True}, "version True is not the known one"),
+        ({"shards": [{"file": "x"}]}, r"is not a manifest: it has no `shards\[0\]\.bytes`"),
+        ({"shards": {}}, "`shards` must be a list"),
+        ({"shards": [5]}, r"`shards\[0\]` must be an object"),
+        ({"surprise": 1}, "is not a manifest: it has an unknown `surprise`"),
+        ({"name": None}, "`name` must be text"),
+        ({"skipped": {"why": "a"}}, "`skipped` must be lists of names"),
+        ({"notes": []}, "`notes` must be lists of names"),
+        ({"options": 3}, "`options` must be an object"),
+        ({"fields": {"image": -1}}, "`fields` must be whole numbers"),
+        ({"pictures": 0.5}, "`pictures` must be a whole number"),
+        ({"provenance": {"gender": "male"}}, r"it has no `provenance\.body_model`"),
     ],
 )
 def test_manifests_that_make_no_sense(dataset, changes, message):
     edit(dataset, **changes)
     with pytest.raises(UserError, match=message):
         load(dataset)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("file", 5),
+        ("file", None),
+        ("file", "../x.tfrecords"),
+        ("file", ".."),
+        ("file", r"c:\x.tfrecords"),
+        ("records", 0.5),
+        ("records", -24),
+        ("records", 0),
+        ("records", 10**30),
+        ("records", True),
+        ("bytes", "1"),
+        ("sha256", 5),
+        ("sha256", ""),
+    ],
+)
+def test_shards_of_odd_values(dataset, key, value):
+    path = dataset / "people.manifest.json"
+    content = json.loads(path.read_text())
+    content["shards"][1][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"people\.manifest\.json: `shards\[1\]\.{key}` must be "):
+        load(dataset)
+
+
+@pytest.mark.parametrize("change", [-2, 50])
+def test_a_count_that_is_not_the_shard_s_is_found_without_verify(dataset, change):
+    path = dataset / "people.manifest.json"
+    content = json.loads(path.read_text())
+    content["shards"][0]["records"] += change
+    content["count"] += change
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        UserError, match=rf"with 4 whole records where people\.manifest.* {4 + change} records"
+    ):
+        load(dataset).check(dataset)
+
+
+def test_manifests_of_version_1_are_read(dataset):
+    path = dataset / "people.manifest.json"
+    content = json.loads(path.read_text())
+    for key in ("fields", "pictures", "provenance", "skeleton3d"):
+        del content[key]
+    path.write_text(json.dumps(content | {"version": 1}))
+    manifest = load(dataset)
+    manifest.check(dataset, verify=True)
+    assert (manifest.count, manifest.fields, manifest.provenance.source) == (10, {}, "")
+
+
+def test_brackets_without_end_are_no_manifest(dataset):
+    path = dataset / "people.manifest.json"
+    path.write_text(path.read_text().replace("{}", "[" * 100_000 + "]" * 100_000, 1))
+    with pytest.raises(UserError, match=r"people\.manifest\.json: is not a manifest"):
+        load(dataset)
+
+
+def test_equal_records_have_equal_digests(dataset, tmp_path, make_stream):
+    before = load(dataset).digest
+    write_dataset(make_stream(10), dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+    assert load(dataset).digest == before
+    write_dataset(make_stream(9), dataset, "people", skeleton="lsp14", shard_size=4, progress=False)
+    assert load(dataset).digest != before
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", '{"name": "people"', "\x00"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from hpe.datasets.sample import Skipped
+from hpe.datasets.source import NOWHERE, Provenance
 
 # Keypoints of this name are projections of the 3D joints, or the dataset's own 2D labels.
 GROUND_TRUTH = "gt"
@@ -101,6 +102,7 @@ class PoseSource:
         stream: returns them in order: a sequence, or why there is none.
         notes: for every remark on the dataset the names of what it is about, such as missing recordings.
         options: what the dataset is made from, for the manifest.
+        provenance: where it comes from, for the manifest.
     """
 
     name: str
@@ -108,6 +110,7 @@ class PoseSource:
     stream: Callable[[], Iterable[PoseSequence | Skipped]]
     notes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     options: dict = dataclasses.field(default_factory=dict)
+    provenance: Provenance = NOWHERE
 
 
 def finite_frames(sequence: PoseSequence) -> PoseSequence | Skipped:

@@ -12,6 +12,7 @@ from hpe import fields, skeletons
 from hpe.datasets.sample import Sample
 from hpe.fields import Codec, Field, Kind
 from hpe.records.maps import encode_map
+from hpe.records.pictures import BACK, ENCODED
 from hpe.records.schema import BODY_JOINTS
 
 GENDERS = ("", "male", "female", "neutral")
@@ -19,7 +20,7 @@ GENDERS = ("", "male", "female", "neutral")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_sample(sample: Sample) -> bytes:
+def encode_sample(sample: Sample, *, back: int = 0) -> bytes:
     """Returns a Sample as a serialized `tf.train.Example`; equal samples give equal bytes.
 
     Joints stay in their own joint set; for the originals' keys they are brought to `cocoplus19` by their names.
@@ -27,6 +28,7 @@ def encode_sample(sample: Sample) -> bytes:
 
     Args:
         sample: the person to write.
+        back: how many records before this one the same picture is stored, see `hpe.records.pictures`; 0 stores it.
 
     Returns:
         The serialized record.
@@ -43,8 +45,16 @@ def encode_sample(sample: Sample) -> bytes:
         feature[field.stored.key] = _encode(field, value, sample)
     if any(fields.get(key).kind is Kind.POINTS3D for key in values):
         feature["keypoints3d/skeleton"] = _bytes(_skeleton3d(sample).encode())
+    if back:
+        del feature[ENCODED]
+        feature[BACK] = _ints([back])
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)
+
+
+def fields_of(sample: Sample) -> tuple[str, ...]:
+    """Returns the keys of the fields that the record of a sample will have."""
+    return tuple(_values(sample))
 
 
 def _values(sample: Sample) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
+from hpe.datasets.source import NOWHERE, Provenance
 from hpe.errors import UserError
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX, Manifest
@@ -44,6 +45,7 @@ def write_frames(
     shard_size: int = SHARD_SIZE,
     skipped: dict[str, list[str]] | None = None,
     options: dict | None = None,
+    provenance: Provenance = NOWHERE,
 ) -> Manifest:
     """Writes a set of frames completely or not at all, in the given order.
 
@@ -54,6 +56,7 @@ def write_frames(
         shard_size: frames per file.
         skipped: for every reason the recordings that were left out, for the manifest.
         options: what the set is created with, for the manifest.
+        provenance: where the frames come from, for the manifest; the frames of one set are of one body.
 
     Returns:
         The manifest.
@@ -73,7 +76,12 @@ def write_frames(
             writer.add(encode_frame(pose, shape))
         return writer.commit(
             lambda shards: Manifest(
-                f"{PREFIX}{name}", "smpl24", shards, skipped=skipped or {}, options=options or {}
+                f"{PREFIX}{name}",
+                "smpl24",
+                shards,
+                skipped=skipped or {},
+                options=options or {},
+                provenance=provenance,
             )
         )
 

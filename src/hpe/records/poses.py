@@ -142,12 +142,20 @@ def write_sequences(
     Raises:
         UserError: if no sequence could be kept, or the disk is full or not writable.
     """
-    frames = 0
+    frames, has_3d = 0, False
 
-    def encode(sequence: PoseSequence) -> bytes:
-        nonlocal frames
+    def encode(sequence: PoseSequence, _: int) -> bytes:
+        nonlocal frames, has_3d
         frames += len(sequence)
+        has_3d |= sequence.joints3d is not None
         return encode_sequence(sequence)
+
+    def facts() -> dict:
+        return {
+            "options": source.options | {"frames": frames},
+            "provenance": source.provenance,
+            "skeleton3d": SKELETON3D if has_3d else None,
+        }
 
     summary = write_items(
         source.stream(),
@@ -158,7 +166,7 @@ def write_sequences(
         unit="seq",
         skeleton=SKELETON3D,
         shard_size=shard_size,
-        options=lambda: source.options | {"frames": frames},
+        facts=facts,
         notes=source.notes,
         total=source.count,
         progress=progress,

@@ -34,8 +34,8 @@ class ShardWriter:
         owned: glob pattern of the shards of an older dataset of this name, which `commit` replaces.
 
     Raises:
-        UserError: if the folder cannot be made, or, from any method, if the disk is full or not writable; the
-            older dataset is untouched then, and no part of the new one is left.
+        UserError: if another process writes this dataset; if the folder cannot be made, or, from any method, if the
+            disk is full or not writable; the older dataset is untouched then, and no part of the new one is left.
     """
 
     def __init__(
@@ -59,13 +59,21 @@ class ShardWriter:
         self._writer: tf.io.TFRecordWriter | None = None
         self._records: list[int] = []
         self._bytes: list[int] = []
+        self._lock = contextlib.ExitStack()
+
+    @property
+    def position(self) -> int:
+        """Place of the next record in its shard, from 0."""
+        return 0 if self._writer is None else self._records[-1]
 
     def __enter__(self) -> ShardWriter:
-        with self._explain_failures():
+        with self._explain_failures(), contextlib.ExitStack() as stack:
             self._directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.lock(self._directory, self._name))
             # What a killed run left behind is worth nothing.
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir()
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
@@ -74,6 +82,7 @@ class ShardWriter:
             with contextlib.suppress(tf.errors.OpError):
                 self._writer.close()
         shutil.rmtree(self._partial, ignore_errors=True)
+        self._lock.close()
 
     def add(self, serialized: bytes) -> None:
         """Appends one record."""

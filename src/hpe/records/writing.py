@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import glob
@@ -14,8 +15,9 @@ from typing import TypeVar
 import tqdm
 
 from hpe.datasets.sample import Sample, Skipped
+from hpe.datasets.source import NOWHERE, Provenance
 from hpe.errors import UserError
-from hpe.records.encoding import encode_sample
+from hpe.records.encoding import encode_sample, fields_of
 from hpe.records.manifest import Manifest
 from hpe.records.sharding import ShardWriter
 
@@ -78,6 +80,8 @@ def write_dataset(
     skeleton: str,
     shard_size: int = SHARD_SIZE,
     options: dict | None = None,
+    provenance: Provenance = NOWHERE,
+    share_pictures: bool = False,
     total: int | None = None,
     progress: bool = True,
 ) -> WriteSummary:
@@ -90,6 +94,9 @@ def write_dataset(
         skeleton: joint set of the dataset, for the manifest.
         shard_size: records per shard.
         options: what the dataset is created with, for the manifest.
+        provenance: where it comes from, for the manifest.
+        share_pictures: stores the picture of people that follow each other in the stream once, see
+            `hpe.records.pictures`.
         total: length of the stream, for the progress bar.
         progress: shows a progress bar with rate and time left on a terminal's stderr.
 
@@ -97,29 +104,55 @@ def write_dataset(
         The summary.
 
     Raises:
-        UserError: if nothing in the stream could be kept, or the disk is full or not writable.
+        UserError: if nothing in the stream could be kept, another process writes this dataset, or the disk is full
+            or not writable.
     """
-    with_mask = 0
+    people = _People(share_pictures)
 
-    def encode(sample: Sample) -> bytes:
-        nonlocal with_mask
-        with_mask += sample.mask is not None
-        return encode_sample(sample)
+    def facts() -> dict:
+        counted = {
+            "fields": dict(people.fields),
+            "pictures": people.pictures,
+            "skeleton3d": people.skeleton3d,
+        }
+        return {"options": options or {}, "provenance": provenance, **counted}
 
     summary = write_items(
         stream,
         directory,
         name,
-        encode=encode,
+        encode=people.encode,
         kind="sample",
         unit="img",
         skeleton=skeleton,
         shard_size=shard_size,
-        options=lambda: options or {},
+        facts=facts,
         total=total,
         progress=progress,
     )
-    return dataclasses.replace(summary, with_mask=with_mask)
+    return dataclasses.replace(summary, with_mask=people.fields["silhouette"])
+
+
+class _People:
+    """Makes records of samples that follow each other, and counts what they hold."""
+
+    def __init__(self, share_pictures: bool):
+        self._share = share_pictures
+        self.fields: collections.Counter[str] = collections.Counter()
+        self.pictures = 0
+        self.skeleton3d: str | None = None
+        self._picture: tuple[bytes, int] | None = None
+
+    def encode(self, sample: Sample, position: int) -> bytes:
+        """Returns the record of a sample that will have this position in its shard."""
+        self.fields.update(fields_of(sample))
+        if sample.joints3d is not None:
+            self.skeleton3d = sample.skeleton3d or sample.skeleton
+        # A shard is read without those before it.
+        if not self._share or position == 0 or self._picture is None or self._picture[0] != sample.image:
+            self._picture = sample.image, position
+            self.pictures += 1
+        return encode_sample(sample, back=position - self._picture[1])
 
 
 def write_items(
@@ -127,12 +160,12 @@ def write_items(
     directory: str | os.PathLike,
     name: str,
     *,
-    encode: Callable[[Item], bytes],
+    encode: Callable[[Item, int], bytes],
     kind: str,
     unit: str,
     skeleton: str,
     shard_size: int,
-    options: Callable[[], dict],
+    facts: Callable[[], dict],
     notes: Mapping[str, Sequence[str]] = MappingProxyType({}),
     total: int | None,
     progress: bool,
@@ -143,12 +176,12 @@ def write_items(
         stream: items with `name` and `notes`, or `Skipped`.
         directory: folder of the dataset.
         name: name of the dataset.
-        encode: makes the record of an item.
+        encode: makes the record of an item that will have a position in its shard.
         kind: what an item is called in messages.
         unit: what it is called by the progress bar.
         skeleton: joint set of the dataset.
         shard_size: records per shard.
-        options: called when all is written.
+        facts: called when all is written: further attributes of the Manifest.
         notes: remarks on the dataset before those of its items.
         total: length of the stream.
         progress: shows a progress bar.
@@ -173,14 +206,14 @@ def write_items(
             raise UserError(
                 f"{name}: no {kind} could be kept ({reasons or 'there are none'}); nothing written."
             )
-        return Manifest(name, skeleton, shards, skipped=skipped, notes=noted, options=options())
+        return Manifest(name, skeleton, shards, skipped=skipped, notes=noted, **facts())
 
     with writer, tqdm.tqdm(stream, name, total, unit=unit, disable=not progress, dynamic_ncols=True) as bar:
         for item in bar:
             if isinstance(item, Skipped):
                 skipped.setdefault(item.reason, []).append(item.name)
                 continue
-            writer.add(encode(item))
+            writer.add(encode(item, writer.position))
             for note in item.notes:
                 noted.setdefault(note, []).append(item.name)
         manifest = writer.commit(make_manifest)
