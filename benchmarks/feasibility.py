@@ -22,14 +22,22 @@ import numpy as np
 
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, load_body_model
-from hpe.evaluation.feasibility import FeasibilityReference, measure, read_poses, summarize
+from hpe.evaluation import registry
+from hpe.evaluation.feasibility import FeasibilityReference, read_poses
+from hpe.evaluation.judged import Judged
+from hpe.evaluation.report import Metric
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.systems.prediction import Prediction
 
 EVERY = 10  # One in so many is set aside.
 PASSAGE = 200  # Consecutive frames, some seconds.
 PEOPLE = 1000  # That are measured, at most.
+METRICS = (
+    *("angles_outside_limits@mocap", "nearest_mocap_pose@mocap", "limb_asymmetry@body"),
+    *("shape_beyond_3@body", "mean_abs_shape@body"),
+)
 _RANDOM_ANGLE = 0.5  # Standard deviation of each component of a random axis-angle, radians.
 
 
@@ -66,10 +74,19 @@ def judge(poses, reference: FeasibilityReference, body: BodyModel):
     shape = generator.normal(size=(len(poses), NUM_SHAPES)).astype(np.float32)
     joints3d = keras.ops.convert_to_numpy(body(rotmats, shape, vertices=False)["keypoints"])
     rotmats = keras.ops.convert_to_numpy(rotmats)
-    columns = measure(
-        skeleton=body.keypoints, joints3d=joints3d, rotmats=rotmats, shape=shape, reference=reference
+    skeleton = body.keypoints
+    prediction = Prediction(
+        skeleton, joints2d=joints3d[..., :2], joints3d=joints3d, pose=rotmats, shape=shape
     )
-    return summarize(columns, reference)
+    judged = Judged({"name": np.zeros(len(poses), "S1")}, prediction, body, skeleton, skeleton)
+    found = []
+    for name in METRICS:
+        measure = registry.measure(name)
+        measure.reference = reference
+        measure.add(judged)
+        total = np.nansum(measure.rows(), axis=0)
+        found.append(Metric(name, measure.value(total), registry.parse(name).family.unit))
+    return found
 
 
 def groups(sets, body: BodyModel) -> dict[str, tuple[FeasibilityReference, np.ndarray]]:

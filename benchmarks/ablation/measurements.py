@@ -8,14 +8,15 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from benchmarks.ablation.plan import SETTINGS, Run
+from hpe.evaluation.registry import find
 from hpe.training.history import VALIDATION, read_history
 
 # The columns of the report's own table, plus the time; titles and formats.
 MAIN_COLUMNS = {
-    "keypoint_loss": ("keypoint loss", ".2f"),
-    "mesh_loss": ("mesh loss, px", ".2f"),
-    "pck_0.2_torso": ("PCK@0.2", ".3f"),
-    "silhouette_iou": ("IoU", ".3f"),
+    "keypoint_loss@cocoplus19": ("keypoint loss", ".2f"),
+    "mesh_loss@crop": ("mesh loss, px", ".2f"),
+    "pck0.2torso@lsp14": ("PCK@0.2", ".3f"),
+    "silhouette_iou@crop": ("IoU", ".3f"),
 }
 KINDS = {"train": "training", "validation": "validation"}
 _COUNTS = ("images",)
@@ -43,7 +44,10 @@ def measured(run: Run, note: Mapping | None) -> Measured | None:
     if note is None or not all(run.report(kind).exists() for kind in run.validations):
         return None
     reports = {kind: json.loads(run.report(kind).read_text()) for kind in run.validations}
-    metrics = {kind: report["metrics"] for kind, report in reports.items()}
+    metrics = {
+        kind: {name: entry for name, entry in report["metrics"].items() if not entry.get("group")}
+        for kind, report in reports.items()
+    }
     return Measured(run, metrics, note["seconds"] / 60, reports["validation"]["step"])
 
 
@@ -94,7 +98,8 @@ def other_table(rows: Sequence[Measured]) -> str:
 def curve(run: Run, metric: str) -> list[tuple[int, float]]:
     """Returns (step, value) of a metric over the validations during a run, in the order of the steps."""
     entries = read_history(run.directory / "history.jsonl")
-    points = {entry.step: entry.values.get(metric) for entry in entries if entry.kind == VALIDATION}
+    validations = [entry for entry in entries if entry.kind == VALIDATION]
+    points = {entry.step: entry.values.get(find(metric, entry.values)) for entry in validations}
     return sorted((step, value) for step, value in points.items() if value is not None)
 
 

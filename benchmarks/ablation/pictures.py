@@ -37,19 +37,17 @@ def write_grid(path: pathlib.Path, runs: Sequence[Run], *, data_dir: str, report
         predictor, config, _ = load_predictor(run.directory)
         if samples is None:
             samples = ImageSource(shards, config.pipeline, Needs(("image",), "lsp14")).samples(indices)
-        results = {
-            sample["index"]: sample for sample in json.loads(run.report(report).read_text())["samples"]
-        }
+        results = json.loads(run.report(report).read_text())["samples"]
         for index in indices:
             crop = samples[index]["image"][0].numpy()
             panel = prediction_panel(crop, predictor.predict_one(crop), 0)
             size = panel.shape[0]
             if number == 1:
                 columns[0][0].append(panel[:, :size])
-                columns[0][1].append(results[index]["name"])
+                columns[0][1].append(results["name"][index])
             # The mesh over the image, and turned.
             columns[number][0].append(panel[:, -2 * size :])
-            columns[number][1].append(_caption(results[index]))
+            columns[number][1].append(_caption(results, index))
         del predictor
         keras.backend.clear_session()
     cells, captions = [], []
@@ -65,9 +63,10 @@ def write_grid(path: pathlib.Path, runs: Sequence[Run], *, data_dir: str, report
     write_image(path, np.concatenate([heads, body]))
 
 
-def _caption(sample: dict) -> str:
+def _caption(samples: dict, index: int) -> str:
     parts = []
-    for key, label in (("keypoint_loss", "kp"), ("iou", "IoU")):
-        if sample.get(key) is not None:
-            parts.append(f"{label} {sample[key]:.2f}")
+    for key, label in (("keypoint_loss@cocoplus19", "kp"), ("silhouette_iou@crop", "IoU")):
+        value = samples[key][index] if key in samples else None
+        if value is not None:
+            parts.append(f"{label} {value:.2f}")
     return "  ".join(parts)

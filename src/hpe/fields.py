@@ -463,6 +463,14 @@ FIELDS: tuple[Field, ...] = (
         doc="rate of the sequence; 0 where it is unknown",
     ),
     Field(
+        key="silhouette_file",
+        shape=(),
+        dtype="string",
+        kind=Kind.CONSTANT,
+        frame="stored image",
+        doc="the silhouette of the whole picture, encoded as it is stored; empty without one",
+    ),
+    Field(
         key="image_size",
         shape=(2,),
         dtype="int32",

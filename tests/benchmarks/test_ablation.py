@@ -273,12 +273,12 @@ def finished(tmp_path):
         for kind, more in (("train", 0.0), ("validation", 1.0)):
             metrics = {
                 "images": (8, ""),
-                "keypoint_loss": (1.25 + number + more, "60 x mean |x|"),
-                "pck_0.2_torso": (0.5, ""),
+                "keypoint_loss@cocoplus19": (1.25 + number + more, "60 x mean |x|"),
+                "pck0.2torso@lsp14": (0.5, ""),
                 "bone_asymmetry": (12.345 + more, "mm"),
             }
             if number:
-                metrics |= {"mesh_loss": (2.5, "px of 224"), "silhouette_iou": (None, "")}
+                metrics |= {"mesh_loss@crop": (2.5, "px of 224"), "silhouette_iou@crop": (None, "")}
             write_report(run, kind, metrics)
     return [measured(run, note(run, trained=True)) for run in runs]
 

@@ -6,10 +6,11 @@ from scipy.spatial.transform import Rotation
 
 from hpe.errors import UserError
 from hpe.evaluation import feasibility
-from hpe.evaluation.feasibility import FeasibilityReference, limb_asymmetry, measure, mirror, summarize
+from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference, limb_asymmetry, mirror
 from hpe.geometry.euler import euler_to_axis_angle
 from hpe.records.mocap import write_frames
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
+from tests.evaluation.judged import Predictor, Source, judged
 
 KNEE, RIGHT_KNEE, NECK = (SMPL24.index(joint) for joint in ("left_knee", "right_knee", "neck"))
 SHOULDER = SMPL24.index("left_shoulder")
@@ -37,12 +38,17 @@ def reference():
     return FeasibilityReference([poses(0, 200)])
 
 
-def values(metrics):
-    return {metric.name: metric.value for metric in metrics}
+JUDGED_BY = (
+    *("angles_outside_limits@mocap", "nearest_mocap_pose@mocap", "limb_asymmetry@body"),
+    *("shape_beyond_3@body", "mean_abs_shape@body"),
+)
 
 
-def body(**known):
-    return {"skeleton": "cocoplus19", "joints3d": np.random.default_rng(0).normal(size=(2, 19, 3)), **known}
+def body(reference=NO_REFERENCE, **known):
+    """Judges two bodies of which something is known."""
+    answers = {"joints3d": np.random.default_rng(0).normal(size=(2, 19, 3)), **known}
+    predictor = Predictor(answers, skeleton="cocoplus19", metrics=JUDGED_BY)
+    return judged(predictor, Source({"joints2d": np.zeros((2, 19, 2))}), feasibility=reference)
 
 
 # ---- distance to the nearest pose
@@ -143,9 +149,9 @@ def test_middle_angles_go_on_beyond_90_degrees(order):
 def test_outer_angles_are_not_judged_in_gimbal_lock():
     raised = [pose(left_shoulder=("yzx", (0, 0, degrees))) for degrees in np.linspace(0, 95, 50)]
     reference = FeasibilityReference([np.stack(raised)])
-    for angles, judged, out in (((40, -40, 80), 69, 2), ((40, -40, 89), 67, 0), ((0, 0, 120), 69, 1)):
+    for angles, among, out in (((40, -40, 80), 69, 2), ((40, -40, 89), 67, 0), ((0, 0, 120), 69, 1)):
         found = reference.angles_outside(rotmats(pose(left_shoulder=("yzx", angles))))
-        assert [int(count[0]) for count in found] == [out, judged]
+        assert [int(count[0]) for count in found] == [out, among]
 
 
 # ---- bones and shapes
@@ -170,9 +176,9 @@ def test_limbs_without_length_have_no_asymmetry():
 
 def test_shape_coefficients_beyond_3_are_counted():
     shape = np.array([[0.0] * 8 + [3.1, -3.1], [2.9] * 10])
-    found = values(summarize(measure(**body(shape=shape))))
-    assert found["shape_beyond_3"] == pytest.approx(100 * 2 / 20)
-    assert found["mean_abs_shape"] == pytest.approx((6.2 + 29) / 20)
+    found = body(shape=shape).values()
+    assert found["shape_beyond_3@body"] == pytest.approx(100 * 2 / 20)
+    assert found["mean_abs_shape@body"] == pytest.approx((6.2 + 29) / 20)
 
 
 # ---- the report
@@ -181,28 +187,22 @@ def test_shape_coefficients_beyond_3_are_counted():
 def test_the_share_is_over_people_joints_and_angles(bent):
     bent_most = pose(left_knee=("xzy", (102, 0, 5)), neck=("yxz", (0, 50, 0)))
     people = rotmats(np.stack([pose(), bent_most]))
-    metrics = summarize(measure(**body(rotmats=people), reference=bent), bent)
-    assert values(metrics)["angles_outside_limits"] == pytest.approx(100 * 2 / (2 * 69))
+    result = body(bent, pose=people)
+    assert result.values()["angles_outside_limits@mocap"] == pytest.approx(100 * 2 / (2 * 69))
     beyond = np.degrees(np.linalg.norm(pose(left_knee=("xzy", (2, 0, 5)))))
-    assert values(metrics)["nearest_mocap_pose"] == pytest.approx(beyond / 23 / 2)
-    assert {metric.name: metric.count for metric in metrics} == {
-        "angles_outside_limits": 2,
-        "nearest_mocap_pose": 2,
-        "limb_asymmetry": 2,
-    }
+    assert result.values()["nearest_mocap_pose@mocap"] == pytest.approx(beyond / 23 / 2)
+    assert {metric.name: metric.count for metric in result.metrics[1:]} == dict.fromkeys(JUDGED_BY[:3], 2)
 
 
 def test_without_mocap_there_is_a_reason():
-    metrics = summarize(
-        measure(**body(rotmats=rotmats(np.zeros((2, 72)))), reference="none here"), "none here"
-    )
-    unmeasured = {metric.name: metric.reason for metric in metrics if not metric.is_measured}
-    assert unmeasured == {"angles_outside_limits": "none here", "nearest_mocap_pose": "none here"}
-    assert "limb_asymmetry" in values(metrics)
+    result = body("none here", pose=rotmats(np.zeros((2, 72))))
+    unmeasured = {metric.name: metric.reason for metric in result.metrics if not metric.is_measured}
+    assert unmeasured == dict.fromkeys(JUDGED_BY[:2], "none here")
+    assert "limb_asymmetry@body" in result.values()
 
 
 def test_joints_alone_have_an_asymmetry_and_nothing_else(reference):
-    assert values(summarize(measure(**body(), reference=reference), reference)).keys() == {"limb_asymmetry"}
+    assert body(reference).values().keys() == {"images", "limb_asymmetry@body"}
 
 
 # ---- reading

@@ -8,6 +8,15 @@ from scipy.spatial.transform import Rotation
 from hpe import skeletons
 from hpe.evaluation import metrics
 
+LSP14 = skeletons.LSP14
+HIPS = [LSP14.index("right_hip"), LSP14.index("left_hip")]
+
+
+def summed(hits, skeleton=LSP14):
+    """Returns `pck_groups` of the hits of all samples."""
+    judged = np.isfinite(hits)
+    return metrics.pck_groups(np.where(judged, hits, 0).sum(0), judged.sum(0), skeleton=skeleton)
+
 
 def _joints(seed, samples=3, joints=14, axes=3):
     return np.random.default_rng(seed).normal(size=(samples, joints, axes))
@@ -17,7 +26,7 @@ def test_mpjpe_of_a_hand_computed_case():
     target = np.zeros((1, 14, 3))
     predicted = target.copy()
     predicted[0, 13] = (3, 4, 0)  # head top: 5 away, the root has not moved
-    assert metrics.mpjpe(predicted, target) == pytest.approx([5 / 14])
+    assert metrics.mpjpe(predicted, target, root=HIPS) == pytest.approx([5 / 14])
 
 
 def test_mpjpe_root_is_the_middle_of_the_hips():
@@ -25,14 +34,16 @@ def test_mpjpe_root_is_the_middle_of_the_hips():
     predicted = target.copy()
     predicted[:, skeletons.LSP14.index("right_hip")] += (2, 0, 0)
     # The root moves by 1: the hip is off by 1 and every other joint by 1.
-    assert metrics.mpjpe(predicted, target) == pytest.approx(np.ones(3))
+    assert metrics.mpjpe(predicted, target, root=HIPS) == pytest.approx(np.ones(3))
 
 
 def test_mpjpe_ignores_translation_but_not_rotation():
     target = _joints(1)
-    assert metrics.mpjpe(target + np.array([1.0, -2.0, 3.0]), target) == pytest.approx(np.zeros(3), abs=1e-12)
+    assert metrics.mpjpe(target + np.array([1.0, -2.0, 3.0]), target, root=HIPS) == pytest.approx(
+        np.zeros(3), abs=1e-12
+    )
     turned = target @ Rotation.from_euler("y", 30, degrees=True).as_matrix().T
-    assert (metrics.mpjpe(turned, target) > 0.1).all()
+    assert (metrics.mpjpe(turned, target, root=HIPS) > 0.1).all()
 
 
 def test_mpjpe_takes_only_known_joints_of_cocoplus():
@@ -40,12 +51,13 @@ def test_mpjpe_takes_only_known_joints_of_cocoplus():
     weights = np.ones((3, 19))
     weights[0, 0] = 0
     weights[1, skeletons.LSP14.index("left_hip")] = 0
-    errors = metrics.mpjpe(predicted, target, weights)
+    body = range(14)
+    errors = metrics.mpjpe(predicted, target, weights, root=HIPS, joints=body)
     root = lambda joints: joints - (joints[2] + joints[3]) / 2  # noqa: E731
     distance = np.linalg.norm(root(predicted[0]) - root(target[0]), axis=1)
     assert errors[0] == pytest.approx(distance[1:14].mean())
     assert np.isnan(errors[1])
-    assert errors[2] == pytest.approx(metrics.mpjpe(predicted, target)[2])
+    assert errors[2] == pytest.approx(metrics.mpjpe(predicted, target, root=HIPS, joints=body)[2])
 
 
 def test_pa_mpjpe_is_the_minimum_over_all_similarities():
@@ -99,21 +111,21 @@ def test_pck_counts_joints_within_a_fifth_of_the_torso():
     predicted[0, 5] += (500, 0)
     visibility = np.ones((1, 14))
     visibility[0, 5] = 0
-    hits = metrics.pck_hits(predicted, target, visibility)
+    hits = metrics.pck_hits(predicted, target, visibility, skeleton=LSP14)
     assert hits[0, 0] == 1
     assert hits[0, 1] == 0
     assert np.isnan(hits[0, 5])
-    assert metrics.pck(hits) == pytest.approx(12 / 13)
+    assert summed(hits)["Mean"] == pytest.approx(12 / 13)
 
 
 def test_pck_without_a_torso_is_not_judged():
     target = _joints(8, axes=2)
     visibility = np.ones((3, 14))
     visibility[0, skeletons.LSP14.index("left_shoulder")] = 0
-    hits = metrics.pck_hits(target, target, visibility)
+    hits = metrics.pck_hits(target, target, visibility, skeleton=LSP14)
     assert np.isnan(hits[0]).all()
     assert (hits[1:] == 1).all()
-    assert np.isnan(metrics.pck(hits[:1]))
+    assert np.isnan(summed(hits[:1])["Mean"])
 
 
 @pytest.mark.parametrize("name", ["mpii16", "coco17", "h36m17", "cocoplus19"])
@@ -128,7 +140,7 @@ def test_pck_of_any_skeleton_is_that_of_its_joints(name):
     back = skeletons.convert(skeleton, skeletons.LSP14, missing=True)
     shared = [j for j, joint in enumerate(skeletons.LSP14.joints) if joint in skeleton.joints]
     noise = back.coordinates(noise)
-    expected = metrics.pck_hits(lsp + noise, lsp, np.ones((5, 14)))
+    expected = metrics.pck_hits(lsp + noise, lsp, np.ones((5, 14)), skeleton=LSP14)
     np.testing.assert_array_equal(back.coordinates(hits[..., None])[:, shared, 0], expected[:, shared])
     assert hits.shape == (5, len(skeleton))
 
@@ -147,20 +159,20 @@ def test_pckh_of_a_hand_computed_case():
     assert np.isnan(hits[2]).all()
     assert np.isnan(hits[1, skeleton.index("right_ankle")])
     assert hits[:2, skeleton.index("left_knee")].tolist() == [0, 1]
-    table = metrics.pck_groups(hits, skeleton)
+    table = summed(hits, skeleton)
     assert table["Knee"] == pytest.approx(3 / 4)
     assert table["Ankle"] == table["Head"] == 1
     # 14 joints of two people, one of them without a label, one wrong; the pelvis does not count.
     assert table["Mean"] == pytest.approx(26 / 27)
     fine = metrics.pckh_hits(predicted, target, visibility, [20, 40, 0], fraction=0.1, skeleton=skeleton)
-    assert metrics.pck_groups(fine, skeleton)["Knee"] == pytest.approx(1 / 4)
+    assert summed(fine, skeleton)["Knee"] == pytest.approx(1 / 4)
 
 
 def test_groups_without_their_joints_are_not_measured():
     hits = np.ones((2, 17))
     hits[0, skeletons.COCO17.index("nose")] = 0
-    assert metrics.pck_groups(hits, skeletons.COCO17)["Head"] == 0.5
-    nobody = metrics.pck_groups(np.full((2, 14), np.nan))
+    assert summed(hits, skeletons.COCO17)["Head"] == 0.5
+    nobody = summed(np.full((2, 14), np.nan))
     assert list(nobody) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"]
     assert np.isnan(list(nobody.values())).all()
 
@@ -187,16 +199,34 @@ def test_keypoint_errors_of_nothing_visible_are_zero():
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="same shape"):
-        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((2, 14, 3)))
-    with pytest.raises(ValueError, match="at least 14"):
-        metrics.mpjpe(np.zeros((1, 13, 3)), np.zeros((1, 13, 3)))
-    with pytest.raises(ValueError, match="weights"):
-        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((1, 14, 3)), np.ones(14))
+        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((2, 14, 3)), root=HIPS)
+    with pytest.raises(ValueError, match="known"):
+        metrics.mpjpe(np.zeros((1, 14, 3)), np.zeros((1, 14, 3)), np.ones(14), root=HIPS)
     with pytest.raises(ValueError, match=r"joints of mpii16 must be \(N, 16, 2\)"):
         metrics.pck_hits(
             np.zeros((1, 14, 2)), np.zeros((1, 14, 2)), np.ones((1, 14)), skeleton=skeletons.MPII16
         )
     with pytest.raises(ValueError, match="head_size"):
-        metrics.pckh_hits(np.zeros((1, 14, 2)), np.zeros((1, 14, 2)), np.ones((1, 14)), 3.0)
-    with pytest.raises(ValueError, match="hits must be"):
-        metrics.pck_groups(np.zeros((1, 16)))
+        metrics.pckh_hits(np.zeros((1, 14, 2)), np.zeros((1, 14, 2)), np.ones((1, 14)), 3.0, skeleton=LSP14)
+    with pytest.raises(ValueError, match="hits and judged must be"):
+        metrics.pck_groups(np.zeros(16), np.zeros(16), skeleton=LSP14)
+
+
+def test_errors_from_the_pelvis_and_of_chosen_joints():
+    target, predicted = _joints(20, joints=17), _joints(21, joints=17)
+    pelvis = [0]
+    rooted = [poses - poses[:, :1] for poses in (predicted, target)]
+    expected = np.linalg.norm(rooted[0] - rooted[1], axis=-1)
+    np.testing.assert_allclose(metrics.mpjpe(predicted, target, root=pelvis), expected.mean(axis=1))
+    some = [1, 4, 8]
+    np.testing.assert_allclose(
+        metrics.mpjpe(predicted, target, root=pelvis, joints=some), expected[:, some].mean(axis=1)
+    )
+    scaled = metrics.n_mpjpe(predicted, 3 * predicted + 7, root=pelvis)
+    np.testing.assert_allclose(scaled, 0, atol=1e-9)
+    # The best scale by search.
+    scales = np.linspace(-2, 2, 40_001)[:, None, None]
+    squares = ((scales * rooted[0][0] - rooted[1][0]) ** 2).sum(axis=(1, 2))
+    best = scales[squares.argmin()] * rooted[0][0]
+    error = np.linalg.norm(best - rooted[1][0], axis=-1).mean()
+    assert metrics.n_mpjpe(predicted, target, root=pelvis)[0] == pytest.approx(error, rel=1e-3)

@@ -1,52 +1,106 @@
+"""Silhouettes of pictures and crops against confusion matrices and hand-computed cases."""
+
+import cv2
 import numpy as np
 import pytest
 
-from hpe.evaluation.silhouettes import SilhouetteAccumulator, silhouette_iou
+from hpe.evaluation import registry
+from hpe.evaluation.judged import Judged
+from hpe.evaluation.masks import overlaps
+from hpe.systems.prediction import Prediction
+from hpe.visualization.rasterizer import render_mask, weak_perspective_camera
+
+SIZE = 32
+# A square of 0.8 m, facing the camera.
+SQUARE = np.float32([[-0.4, -0.4, 0], [0.4, -0.4, 0], [0.4, 0.4, 0], [-0.4, 0.4, 0]])
+FACES = np.int32([[0, 1, 2], [0, 2, 3]])
 
 
-def test_iou_of_hand_computed_cases():
-    predicted = np.zeros((3, 4, 4), np.uint8)
-    target = np.zeros((3, 4, 4), np.uint8)
-    predicted[0, :2] = 1
-    target[0, 1:3] = 255  # 4 of 12 pixels
-    predicted[1, 0, 0] = 1  # nothing in common
-    iou = silhouette_iou(predicted, target)
-    assert iou[:2] == pytest.approx([1 / 3, 0])
-    assert np.isnan(iou[2])
-    assert silhouette_iou(predicted[0], target[0]) == pytest.approx(1 / 3)
+def judged(masks, cameras, *, image_to_crop=None, crops=None):
+    """Returns squares before true masks of whole pictures (H, W); crops are half of the picture's first pixels."""
+    count = len(masks)
+    half = np.float32([[2, 0, 0], [0, 2, 0]])
+    batch = {
+        "name": np.zeros(count, "S1"),
+        "silhouette": np.zeros((count, SIZE, SIZE), np.uint8) if crops is None else crops,
+        "silhouette_weight": np.array([len(mask) > 0 for mask in masks], np.float32),
+        "silhouette_file": np.array([encoded(mask) for mask in masks], object),
+        "image_to_crop": np.stack([half if image_to_crop is None else image_to_crop] * count),
+    }
+    prediction = Prediction(
+        "lsp14",
+        np.zeros((count, 14, 2)),
+        camera=np.float32(cameras),
+        vertices=np.stack([SQUARE] * count),
+        faces=FACES,
+    )
+    return Judged(batch, prediction, None, "lsp14", "lsp14", size=SIZE)
 
 
-def test_accuracy_and_f1_are_over_all_pixels_of_all_images():
-    small_predicted = np.array([[1, 1], [0, 0]])
-    small_target = np.array([[1, 0], [1, 0]])  # one of each kind
-    large_predicted = np.ones((2, 4))
-    large_target = np.ones((2, 4))
-    accumulator = SilhouetteAccumulator()
-    accumulator.add(small_predicted, small_target)
-    accumulator.add(large_predicted[None], large_target[None])
-    assert accumulator.accuracy == pytest.approx(10 / 12)
-    # person: TP 9, FP 1, FN 1; background: TP 1, FP 1, FN 1
-    assert accumulator.f1 == pytest.approx((18 / 20 + 2 / 4) / 2)
+def encoded(mask):
+    return cv2.imencode(".png", 255 * mask.astype(np.uint8))[1].tobytes() if len(mask) else b""
 
 
-def test_agrees_with_a_confusion_matrix():
+def values(*parts):
+    found = {}
+    for place in ("picture", "crop"):
+        for family in ("accuracy", "f1", "iou"):
+            measure = registry.measure(f"silhouette_{family}@{place}")
+            for part in parts:
+                measure.add(part)
+            found[f"{family}@{place}"] = measure.value(np.nansum(measure.rows(), axis=0))
+    return found
+
+
+def test_pixels_of_hand_computed_cases():
+    predicted, target = np.zeros((2, 4, 4), bool)
+    predicted[:2] = True
+    target[1:3] = True
+    np.testing.assert_array_equal(overlaps(predicted, target), [4, 4, 4, 4])
+    assert np.isnan(overlaps(predicted, np.zeros((4, 4), bool))).all()
+
+
+def test_the_picture_counts_and_not_the_crop():
+    """A predictor that sees nobody has 1 - share of the person in the picture, however wide the crop is."""
+    person = np.zeros((40, 20), bool)
+    person[10:30, 5:15] = True
+    nobody = judged([person], [[1e-3, 9e3, 0]])
+    assert values(nobody)["accuracy@picture"] == pytest.approx(1 - person.mean(), abs=1e-3)
+
+
+def test_a_mesh_lies_in_the_picture_where_it_lies_in_the_crop():
+    image_to_crop = np.float32([[0.5, 0, 3.25], [0, 0.5, -4.5]])
+    camera = [0.9, 0.1, -0.2]
+    # The middles of pixels of the picture, seen in the crop.
+    in_crop = render_mask(SQUARE, FACES, weak_perspective_camera(camera, SIZE), (SIZE, SIZE))
+    rows, columns = np.mgrid[:70, :60]
+    x, y = 0.5 * columns + 3.25, 0.5 * rows - 4.5
+    corners = (np.float32([SQUARE[0, :2], SQUARE[2, :2]]) + camera[1:]) * camera[0]
+    (left, top), (right, bottom) = (corners + 1) * SIZE / 2
+    person = (x > left) & (x < right) & (y > top) & (y < bottom)
+    part = judged([person], [camera], image_to_crop=image_to_crop, crops=in_crop[None].astype(np.uint8))
+    assert values(part) == pytest.approx(dict.fromkeys(values(part), 1.0))
+
+
+def test_accuracy_and_f1_are_over_all_pixels_of_all_pictures_and_iou_is_a_mean_of_pictures():
     rng = np.random.default_rng(0)
-    predicted, target = rng.random((2, 5, 16, 12)) > 0.6
-    accumulator = SilhouetteAccumulator()
-    for pair in zip(predicted, target, strict=True):
-        accumulator.add(*pair)
-    confusion = np.zeros((2, 2))
-    np.add.at(confusion, (target.ravel().astype(int), predicted.ravel().astype(int)), 1)
+    masks = [rng.random((16, 12)) > 0.6, rng.random((30, 20)) > 0.2, np.zeros(0), np.zeros((9, 9), bool)]
+    cameras = [[0.5, 0.1, 0], [1.0, 0, 0.2], [1, 0, 0], [1, 0, 0]]
+    found = values(judged(masks[:3], cameras[:3]), judged(masks[3:], cameras[3:]))
+    confusion, overlap = np.zeros((2, 2)), []
+    for mask, (s, tx, ty) in zip(masks[:2], cameras, strict=False):
+        shape = mask.shape
+        # Twice as large as the crop's, and its pixel (0, 0) is the crop's.
+        view = weak_perspective_camera([s, tx, ty], SIZE)
+        view = type(view)(view.fx / 2, view.fy / 2, view.cx / 2, view.cy / 2, perspective=False)
+        predicted = render_mask(SQUARE, FACES, view, shape)
+        np.add.at(confusion, (mask.ravel().astype(int), predicted.ravel().astype(int)), 1)
+        overlap.append((mask & predicted).sum() / (mask | predicted).sum())
+    assert found["accuracy@picture"] == pytest.approx(np.trace(confusion) / confusion.sum())
     f1 = 2 * np.diag(confusion) / (confusion.sum(0) + confusion.sum(1))
-    assert accumulator.accuracy == pytest.approx(np.trace(confusion) / confusion.sum())
-    assert accumulator.f1 == pytest.approx(f1.mean())
+    assert found["f1@picture"] == pytest.approx(f1.mean())
+    assert found["iou@picture"] == pytest.approx(np.mean(overlap))
 
 
 def test_nothing_counted_is_not_a_number():
-    assert np.isnan(SilhouetteAccumulator().accuracy)
-    assert np.isnan(SilhouetteAccumulator().f1)
-
-
-def test_masks_of_different_sizes_are_refused():
-    with pytest.raises(ValueError, match="same shape"):
-        silhouette_iou(np.zeros((4, 4)), np.zeros((4, 5)))
+    assert np.isnan(list(values(judged([np.zeros(0)], [[1, 0, 0]])).values())).all()

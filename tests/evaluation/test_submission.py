@@ -1,14 +1,17 @@
 """The course's prediction files: exact headers, ids, and what comes back."""
 
 import gzip
+import types
 
 import numpy as np
 import pytest
 
 from hpe.errors import UserError
+from hpe.evaluation.judged import Judged
 from hpe.evaluation.submission import Submission, header, read_submission, write_submission
 from hpe.records.manifest import Manifest
 from hpe.records.reading import DatasetShards
+from hpe.systems.prediction import Prediction
 
 
 def test_headers_are_the_courses():
@@ -74,3 +77,24 @@ def test_records_that_lack_images_are_refused(tmp_path):
     Submission.check([whole])
     with pytest.raises(UserError, match=r"submission: valid lacks 1 images \(image is missing: b\.jpg"):
         Submission.check([whole, DatasetShards("valid", (), 2, manifest)])
+
+
+def test_what_was_judged_is_written(tmp_path):
+    system = types.SimpleNamespace(
+        skeleton="h36m17",
+        lifter=types.SimpleNamespace(input_skeleton="h36m17"),
+        normalize2d=lambda joints2d: 2 * joints2d,
+    )
+    submission = Submission(system)
+    joints2d, joints3d = np.random.default_rng(0).normal(size=(2, 5, 17, 3))
+    for rows in (slice(0, 3), slice(3, 5)):
+        prediction = Prediction("h36m17", joints2d[rows, :, :2], joints3d[rows])
+        submission.add(Judged({}, prediction, system, "h36m17", "h36m17"))
+    assert submission.write(tmp_path) == ["submission.csv", "final_submission.csv.gz"]
+    np.testing.assert_allclose(read_submission(tmp_path / "submission.csv"), 2 * joints2d[..., :2], rtol=1e-4)
+    np.testing.assert_allclose(
+        read_submission(tmp_path / "final_submission.csv.gz"), 1000 * joints3d, rtol=1e-4
+    )
+    system.skeleton = "mpii16"
+    with pytest.raises(UserError, match="needs `system=hrnet_lifter`"):
+        Submission(system)

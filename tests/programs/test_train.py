@@ -32,8 +32,8 @@ def test_a_run_has_settings_checkpoints_a_log_and_metrics(trained):
     metrics = json.loads((trained.run / "validation.json").read_text())
     assert metrics["step"] == 2
     assert metrics["metrics"]["images"]["value"] == 12
-    assert 0 < metrics["metrics"]["keypoint_loss"]["value"] < 100
-    assert metrics["metrics"]["silhouette_iou"]["count"] == 12
+    assert 0 < metrics["metrics"]["keypoint_loss@cocoplus19"]["value"] < 100
+    assert metrics["metrics"]["silhouette_iou@picture"]["count"] == 12
 
 
 def test_a_new_run_gets_a_name_and_can_be_resumed_without_one(trained, tmp_path, capsys):
@@ -182,4 +182,4 @@ def test_records_of_the_original_code_train_as_they_are(data_dir, trained, tmp_p
     )
     metrics = json.loads((tmp_path / "run" / "validation.json").read_text())["metrics"]
     assert metrics["images"]["value"] == 16
-    assert metrics["silhouette_iou"]["count"] == 16
+    assert metrics["silhouette_iou@picture"]["count"] == 16

@@ -31,28 +31,32 @@ def test_the_report(trained, report):
     expected = json.loads((trained.run / "validation.json").read_text())["metrics"]
     # Another batch size, and the critic left out, change nothing.
     assert metrics == pytest.approx({name: metric["value"] for name, metric in expected.items()}, rel=1e-4)
-    losses = [sample["keypoint_loss"] for sample in content["samples"]]
-    assert [sample["name"] for sample in content["samples"]] == [f"person{n:03d}.jpg" for n in range(12)]
-    assert np.mean(losses) == pytest.approx(metrics["keypoint_loss"], rel=1e-5)
+    assert content["schema"] == 2
+    samples = content["samples"]
+    assert samples["name"] == [f"person{n:03d}.jpg" for n in range(12)]
+    loss = "keypoint_loss@cocoplus19"
+    assert np.mean(samples[loss]) == pytest.approx(metrics[loss], rel=1e-5)
+    assert metrics["silhouette_accuracy@picture"] != metrics["silhouette_accuracy@crop"]
+    assert content["metrics"][loss]["better"] == "lower"
 
 
 def test_the_bodies_are_compared_with_the_mocap_of_the_run(report):
     metrics = json.loads((report / "metrics.json").read_text())["metrics"]
-    for name in ("angles_outside_limits", "nearest_mocap_pose", "limb_asymmetry", "shape_beyond_3"):
+    for name in ("angles_outside_limits@mocap", "nearest_mocap_pose@mocap", "limb_asymmetry@body"):
         assert 0 <= metrics[name]["value"] < 100, name
         assert metrics[name]["count"] == 12
-    assert metrics["nearest_mocap_pose"]["value"] > 1
+    assert metrics["nearest_mocap_pose@mocap"]["value"] > 1
 
 
 def test_without_mocap_the_report_says_why(trained, tmp_path):
     data = shutil.copytree(trained.data, tmp_path / "data", ignore=shutil.ignore_patterns("mocap*"))
     validate(trained, f"--output={tmp_path}", f"--data_dir={data}", "--num_panels=0")
     metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
-    for name in ("angles_outside_limits", "nearest_mocap_pose"):
+    for name in ("angles_outside_limits@mocap", "nearest_mocap_pose@mocap"):
         assert metrics[name]["value"] is None
         assert "there are no files neutrSMPL_random_*.tfrecord" in metrics[name]["reason"]
         assert metrics[name]["reason"] in (tmp_path / "metrics.txt").read_text()
-    assert metrics["limb_asymmetry"]["value"] >= 0
+    assert metrics["limb_asymmetry@body"]["value"] >= 0
 
 
 def test_the_panels(report):

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.fields import Needs
 from hpe.training import best, trainer

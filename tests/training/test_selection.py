@@ -5,7 +5,7 @@ import math
 import pytest
 
 from hpe.errors import UserError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.training.config import TrainingConfig
 from hpe.training.history import VALIDATION, Entry
@@ -24,7 +24,7 @@ def test_every_metric_has_its_direction():
     assert not is_better("mpjpe", 90, 90)
     assert not is_better("mpjpe", 90, 100, by=10)
     assert is_better("mpjpe", 89.9, 100, by=10)
-    with pytest.raises(ValueError, match=r"'speed' is no metric .*there are keypoint_loss, pck_0\.2_torso"):
+    with pytest.raises(ValueError, match=r"'speed' is no metric .*there are keypoint_loss@cocoplus19, pck0"):
         is_better("speed", 1, 2)
 
 
@@ -52,6 +52,16 @@ def test_patience_counts_validations_without_improvement(patience, min_delta, va
         # The same history with every sign turned, judged by a metric of the other direction.
         turned = [None if value is None else -value for value in values]
         assert EarlyStopping("mpjpe", patience, min_delta).verdict(validations("mpjpe", *turned))
+
+
+def test_old_names_and_families_find_their_metric():
+    history = validations("pck0.2torso@lsp14", 0.5, 0.6, 0.6) + validations("pck0.2torso@lsp14/Head", 0.9)
+    assert EarlyStopping("pck_0.2_torso", 2).progress(history[:3]).best == 0.6
+    evaluation = Evaluation([Metric("mpjpe@h36m17", 60.3), Metric("mpjpe_actions@h36m17", 61.0)])
+    assert judged_value(evaluation, "mpjpe", "flag") == 60.3
+    assert judged_value(evaluation, "mpjpe_actions", "flag") == 61.0
+    with pytest.raises(ValueError, match="neither less nor more of it is better"):
+        is_better("mean_abs_shape", 1, 2)
 
 
 def test_the_verdict_names_metric_value_and_step():

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hpe.errors import UserError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.losses.means import Mean
 from hpe.systems.base import Losses

@@ -12,7 +12,7 @@ All are the same for a body and its mirror image: people have no preferred side,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from keras import ops
@@ -21,7 +21,6 @@ from hpe import skeletons
 from hpe.body.limits import limits_of
 from hpe.errors import SettingError, UserError
 from hpe.evaluation.nearest_poses import NearestPose
-from hpe.evaluation.report import Metric
 from hpe.geometry.euler import rotmat_to_euler
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.records.mocap import find_frames, read_frames
@@ -205,66 +204,6 @@ def limb_asymmetry(joints3d, skeleton: str) -> np.ndarray:
     total = left + right
     ratio = np.divide(np.abs(left - right), 0.5 * total, out=np.full_like(total, np.nan), where=total > 0)
     return 100.0 * ratio.mean(axis=-1)
-
-
-def measure(
-    *, skeleton: str, joints3d, rotmats=None, shape=None, reference: FeasibilityReference | str = NO_REFERENCE
-) -> dict[str, np.ndarray]:
-    """Measures bodies one by one, with whatever is known of them.
-
-    Args:
-        skeleton: name of the joint set of `joints3d`.
-        joints3d: (N, J, 3) metres.
-        rotmats: (N, 24, 3, 3) rotation matrices, root first, or None.
-        shape: (N, S) shape coefficients, or None.
-        reference: motion capture, or why there is none.
-
-    Returns:
-        Columns (N,) for `summarize`.
-    """
-    columns = {"limb_asymmetry": limb_asymmetry(joints3d, skeleton)}
-    if rotmats is not None:
-        count = len(rotmats)
-        unknown = np.full(count, np.nan)
-        columns |= {"angles_outside": unknown, "angles_judged": unknown, "nearest_mocap_pose": unknown}
-        if isinstance(reference, FeasibilityReference):
-            columns["angles_outside"], columns["angles_judged"] = reference.angles_outside(rotmats)
-            columns["nearest_mocap_pose"] = reference.nearest(rotmats)
-    if shape is not None:
-        size = np.abs(np.asarray(shape, np.float64))
-        columns["shape_beyond_3"] = 100.0 * (size > SHAPE_LIMIT).mean(axis=-1)
-        columns["mean_abs_shape"] = size.mean(axis=-1)
-    return columns
-
-
-def summarize(
-    columns: Mapping[str, np.ndarray], reference: FeasibilityReference | str = NO_REFERENCE
-) -> list[Metric]:
-    """Returns means over people of the columns of `measure`; the share of angles is one over all angles."""
-    reason = reference if isinstance(reference, str) else ""
-    summary = []
-    if "angles_outside" in columns:
-        judged = np.nansum(columns["angles_judged"])
-        share = 100.0 * np.nansum(columns["angles_outside"]) / judged if judged else float("nan")
-        summary += [
-            _metric("angles_outside_limits", "%", columns["angles_outside"], reason, value=float(share)),
-            _metric("nearest_mocap_pose", "degrees", columns["nearest_mocap_pose"], reason),
-        ]
-    if np.isfinite(columns["limb_asymmetry"]).any():
-        summary.append(_metric("limb_asymmetry", "%", columns["limb_asymmetry"]))
-    if "shape_beyond_3" in columns:
-        summary += [
-            _metric("shape_beyond_3", "%", columns["shape_beyond_3"]),
-            _metric("mean_abs_shape", "", columns["mean_abs_shape"]),
-        ]
-    return summary
-
-
-def _metric(name, unit, column, reason="", *, value=None):
-    measured = column[np.isfinite(column)]
-    if not len(measured):
-        return Metric(name, float("nan"), unit, reason=reason)
-    return Metric(name, float(measured.mean()) if value is None else value, unit, len(measured))
 
 
 def _rotmats(poses):

@@ -6,13 +6,13 @@ its samples whatever the batches were. What cannot be measured is NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from hpe import skeletons
 from hpe.geometry.alignment import procrustes_align
+from hpe.skeletons import Skeleton
 
-BODY_JOINTS = len(skeletons.LSP14)
-_HIPS = [skeletons.LSP14.index("right_hip"), skeletons.LSP14.index("left_hip")]
 _TORSO = ("left_shoulder", "right_hip")
 
 # What tables of PCK and PCKh list: the mean of both sides of every kind of joint. The head is the head top, as in
@@ -37,42 +37,61 @@ KEYPOINT_LOSS_SCALE = 60.0
 _FEWEST_ALIGNED = 3
 
 
-def mpjpe(predicted, target, weights=None):
-    """Mean per joint position error with the midpoint of the hips as root: HMR's protocol on 14 joints.
+def mpjpe(predicted, target, known=None, *, root: Sequence[int], joints: Sequence[int] | None = None):
+    """Mean per joint position error, both poses moved so that the middle of their root joints is the origin.
 
     Args:
-        predicted: (N, J, 3) metres; the first 14 joints are `lsp14`, as in `cocoplus19`, and only they count.
+        predicted: (N, J, 3) metres.
         target: (N, J, 3) metres.
-        weights: (N, J), above 0 where the target joint is known; None for all.
+        known: (N, J), above 0 where the target joint is known; None for all.
+        root: indices of the root joints, such as the pelvis or both hips.
+        joints: indices of the joints that count; None for all.
 
     Returns:
-        (N,) float64 metres; NaN where a hip is unknown.
+        (N,) float64 metres; NaN where a root joint, or every joint, is unknown.
     """
-    predicted, target, known = _body_joints(predicted, target, weights)
-    distance = np.linalg.norm(_root_aligned(predicted) - _root_aligned(target), axis=-1)
-    rooted = known[:, _HIPS].all(axis=1)
-    mean = np.where(known, distance, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(rooted, mean, np.nan)
+    predicted, target, known = _poses(predicted, target, known)
+    root, joints = np.asarray(root), _chosen(joints, predicted)
+    distance = np.linalg.norm(_rooted(predicted, root) - _rooted(target, root), axis=-1)
+    return np.where(known[:, root].all(axis=1), _mean(distance[:, joints], known[:, joints]), np.nan)
 
 
-def pa_mpjpe(predicted, target, weights=None):
-    """Mean per joint position error after the best similarity transform (reconstruction error), on 14 joints.
+def n_mpjpe(predicted, target, known=None, *, root: Sequence[int], joints: Sequence[int] | None = None):
+    """`mpjpe` after the best scale of every predicted pose (Rhodin et al., 2018); arguments as there."""
+    predicted, target, known = _poses(predicted, target, known)
+    root, joints = np.asarray(root), _chosen(joints, predicted)
+    predicted, target = (_rooted(poses, root)[:, joints] for poses in (predicted, target))
+    rooted, known = known[:, root].all(axis=1), known[:, joints]
+    square = (known[..., None] * predicted**2).sum(axis=(1, 2))
+    scale = (known[..., None] * predicted * target).sum(axis=(1, 2)) / np.where(square > 0, square, 1.0)
+    distance = np.linalg.norm(predicted * scale[:, None, None] - target, axis=-1)
+    return np.where(rooted, _mean(distance, known), np.nan)
+
+
+def pa_mpjpe(predicted, target, known=None, *, joints: Sequence[int] | None = None, root: Sequence[int] = ()):
+    """Mean per joint position error after the best similarity transform (reconstruction error).
 
     Args:
-        predicted: (N, J, 3) metres; the first 14 joints are `lsp14`, as in `cocoplus19`, and only they count.
+        predicted: (N, J, 3) metres.
         target: (N, J, 3) metres.
-        weights: (N, J), above 0 where the target joint is known; None for all.
+        known: (N, J), above 0 where the target joint is known; None for all.
+        joints: indices of the joints that count, for the transform, too; None for all.
+        root: changes nothing; here so that all errors of joints are called alike.
 
     Returns:
         (N,) float64 metres; NaN where fewer than three joints are known.
     """
-    predicted, target, known = _body_joints(predicted, target, weights)
+    predicted, target, known = _poses(predicted, target, known)
+    joints = _chosen(joints, predicted)
+    predicted, target, known = predicted[:, joints], target[:, joints], known[:, joints]
     errors = np.full(len(predicted), np.nan)
-    for sample, rows in enumerate(known):
-        if rows.sum() >= _FEWEST_ALIGNED:
-            goal = target[sample, rows]
-            aligned = procrustes_align(predicted[sample, rows], goal)
-            errors[sample] = np.linalg.norm(aligned - goal, axis=-1).mean()
+    for pattern in np.unique(known, axis=0):
+        if pattern.sum() < _FEWEST_ALIGNED:
+            continue
+        rows = np.flatnonzero((known == pattern).all(axis=1))
+        goal = target[np.ix_(rows, pattern)]
+        aligned = procrustes_align(predicted[np.ix_(rows, pattern)], goal)
+        errors[rows] = np.linalg.norm(aligned - goal, axis=-1).mean(axis=-1)
     return errors
 
 
@@ -92,7 +111,7 @@ def pve(predicted, target):
     return np.linalg.norm(predicted - target, axis=-1).mean(axis=-1)
 
 
-def pck_hits(predicted, target, visibility, *, fraction=0.2, skeleton=None):
+def pck_hits(predicted, target, known, *, skeleton: Skeleton, fraction: float = 0.2):
     """Which joints lie within a fraction of the torso of their true place: LSP's PCK before averaging.
 
     The torso is the true distance from left shoulder to right hip.
@@ -100,54 +119,55 @@ def pck_hits(predicted, target, visibility, *, fraction=0.2, skeleton=None):
     Args:
         predicted: (N, J, 2) any unit.
         target: (N, J, 2) same unit.
-        visibility: (N, J), above 0 where the target joint is labelled.
+        known: (N, J), above 0 where the target joint is labelled.
+        skeleton: of the J joints.
         fraction: of the torso.
-        skeleton: `hpe.skeletons.Skeleton` of the J joints; None if the first 14 are `lsp14` and only they count.
 
     Returns:
-        (N, J) float64, or (N, 14) without a skeleton: 1 correct and 0 wrong; NaN where the joint, or a joint that
-        spans the torso, is not labelled, or the torso has no length.
+        (N, J) float64: 1 correct and 0 wrong; NaN where the joint, or a joint that spans the torso, is not
+        labelled, or the torso has no length.
 
     Raises:
         ValueError: if the shapes do not fit, or the skeleton has no torso.
     """
-    predicted, target, known, skeleton = _joints_of(predicted, target, visibility, skeleton)
+    predicted, target, known = _joints_of(predicted, target, known, skeleton)
     ends = [skeleton.index(joint) for joint in _TORSO]
     torso = np.linalg.norm(target[:, ends[0]] - target[:, ends[1]], axis=-1)
     torso = np.where(known[:, ends].all(axis=1), torso, 0)
     return _hits(predicted, target, known, torso, fraction)
 
 
-def pckh_hits(predicted, target, visibility, head_size, *, fraction=0.5, skeleton=None):
+def pckh_hits(predicted, target, known, head_size, *, skeleton: Skeleton, fraction: float = 0.5):
     """Which joints lie within a fraction of the head of their true place: MPII's PCKh before averaging.
 
     Args:
         predicted: (N, J, 2) any unit.
         target: (N, J, 2) same unit.
-        visibility: (N, J), above 0 where the target joint is labelled.
+        known: (N, J), above 0 where the target joint is labelled.
         head_size: (N,) same unit, 0.6 of the diagonal of the head's box; 0 where it is not known.
-        fraction: of the head; 0.5 and 0.1 are usual.
-        skeleton: as for `pck_hits`.
+        skeleton: of the J joints.
+        fraction: of the head; 0.5 and 0.1 are usual. What HRNet's table calls Mean@0.1 is at 0.11: its curve has a
+            point every 0.01, and the twelfth is taken.
 
     Returns:
-        (N, J) float64, or (N, 14) without a skeleton: 1 correct and 0 wrong; NaN where the joint is not labelled or
-        the head not known.
+        (N, J) float64: 1 correct and 0 wrong; NaN where the joint is not labelled or the head not known.
 
     Raises:
         ValueError: if the shapes do not fit.
     """
-    predicted, target, known, _ = _joints_of(predicted, target, visibility, skeleton)
+    predicted, target, known = _joints_of(predicted, target, known, skeleton)
     head_size = np.asarray(head_size, np.float64)
     if head_size.shape != predicted.shape[:1]:
         raise ValueError(f"head_size must have shape {predicted.shape[:1]}. Received: {head_size.shape}")
     return _hits(predicted, target, known, head_size, fraction)
 
 
-def pck_groups(hits, skeleton=skeletons.LSP14):
+def pck_groups(hits, judged, *, skeleton: Skeleton) -> dict[str, float]:
     """Fractions of correct joints by kind of joint, and of all joints but pelvis and thorax: a table's columns.
 
     Args:
-        hits: (N, J) of `pck_hits` or `pckh_hits`.
+        hits: (J,) how often each joint was correct.
+        judged: (J,) how often it was judged.
         skeleton: of the J joints.
 
     Returns:
@@ -155,36 +175,27 @@ def pck_groups(hits, skeleton=skeletons.LSP14):
         fractions of its joints, and `Mean`, the fraction over all judged joints of all samples; NaN where no joint
         could be judged.
     """
-    hits = np.asarray(hits, np.float64)
-    if hits.ndim != 2 or hits.shape[1] != len(skeleton):
-        raise ValueError(f"hits must be (N, {len(skeleton)}) for {skeleton.name}. Received: {hits.shape}")
+    hits, judged = np.asarray(hits, np.float64), np.asarray(judged, np.float64)
+    if hits.shape != (len(skeleton),) or judged.shape != hits.shape:
+        raise ValueError(
+            f"hits and judged must be ({len(skeleton)},) for {skeleton.name}. "
+            f"Received: {hits.shape} and {judged.shape}"
+        )
+    fractions = np.where(judged > 0, hits / np.maximum(judged, 1), np.nan)
     values = {}
     for name, joints in JOINT_GROUPS.items():
         present = [joint for joint in joints if joint in skeleton.joints]
         if name == "Head" and not present:
             present = [joint for joint in _HEAD_WITHOUT_TOP if joint in skeleton.joints]
-        fractions = [pck(hits[:, skeleton.index(joint)]) for joint in present]
-        judged = [fraction for fraction in fractions if np.isfinite(fraction)]
-        values[name] = float(np.mean(judged)) if judged else float("nan")
-    counted = [index for index, joint in enumerate(skeleton.joints) if joint not in _NOT_IN_MEAN]
-    return {**values, "Mean": pck(hits[:, counted])}
+        of_joints = fractions[[skeleton.index(joint) for joint in present]]
+        of_joints = of_joints[np.isfinite(of_joints)]
+        values[name] = float(of_joints.mean()) if len(of_joints) else float("nan")
+    counts = [joint not in _NOT_IN_MEAN for joint in skeleton.joints]
+    total = judged[counts].sum()
+    return {**values, "Mean": float(hits[counts].sum() / total) if total else float("nan")}
 
 
-def pck(hits):
-    """Fraction of correct joints over all judged joints of all samples.
-
-    Args:
-        hits: (N, J) of `pck_hits` or `pckh_hits`.
-
-    Returns:
-        float in [0, 1]; NaN if no joint could be judged.
-    """
-    hits = np.asarray(hits, np.float64)
-    judged = np.isfinite(hits)
-    return float(hits[judged].mean()) if judged.any() else float("nan")
-
-
-def keypoint_errors(predicted, target, visibility):
+def keypoint_errors(predicted, target, known):
     """Sums of absolute keypoint errors and numbers of visible coordinates, sample by sample.
 
     The keypoint loss is the mean over all visible coordinates together, not first per sample (TensorFlow 1's
@@ -193,13 +204,13 @@ def keypoint_errors(predicted, target, visibility):
     Args:
         predicted: (N, J, 2) normalised crop coordinates.
         target: (N, J, 2) normalised crop coordinates.
-        visibility: (N, J), above 0 where visible.
+        known: (N, J), above 0 where the target joint is visible.
 
     Returns:
         (N,) float64 sum over visible joints of |dx| + |dy|, and (N,) float64 number of their coordinates.
     """
     predicted, target = _same_shape(predicted, target)
-    visible = np.asarray(visibility) > 0
+    visible = np.asarray(known) > 0
     distance = np.abs(predicted - target).sum(axis=-1)
     return np.where(visible, distance, 0.0).sum(axis=-1), 2.0 * visible.sum(axis=-1)
 
@@ -209,35 +220,40 @@ def _hits(predicted, target, known, unit, fraction):
     return np.where(known & (unit > 0)[:, None], hits.astype(np.float64), np.nan)
 
 
-def _joints_of(predicted, target, visibility, skeleton):
-    """Returns float64 joints, which of them are known, and their skeleton: `lsp14` of the first 14 if None."""
-    if skeleton is None:
-        return *_body_joints(predicted, target, visibility), skeletons.LSP14
+def _joints_of(predicted, target, known, skeleton):
+    """Returns float64 joints of a skeleton, and which of them are known."""
     predicted, target = _same_shape(predicted, target)
-    known = np.asarray(visibility) > 0
+    known = np.asarray(known) > 0
     if predicted.ndim != 3 or known.shape != predicted.shape[:2] or known.shape[1] != len(skeleton):
         raise ValueError(
-            f"joints of {skeleton.name} must be (N, {len(skeleton)}, 2) and their visibility (N, {len(skeleton)}). "
+            f"joints of {skeleton.name} must be (N, {len(skeleton)}, 2) and `known` (N, {len(skeleton)}). "
             f"Received: {predicted.shape} and {known.shape}"
         )
-    return predicted, target, known, skeleton
+    return predicted, target, known
 
 
-def _body_joints(predicted, target, weights):
-    """Returns float64 joints of `lsp14` and which of them are known, (N, 14) bool."""
+def _poses(predicted, target, known):
+    """Returns float64 poses, and which of their joints are known, (N, J) bool."""
     predicted, target = _same_shape(predicted, target)
-    if predicted.ndim != 3 or predicted.shape[1] < BODY_JOINTS:
-        raise ValueError(
-            f"joints must be (N, J, C) with at least {BODY_JOINTS} joints. Received: {predicted.shape}"
-        )
-    known = np.ones(predicted.shape[:2], bool) if weights is None else np.asarray(weights) > 0
+    if predicted.ndim != 3:
+        raise ValueError(f"joints must be (N, J, 3). Received: {predicted.shape}")
+    known = np.ones(predicted.shape[:2], bool) if known is None else np.asarray(known) > 0
     if known.shape != predicted.shape[:2]:
-        raise ValueError(f"weights must have shape {predicted.shape[:2]}. Received: {known.shape}")
-    return predicted[:, :BODY_JOINTS], target[:, :BODY_JOINTS], known[:, :BODY_JOINTS]
+        raise ValueError(f"known must have shape {predicted.shape[:2]}. Received: {known.shape}")
+    return predicted, target, known
 
 
-def _root_aligned(joints):
-    return joints - joints[:, _HIPS].mean(axis=1, keepdims=True)
+def _chosen(joints, poses):
+    return np.arange(poses.shape[1]) if joints is None else np.asarray(joints)
+
+
+def _rooted(poses, root):
+    return poses - poses[:, root].mean(axis=1, keepdims=True)
+
+
+def _mean(distance, known):
+    count = known.sum(axis=1)
+    return np.where(known, distance, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan)
 
 
 def _same_shape(predicted, target):

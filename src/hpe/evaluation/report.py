@@ -13,17 +13,25 @@ from collections.abc import Mapping, Sequence
 from hpe import files
 from hpe.errors import UserError
 
+# Version of the layout of the JSON file.
+SCHEMA = 2
+
+_SHOWN_GROUPS = ("joint", "action", "dataset")
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
     """One number of a report.
 
     Attributes:
-        name: short identifier, the key in the JSON file, such as `pa_mpjpe`.
+        name: key in the JSON file; it holds the protocol, `pa_mpjpe@lsp14`, and behind a slash the action, the
+            joint or whatever else the number is of alone: `pa_mpjpe@h36m17/Walking`.
         value: the number; not finite where it could not be measured.
         unit: such as `mm`, or empty.
         count: how many samples it was measured on, None if that says nothing.
         reason: why it could not be measured, shown in its place.
+        better: `lower`, `higher` or `neither`: in which direction it improves; empty where it is no measure.
+        group: what it is of alone: `action`, `joint`, `dataset` or `sequence`; empty for all samples together.
     """
 
     name: str
@@ -31,6 +39,8 @@ class Metric:
     unit: str = ""
     count: int | None = None
     reason: str = ""
+    better: str = ""
+    group: str = ""
 
     @property
     def is_measured(self) -> bool:
@@ -39,7 +49,20 @@ class Metric:
 
 
 def to_text(metrics: Sequence[Metric]) -> str:
-    """Returns a table with one line per metric: name, value, unit, number of samples; columns are aligned."""
+    """Returns a table with one line per metric: name, value, unit, number of samples; columns are aligned.
+
+    Below it comes a table for every kind of group, a line for each action or joint and a column for each metric.
+    Sequences are many and stay in the JSON file.
+    """
+    text = _lines([metric for metric in metrics if not metric.group])
+    for group in _SHOWN_GROUPS:
+        of_group = [metric for metric in metrics if metric.group == group]
+        if of_group:
+            text += f"\n{_pivot(group, of_group)}"
+    return text
+
+
+def _lines(metrics: Sequence[Metric]) -> str:
     rows = [("metric", "value", "unit", "samples")]
     rows += [
         (metric.name, _number(metric), metric.unit, "" if metric.count is None else str(metric.count))
@@ -54,8 +77,31 @@ def to_text(metrics: Sequence[Metric]) -> str:
     return "".join(lines)
 
 
+def _pivot(group: str, metrics: Sequence[Metric]) -> str:
+    """Returns a table of the metrics of one kind of group: a line per action, a column per metric."""
+    cells, members, columns = {}, [], []
+    for metric in metrics:
+        name, _, member = metric.name.partition("/")
+        cells[member, name] = _number(metric)
+        members += [member] if member not in members else []
+        columns += [name] if name not in columns else []
+    rows = [[group, *columns]]
+    rows += [[member, *(cells.get((member, name), "") for name in columns)] for member in members]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(columns) + 1)]
+    return "".join(
+        "  ".join(
+            f"{cell:<{width}}" if place == 0 else f"{cell:>{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        + "\n"
+        for row in rows
+    )
+
+
 def to_json(metrics: Sequence[Metric], *, details: Mapping | None = None) -> str:
     """Returns strict JSON: `metrics` by name, with null and a reason for what is not a finite number.
+
+    `schema` is the version of the layout: since 2 names hold their protocol, and `samples` are columns.
 
     Args:
         metrics: with different names.
@@ -71,12 +117,18 @@ def to_json(metrics: Sequence[Metric], *, details: Mapping | None = None) -> str
     content = {}
     for metric in metrics:
         entry = {"value": metric.value, "unit": metric.unit}
-        if metric.count is not None:
-            entry["count"] = metric.count
+        for key in ("better", "count", "group"):
+            if getattr(metric, key) not in ("", None):
+                entry[key] = getattr(metric, key)
         if not metric.is_measured:
             entry["reason"] = _reason(metric)
         content[metric.name] = entry
-    return json.dumps(_plain({**(details or {}), "metrics": content}), indent=2, allow_nan=False) + "\n"
+    return (
+        json.dumps(
+            _plain({"schema": SCHEMA, **(details or {}), "metrics": content}), indent=2, allow_nan=False
+        )
+        + "\n"
+    )
 
 
 def make_folder(path: str | os.PathLike) -> None:

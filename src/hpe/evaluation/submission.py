@@ -17,8 +17,8 @@ import numpy as np
 
 from hpe import files, skeletons
 from hpe.errors import SettingError, UserError
+from hpe.evaluation.judged import Judged
 from hpe.records.reading import DatasetShards
-from hpe.systems.prediction import Prediction
 
 # The course's names of the joints of `h36m17`, in its order.
 JOINTS = (
@@ -31,17 +31,16 @@ _MILLIMETRES = 1000.0
 
 
 class Submission:
-    """A predictor that keeps all it predicts, for the prediction files.
+    """Keeps what a system predicts, for the prediction files; one of the accumulators of `hpe.evaluation.judge`.
 
     Args:
-        predictor: of a system that finds and lifts all joints of `h36m17`, see `hpe.systems.hrnet_lifter`.
+        system: one that finds and lifts all joints of `h36m17`, see `hpe.systems.hrnet_lifter`.
 
     Raises:
         UserError: it is of another system, or of another joint set.
     """
 
-    def __init__(self, predictor):
-        system = predictor.system
+    def __init__(self, system):
         normalize = getattr(system, "normalize2d", None)
         wanted = skeletons.H36M17.name
         if normalize is None or system.skeleton != wanted or system.lifter.input_skeleton != wanted:
@@ -50,7 +49,7 @@ class Submission:
                 f"needs `system=hrnet_lifter`, both of its runs with all joints of {wanted} (train them "
                 f"with `skeleton={wanted}` and `input_skeleton={wanted}`).",
             )
-        self._predictor, self._normalize = predictor, normalize
+        self._normalize = normalize
         self._joints: dict[int, list[np.ndarray]] = {2: [], 3: []}
 
     @staticmethod
@@ -65,20 +64,15 @@ class Submission:
                     "not be those of the list; complete the folder and create the records again.",
                 )
 
-    def __getattr__(self, name):
-        return getattr(self._predictor, name)
+    def add(self, judged: Judged) -> None:
+        """Keeps the predictions of a batch."""
+        self._joints[2].append(self._normalize(judged.prediction.joints2d))
+        self._joints[3].append(_MILLIMETRES * judged.prediction.joints3d)
 
-    def __call__(self, inputs) -> Prediction:
-        """Predicts, and keeps the prediction."""
-        prediction = self._predictor(inputs)
-        self._joints[2].append(self._normalize(prediction.joints2d))
-        self._joints[3].append(_MILLIMETRES * prediction.joints3d)
-        return prediction
-
-    def write(self, folder: str | os.PathLike, *, count: int) -> list[str]:
-        """Writes the first `count` predictions, the others having filled up a batch; returns the files' names."""
+    def write(self, folder: str | os.PathLike) -> list[str]:
+        """Writes all that was kept; returns the files' names."""
         for size, parts in self._joints.items():
-            write_submission(pathlib.Path(folder) / FILES[size], np.concatenate(parts)[:count])
+            write_submission(pathlib.Path(folder) / FILES[size], np.concatenate(parts))
         return list(FILES.values())
 
 

@@ -32,6 +32,10 @@ class ImageSource:
         self.needs = needs
         self.count = sum(dataset.count for dataset in shards)
 
+    def for_needs(self, needs: Needs) -> ImageSource:
+        """Returns a source of the same records with other fields, or joints of other sets."""
+        return ImageSource(self.shards, self.config, needs)
+
     def statistics(self) -> dict[str, np.ndarray]:
         """Nothing: backbones normalise images by constants."""
         return {}

@@ -40,8 +40,10 @@ from hpe.records.schema import parse_example
 # More would wait for Python's lock.
 _MOST_THREADS = 16
 
-# All that image records can hold.
-EVERYTHING = Needs(tuple(field.key for field in FIELDS), skeletons.COCOPLUS19.name)
+# All that image records can hold; the file of a mask is for judging alone.
+EVERYTHING = Needs(
+    tuple(field.key for field in FIELDS if field.key != "silhouette_file"), skeletons.COCOPLUS19.name
+)
 
 # Any crop size shows whether a record can be used.
 _CHECK_SIZE = 8
@@ -255,10 +257,24 @@ def _crop(parsed: dict[str, tf.Tensor], *, size: int, needs: Needs, threads: int
         "image": image,
         "silhouette": silhouette,
         "silhouette_weight": tf.cast(tf.strings.length(parsed["mask"]) > 0, tf.float32),
+        **_of_picture(parsed, placement, size=size, needs=needs),
         "name": parsed["name"],
         **mapped,
         "valid": tf.ones_like(mapped["pose_weight"]),
     }
+
+
+def _of_picture(parsed: dict, placement: Placement, *, size: int, needs: Needs) -> dict[str, tf.Tensor]:
+    """Returns what leads from a crop back to its picture, of what is needed."""
+    found = {}
+    if "silhouette_file" in needs.fields:
+        found["silhouette_file"] = parsed["mask"]
+    if "image_to_crop" in needs.fields:
+        corners = tf.constant([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        corners = tf.tile(corners[None], [tf.shape(placement.corner)[0], 1, 1])
+        origin, right, down = tf.unstack(augmentation.points_to_crop(corners, placement, size=size), axis=1)
+        found["image_to_crop"] = tf.stack([right - origin, down - origin, origin], axis=-1)
+    return found
 
 
 def _placement(parsed: dict[str, tf.Tensor]) -> Placement:

@@ -28,6 +28,7 @@ import tensorflow as tf
 from hpe import skeletons
 from hpe.datasets.pose_sequence import FRAMES_LEFT_OUT, PoseSequence
 from hpe.errors import SettingError, UserError
+from hpe.fields import Needs
 from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.ordering import Stream, deterministic, share_of_batch, stream_key
 from hpe.pipeline.pose_augmentation import DRAWS, augment
@@ -36,6 +37,8 @@ from hpe.pipeline.pose_detections import DetectionFile
 from hpe.pipeline.pose_tables import JOINTS3D, PoseTables, collect
 from hpe.records.poses import find_sequences, stream_sequences
 from hpe.records.reading import DatasetShards
+
+_FIELDS = ("joints2d", "joints3d", "name", "action")
 
 
 class PoseSource:
@@ -86,6 +89,7 @@ class PoseSource:
             sequences = map(DetectionFile(config.keypoints, gaps=gaps).with_detections, sequences)
         self._tables = collect(sequences, config)
         self.count = self._tables.count
+        self.needs = Needs(_FIELDS, config.skeleton, skeleton3d=JOINTS3D.name)
 
     @property
     def actions(self) -> np.ndarray:
@@ -96,6 +100,10 @@ class PoseSource:
     def samples(self, indices: Iterable[int]) -> dict[int, dict[str, tf.Tensor]]:
         """Returns the frames at some positions as batches of one, without augmentation."""
         return {index: self._plain(self._tables, tf.constant([index])) for index in indices}
+
+    def for_needs(self, needs: Needs) -> PoseSource:
+        """Returns the source itself: its 2D joints are what the configuration says, its 3D joints `h36m17`."""
+        return self
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Returns all poses without augmentation, `joints2d` and `joints3d` as in a batch.

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from hpe.fields import Needs
 from hpe.records.reading import DatasetShards
 
 Tensors = Mapping[str, tf.Tensor]
@@ -21,11 +22,17 @@ class Source(Protocol):
         unit: what a sample is called in messages and progress bars: `image` or `pose`.
         count: number of samples; an epoch is `count // batch_size` steps.
         shards: the files that are read.
+        needs: the fields of its batches and the joint sets of their joints.
     """
 
     unit: str
     count: int
     shards: Sequence[DatasetShards]
+    needs: Needs
+
+    def for_needs(self, needs: Needs) -> Source:
+        """Returns a source of the same samples whose batches hold what is needed, as far as it can be had."""
+        ...
 
     def statistics(self) -> Mapping[str, np.ndarray]:
         """Returns what a system may want to know of the training data, see `hpe.systems.base.System.adapt`."""

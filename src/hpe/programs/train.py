@@ -15,6 +15,7 @@ from absl import flags
 from hpe import systems
 from hpe.errors import UserError
 from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
+from hpe.evaluation.judging import judge
 from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices, make_reproducible
@@ -208,7 +209,7 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
             return reference_or_reason(training.data_dir, training.mocap_datasets)
 
         def evaluate(predictor):
-            return config.feed.evaluate(
+            return judge(
                 predictor,
                 source,
                 # The chief validates alone, on one device.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+import numpy as np
 from absl import flags
 
 from hpe import files
-from hpe.evaluation.evaluator import Evaluation, SampleResult
+from hpe.evaluation import registry
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
+from hpe.evaluation.judging import Evaluation, judge
 from hpe.evaluation.report import make_folder, to_text, write_json
 from hpe.evaluation.submission import Submission
 from hpe.inference.predictor import Predictor
@@ -40,6 +42,10 @@ class ValidationConfig:
         None,
         "Mocap sets that say whether a pose is feasible; by default those of the run, if they are there.",
     )
+    metrics: tuple[str, ...] = option(
+        (),
+        "Metrics by name, such as mpjpe@lsp14, see docs/evaluation.md; by default those of the system.",
+    )
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
     num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
@@ -50,6 +56,11 @@ class ValidationConfig:
     verify: bool = option(False, "Compare every byte of the records with its checksum first.")
 
     def __post_init__(self):
+        for metric in self.metrics:
+            try:
+                registry.parse(metric)
+            except ValueError as error:
+                raise ValueError(f"--metrics: {error}") from error
         if self.checkpoint is None:
             raise ValueError("--checkpoint is needed: the run directory that training created.")
         if self.batch_size < 1:
@@ -67,7 +78,7 @@ def main() -> None:
         lifter_checkpoint=config.lifter_checkpoint,
         body_model=config.body_model,
     )
-    submission = Submission(predictor) if config.submission else None
+    submission = Submission(predictor.system) if config.submission else None
     source = run.feed.open(
         config.data_dir or run.training.data_dir,
         config.val_datasets or run.training.val_datasets,
@@ -86,24 +97,26 @@ def main() -> None:
     output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
     make_folder(output)
     print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
-    evaluation = run.feed.evaluate(
-        submission or predictor, source, batch_size=config.batch_size, feasibility=feasibility
+    evaluation = judge(
+        predictor,
+        source,
+        metrics=config.metrics or None,
+        batch_size=config.batch_size,
+        feasibility=feasibility,
+        also=[submission] if submission else [],
     )
     print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
         "step": step,
         "datasets": [dataset.name for dataset in source.shards],
-        "samples": [
-            {key: value for key, value in dataclasses.asdict(sample).items() if value is not None}
-            for sample in evaluation.samples
-        ],
+        "samples": {"name": _names(evaluation), **evaluation.samples},
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
     written = _write_panels(evaluation, predictor, run.feed, source, config.num_panels, output)
     if submission:
-        written += submission.write(output, count=source.count)
+        written += submission.write(output)
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 
@@ -116,29 +129,31 @@ def _write_panels(
     output: pathlib.Path,
 ) -> list[str]:
     """Draws samples chosen by nothing but their place, and those with the least and the greatest error."""
-    ranked = [sample for sample in evaluation.samples if sample.error is not None]
-    ranked.sort(key=lambda sample: sample.error)
-    every = max(1, len(evaluation.samples) // max(count, 1))
+    total = len(evaluation.names)
+    metric, ranked = evaluation.ranking() or ("", np.zeros(0, int))
     groups = {
-        "samples": evaluation.samples[::every][:count],
+        "samples": np.arange(total)[:: max(1, total // max(count, 1))][:count],
         "best": ranked[:count],
         "worst": ranked[len(ranked) - min(count, len(ranked)) :],
     }
-    groups = {name: samples for name, samples in groups.items() if samples}
-    wanted = {sample.index for samples in groups.values() for sample in samples}
-    panels = feed.panels(predictor, source, wanted)
+    groups = {name: indices.tolist() for name, indices in groups.items() if len(indices)}
+    panels = feed.panels(predictor, source, {index for indices in groups.values() for index in indices})
+    names, errors = _names(evaluation), evaluation.samples.get(metric, np.full(total, np.nan))
     written = []
-    for name, samples in groups.items():
-        rows = [panels[sample.index] for sample in samples]
-        write_image(output / f"{name}.png", grid(rows, columns=2, captions=list(map(_caption, samples))))
+    for name, indices in groups.items():
+        captions = [
+            f"{names[index]}  {metric} {errors[index]:.2f}" if np.isfinite(errors[index]) else names[index]
+            for index in indices
+        ]
+        write_image(
+            output / f"{name}.png", grid([panels[index] for index in indices], columns=2, captions=captions)
+        )
         written.append(f"{name}.png")
     return written
 
 
-def _caption(sample: SampleResult) -> str:
-    if sample.keypoint_loss is not None:
-        return f"{sample.name}  keypoint loss {sample.keypoint_loss:.2f}"
-    return sample.name if sample.mpjpe is None else f"{sample.name}  MPJPE {sample.mpjpe:.1f} mm"
+def _names(evaluation: Evaluation) -> list[str]:
+    return [name.decode(errors="replace") for name in evaluation.names]
 
 
 def define_flags() -> None:

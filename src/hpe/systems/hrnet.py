@@ -21,6 +21,7 @@ from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
 from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
 from hpe.options import option
+from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
@@ -211,6 +212,7 @@ ENTRY = SystemEntry(
     ImageInput,
     build_hrnet_system,
     Hrnet.input_key,
+    metrics=judged_by.KEYPOINTS,
     defaults={
         "img_size": 256,
         "trans_max": 0,
@@ -225,5 +227,4 @@ ENTRY = SystemEntry(
     coordinates=hrnet_coordinates,
     shown={"heatmaps/accuracy": "accuracy"},
     exports=EXPORTS,
-    metrics=("keypoint_loss", "pck_0.2_torso", "pckh_0.5", "pckh_0.1"),
 )

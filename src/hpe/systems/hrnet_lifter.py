@@ -13,6 +13,7 @@ from keras import ops
 
 from hpe import skeletons
 from hpe.errors import SettingError
+from hpe.systems import judged_by
 from hpe.systems.hrnet import Hrnet
 from hpe.systems.lifter import InputFrame, LiftingSystem
 from hpe.systems.prediction import Prediction
@@ -33,6 +34,7 @@ class HrnetLifter:
     name = "hrnet_lifter"
     input_key = "image"
     body_models = ()
+    metrics = (*judged_by.KEYPOINTS, *judged_by.LIFTED)
 
     def __init__(self, detector: Hrnet, lifter: LiftingSystem):
         if lifter.config.input_frame is not InputFrame.CROP:

@@ -31,6 +31,7 @@ from hpe.losses.silhouette import distances_of_pairs, mesh_reprojection
 from hpe.networks.backbones import build_encoder
 from hpe.networks.regressor import IterativeRegressor
 from hpe.options import option
+from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.hybrid_hmr_adversary import KinematicAdversary
 from hpe.systems.inputs import ImageInput
@@ -434,10 +435,5 @@ ENTRY = SystemEntry(
     tags=name_evidence,
     shown={"loss/kpr_loss": "kpr", "loss/mr_loss": "mr", "critic/total": "critic"},
     exports=EXPORTS,
-    metrics=(
-        *("keypoint_loss", "pck_0.2_torso", "pckh_0.5", "pckh_0.1"),
-        *("mesh_loss", "silhouette_iou", "silhouette_accuracy", "silhouette_f1"),
-        *("mpjpe", "pa_mpjpe", "pve"),
-        *("angles_outside_limits", "nearest_mocap_pose", "limb_asymmetry", "shape_beyond_3"),
-    ),
+    metrics=judged_by.BODIES,
 )

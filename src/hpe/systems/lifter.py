@@ -19,6 +19,7 @@ from hpe.fields import Needs
 from hpe.losses.means import Mean
 from hpe.networks.lifter import Lifter, Standardization
 from hpe.options import option
+from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import JointsInput
 from hpe.systems.prediction import Prediction
@@ -358,6 +359,7 @@ ENTRY = SystemEntry(
     JointsInput,
     build_lifter,
     LiftingSystem.input_key,
+    metrics=judged_by.LIFTED,
     defaults={
         "datasets": ("h36m_train",),
         "val_datasets": ("h36m_val",),
@@ -372,8 +374,4 @@ ENTRY = SystemEntry(
     coordinates=lifter_coordinates,
     shown={"loss/train_mpjpe": "mm"},
     exports=EXPORTS,
-    metrics=(
-        *("mpjpe", "pa_mpjpe", "n_mpjpe"),
-        *("mpjpe_actions", "pa_mpjpe_actions", "n_mpjpe_actions"),
-    ),
 )

@@ -28,6 +28,7 @@ from hpe.losses.keypoints import keypoint_l1
 from hpe.networks.body_lifter import build_body_lifter, normalize_joints, projector
 from hpe.networks.movenet import NUM_JOINTS, SIZE_MULTIPLE, MoveNet
 from hpe.options import option
+from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
@@ -293,10 +294,5 @@ ENTRY = SystemEntry(
     tags=lambda config: (config.movenet.value,),
     shown={"loss/kpr_loss": "kpr"},
     exports=EXPORTS,
-    metrics=(
-        *("keypoint_loss", "pck_0.2_torso", "pckh_0.5", "pckh_0.1"),
-        *("mesh_loss", "silhouette_iou", "silhouette_accuracy", "silhouette_f1"),
-        *("mpjpe", "pa_mpjpe", "pve"),
-        *("angles_outside_limits", "nearest_mocap_pose", "limb_asymmetry", "shape_beyond_3"),
-    ),
+    metrics=judged_by.BODIES,
 )

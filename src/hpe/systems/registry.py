@@ -28,7 +28,8 @@ class SystemEntry:
         tags: takes the settings of the system and returns what the names of its runs tell of them.
         shown: what the progress bar shows beside the loss, labels by the name in the log.
         exports: what it can be exported as.
-        metrics: names of the metrics that it is judged by, those of `hpe.evaluation`.
+        metrics: names of the metrics that it is judged by, see docs/evaluation.md; one without a protocol is on the
+            system's own joint set.
     """
 
     name: str

@@ -15,9 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from hpe import pipeline, systems
-from hpe.evaluation.evaluator import Evaluation, evaluate_dataset
-from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
-from hpe.evaluation.lifting import evaluate_poses
 from hpe.inference.predictor import Predictor
 from hpe.pipeline import PipelineConfig, PosePipelineConfig, Source
 from hpe.pipeline.damage import translate_errors
@@ -61,18 +58,6 @@ class Feed(Protocol):
         """Returns endless batches for a system: batch k is a function of (seed, k) and the data alone."""
         ...
 
-    def evaluate(
-        self,
-        predictor: Predictor,
-        source: Source,
-        *,
-        batch_size: int,
-        feasibility: FeasibilityReference | str = NO_REFERENCE,
-        show_progress: bool = True,
-    ) -> Evaluation:
-        """Predicts every sample once and compares with all truth that it has."""
-        ...
-
     def explained(self, source: Source, mocap_files: Sequence[str]) -> contextlib.AbstractContextManager:
         """Returns a context for reading batches, in which errors name the damaged record."""
         ...
@@ -100,17 +85,6 @@ class ImageFeed:
         """Returns the batches of `hpe.pipeline.images`."""
         source = ImageSource(source.shards, source.config, system.needs)
         return source.training_batches(batch_size=batch_size, seed=seed, **place)
-
-    def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
-        """Measures with `hpe.evaluation.evaluator`."""
-        return evaluate_dataset(
-            predictor,
-            source.shards,
-            source.config,
-            batch_size=batch_size,
-            feasibility=feasibility,
-            show_progress=show_progress,
-        )
 
     def explained(self, source, mocap_files):
         """Looks for damage in images and mocap frames."""
@@ -144,10 +118,6 @@ class PoseFeed:
     def training_batches(self, source, system, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.poses`."""
         return source.training_batches(**place)
-
-    def evaluate(self, predictor, source, *, batch_size, feasibility=NO_REFERENCE, show_progress=True):
-        """Measures with `hpe.evaluation.lifting`; there is no body to judge."""
-        return evaluate_poses(predictor, source, batch_size=batch_size, show_progress=show_progress)
 
     def explained(self, source, mocap_files):
         """Everything has been read and checked by the time a batch is made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from hpe.errors import SettingError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.training.best import BestCheckpoint
 from hpe.training.config import TrainingConfig
 from hpe.training.history import History

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
 from hpe.training.inputs import TrainingData
 from hpe.training.logging import TrainingLog
@@ -80,12 +80,14 @@ class RunReport:
 
     def validation(self, evaluation: Evaluation, step: int) -> None:
         """Writes the metrics of a validation."""
-        measured = evaluation.values()
-        self._log.scalars(measured, step, prefix="validation/")
+        # Sequences are many: they are in the report of validate_checkpoint.
+        kept = [metric for metric in evaluation.metrics if metric.group != "sequence"]
+        measured = [metric for metric in kept if metric.is_measured]
+        self._log.scalars({metric.name: metric.value for metric in measured}, step, prefix="validation/")
         self._log.flush()
-        values = finite({metric.name: metric.value for metric in evaluation.metrics})
+        values = finite({metric.name: metric.value for metric in kept})
         self.history.append(Entry(step, self._data.epoch(step), VALIDATION, values))
-        text = "  ".join(f"{name} {value:.4g}" for name, value in measured.items())
+        text = "  ".join(f"{metric.name} {metric.value:.4g}" for metric in measured if not metric.group)
         self.note(f"step {step}: {text}")
 
     def picture(self, picture: np.ndarray, step: int) -> None:

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Sequence
 
 from hpe.errors import SettingError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
+from hpe.evaluation.measure import Better
+from hpe.evaluation.registry import better, find
+from hpe.evaluation.report import Metric
 from hpe.training.history import Entry
-
-
-class Better(enum.Enum):
-    """In which direction a metric improves."""
-
-    SMALLER = "smaller"
-    LARGER = "larger"
-
-
-# The metrics of hpe.evaluation that a run can be judged by. Not `mean_abs_shape`: people have 0.8, and neither
-# less nor more is better.
-DIRECTIONS = {
-    "keypoint_loss": Better.SMALLER,
-    "pck_0.2_torso": Better.LARGER,
-    "pckh_0.5": Better.LARGER,
-    "pckh_0.1": Better.LARGER,
-    "mesh_loss": Better.SMALLER,
-    "silhouette_iou": Better.LARGER,
-    "silhouette_accuracy": Better.LARGER,
-    "silhouette_f1": Better.LARGER,
-    "mpjpe": Better.SMALLER,
-    "pa_mpjpe": Better.SMALLER,
-    "n_mpjpe": Better.SMALLER,
-    "mpjpe_actions": Better.SMALLER,
-    "pa_mpjpe_actions": Better.SMALLER,
-    "n_mpjpe_actions": Better.SMALLER,
-    "pve": Better.SMALLER,
-    "angles_outside_limits": Better.SMALLER,
-    "nearest_mocap_pose": Better.SMALLER,
-    "limb_asymmetry": Better.SMALLER,
-    "shape_beyond_3": Better.SMALLER,
-}
-
-
-def direction(metric: str) -> Better:
-    """Returns in which direction a metric improves; ValueError names the metrics that there are."""
-    if metric not in DIRECTIONS:
-        raise ValueError(f"{metric!r} is no metric to judge a run by; there are {', '.join(DIRECTIONS)}.")
-    return DIRECTIONS[metric]
 
 
 def is_better(metric: str, value: float, than: float, *, by: float = 0.0) -> bool:
     """Whether `value` of a metric is better than another one by more than `by`."""
-    gain = value - than if direction(metric) is Better.LARGER else than - value
+    gain = value - than if direction(metric) is Better.HIGHER else than - value
     return gain > by
+
+
+def direction(metric: str) -> Better:
+    """Returns in which direction a metric improves; ValueError if it is none, or one that should do neither."""
+    found = better(metric)
+    if found is Better.NEITHER:
+        raise ValueError(f"{metric!r} is no metric to judge a run by: neither less nor more of it is better.")
+    return found
+
+
+def _judges(metric: Metric) -> bool:
+    try:
+        return not metric.group and bool(direction(metric.name))
+    except ValueError:
+        return False
 
 
 def judged_value(evaluation: Evaluation, metric: str, flag: str) -> float | None:
@@ -61,19 +39,19 @@ def judged_value(evaluation: Evaluation, metric: str, flag: str) -> float | None
 
     Args:
         evaluation: the validation.
-        metric: its name.
-        flag: the flag that asks for it, for the message.
+        metric: its name, the family of the name, or an older name; see docs/evaluation.md.
+        flag: the setting that asks for it, for the message.
 
     Raises:
         UserError: the validation does not yield it, now or ever.
     """
-    found = {entry.name: entry for entry in evaluation.metrics}
-    if metric in found and found[metric].is_measured:
-        return float(found[metric].value)
-    if metric in found and not found[metric].reason:
+    found = evaluation.find(metric)
+    if found is not None and found.is_measured:
+        return float(found.value)
+    if found is not None and not found.reason:
         return None
-    reason = f" ({found[metric].reason})" if metric in found else ""
-    yielded = [name for name in evaluation.values() if name in DIRECTIONS]
+    reason = f" ({found.reason})" if found is not None else ""
+    yielded = [entry.name for entry in evaluation.metrics if entry.is_measured and _judges(entry)]
     raise SettingError(
         flag,
         f"the validation does not yield it{reason}; it yields "
@@ -120,9 +98,10 @@ class EarlyStopping:
         """
         now = Progress()
         for entry in validations:
-            if self.metric not in entry.values:
+            name = find(self.metric, entry.values)
+            if name is None:
                 continue
-            value = entry.values[self.metric]
+            value = entry.values[name]
             first = now.best is None and value is not None
             if first or (value is not None and is_better(self.metric, value, now.best, by=self.min_delta)):
                 now = Progress(value, entry.step, 0)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hpe import systems
 from hpe.errors import SettingError, UserError
-from hpe.evaluation.evaluator import Evaluation
+from hpe.evaluation.judging import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.networks.randomness import initial_weights
 from hpe.training.checkpoints import CheckpointStore, latest_checkpoint

@@ -1,0 +1,17 @@
+"""What systems are judged by: names of metrics, see docs/evaluation.md. Without a protocol: on their own joint set."""
+
+# Found 2D joints. The last is what HRNet's table of MPII calls Mean@0.1.
+KEYPOINTS = ("keypoint_loss", "pck0.2torso", "pckh0.5", "pckh0.1", "pckh0.11")
+
+# Lifted joints of Human3.6M.
+LIFTED = ("mpjpe@h36m17", "pa_mpjpe@h36m17", "n_mpjpe@h36m17")
+
+# Bodies in crops of pictures.
+BODIES = (
+    *("keypoint_loss@cocoplus19", "pck0.2torso@lsp14", "pckh0.5@lsp14", "pckh0.1@lsp14"),
+    *("silhouette_iou@picture", "silhouette_accuracy@picture", "silhouette_f1@picture"),
+    *("mesh_loss@crop", "silhouette_iou@crop", "silhouette_accuracy@crop", "silhouette_f1@crop"),
+    *("mpjpe@lsp14", "pa_mpjpe@lsp14", "pve@body"),
+    *("angles_outside_limits@mocap", "nearest_mocap_pose@mocap", "limb_asymmetry@body"),
+    *("shape_beyond_3@body", "mean_abs_shape@body"),
+)
