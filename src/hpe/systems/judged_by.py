@@ -1,4 +1,4 @@
-"""What systems are judged by: names of metrics, see docs/evaluation.md. Without a protocol: on their own joint set."""
+"""What systems are judged by: names of metrics, see docs/evaluation.md; without a protocol on their own joints."""
 
 # Found 2D joints. The last is what HRNet's table of MPII calls Mean@0.1.
 KEYPOINTS = ("keypoint_loss", "pck0.2torso", "pckh0.5", "pckh0.1", "pckh0.11")
