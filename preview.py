@@ -1,10 +1,7 @@
 """`python -m preview --checkpoint=RUN --input=IMAGE`: shows predictions; see `hpe.programs.preview`."""
 
 if __name__ == "__main__":
-    from hpe.programs.startup import quiet_tensorflow
+    # Worker processes import this file again: importing inside the guard spares them everything.
+    from hpe.programs.cli import run
 
-    quiet_tensorflow()
-    from hpe.programs import flags, preview
-
-    preview.define_flags()
-    flags.run(preview.main)
+    run("preview")

@@ -1,3 +1,80 @@
-"""3D human pose and shape from single images, in TensorFlow 2 / Keras 3."""
+"""3D human pose and shape from single images, in TensorFlow 2 / Keras 3.
+
+    import hpe
+
+    model = hpe.load("runs/x")
+    people = model.predict(image)
+    people[0].joints3d, people[0].vertices, people[0].camera
+    people[0].draw(image)
+    people[0].save("person.json")
+
+Importing this package imports neither TensorFlow nor Keras; loading a model does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from hpe.errors import SettingError, UserError
+    from hpe.geometry.cameras import PinholeCamera
+    from hpe.inference.model import Model
+    from hpe.people.person import BodyParameters, Person
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BodyParameters",
+    "Model",
+    "Person",
+    "PinholeCamera",
+    "SettingError",
+    "UserError",
+    "__version__",
+    "load",
+]
+
+# Where the names of this package live; each is imported when it is first asked for.
+_HOMES = {
+    "BodyParameters": "hpe.people.person",
+    "Model": "hpe.inference.model",
+    "Person": "hpe.people.person",
+    "PinholeCamera": "hpe.geometry.cameras",
+    "SettingError": "hpe.errors",
+    "UserError": "hpe.errors",
+}
+
+
+def load(path: str | os.PathLike, *, body_model: str | None = None) -> Model:
+    """Loads a trained model.
+
+    Args:
+        path: a run directory, of which the newest checkpoint is taken, or one checkpoint in it.
+        body_model: where the body model of the run lies now, if its file has moved since the training.
+
+    Returns:
+        The model; call its `predict`.
+
+    Raises:
+        UserError: there is no such run, or it is damaged.
+    """
+    from hpe.inference.model import Model
+    from hpe.training.restoring import load_predictor
+
+    predictor, _, step = load_predictor(path, body_model=body_model)
+    return Model(predictor.system, step=step)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hpe' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

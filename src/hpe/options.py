@@ -11,12 +11,12 @@ import typing
 from hpe.errors import SettingError
 
 
-def option(default, help_text: str):
+def option(default, help_text: str, *, repeated: bool = False):
     """Returns a dataclass field with a default and the text that the help of programs shows.
 
     Other settings are named in it in backquotes, such as `batch_size=8`; programs write them as their flags.
     """
-    return dataclasses.field(default=default, metadata={"help": help_text})
+    return dataclasses.field(default=default, metadata={"help": help_text, "repeated": repeated})
 
 
 class UnfitError(ValueError):

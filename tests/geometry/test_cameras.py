@@ -140,3 +140,56 @@ def test_undistortion_undoes_the_projection_over_a_whole_image():
     pixels = cameras.perspective_project(points, f, c, k, p)
     assert np.abs(pixels / f - plane.reshape(-1, 2)).max() > 0.005
     np.testing.assert_allclose(cameras.undistort(pixels, f, k, p), plane.reshape(-1, 2), atol=1e-7)
+
+
+BODY = np.random.default_rng(3).normal(scale=(0.3, 0.6, 0.15), size=(19, 3))
+
+
+@pytest.mark.parametrize("focal", [None, 300.0, 1e5])
+@pytest.mark.parametrize("place", [(0.4, -0.2, 3.0), (-1.0, 0.5, 6.0)])
+def test_the_translation_is_found_that_a_camera_has_seen(focal, place):
+    camera = cameras.frame_camera((480, 640), focal=focal)
+    place = np.array(place) * (1, 1, camera.focal[0] / 800)
+    found = cameras.translation_onto_pixels(BODY, camera.project(BODY + place), camera)
+    np.testing.assert_allclose(found, place, rtol=1e-6)
+
+
+def test_the_translation_has_the_least_squares():
+    """Of pixels that no translation fits; the reference is scipy's minimum of the same residuals."""
+    from scipy.optimize import least_squares
+
+    camera = cameras.frame_camera((480, 640), focal=700)
+    rng = np.random.default_rng(0)
+    pixels = camera.project(BODY + np.array([0.1, 0.2, 4.0])) + rng.normal(scale=5, size=(19, 2))
+    weights = rng.uniform(0, 1, 19)
+    weights[:3] = 0
+    slopes = (pixels - camera.center) / camera.focal
+
+    def residuals(translation):
+        moved = BODY + translation
+        return ((moved[:, :2] - slopes * moved[:, 2:]) * np.sqrt(weights)[:, None]).ravel()
+
+    expected = least_squares(residuals, (0, 0, 3)).x
+    np.testing.assert_allclose(
+        cameras.translation_onto_pixels(BODY, pixels, camera, weights=weights), expected, atol=1e-5
+    )
+
+
+def test_nobody_is_put_behind_the_camera():
+    camera = cameras.frame_camera((480, 640), focal=700)
+    # Seen mirrored, as no camera could: the fit wants a negative depth.
+    pixels = camera.center - (camera.project(BODY + np.array([0, 0, 4.0])) - camera.center)
+    moved = BODY + cameras.translation_onto_pixels(BODY, pixels, camera)
+    assert moved[:, 2].min() == pytest.approx(0.05)
+    for weights in (np.zeros(19), np.eye(19)[0]):
+        with pytest.raises(ValueError, match="two points that are seen at different pixels"):
+            cameras.translation_onto_pixels(BODY, pixels, camera, weights=weights)
+    with pytest.raises(ValueError, match="two points"):
+        cameras.translation_onto_pixels(BODY, np.zeros((19, 2)), camera)
+
+
+def test_the_camera_of_an_unknown_frame_has_its_diagonal_for_focal_length():
+    camera = cameras.frame_camera((300, 400))
+    assert camera.size == (400, 300)
+    np.testing.assert_array_equal(camera.focal, (500, 500))
+    np.testing.assert_array_equal(camera.center, (199.5, 149.5))

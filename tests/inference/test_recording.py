@@ -29,7 +29,10 @@ def read(path):
         frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
-@pytest.mark.parametrize(("count", "rate"), [(1, 25.0), (2, 30.0), (13, 29.97), (60, 12.5), (90, 240.0)])
+@pytest.mark.parametrize(
+    ("count", "rate"),
+    [(1, 25), (2, 30), (13, 29.97), (60, 12.5), (90, 240), (5, 119.853), (5, 66.667), (5, 239.866)],
+)
 def test_all_frames_come_back(tmp_path, count, rate):
     with VideoFile(tmp_path / "deep" / "a.mp4", frames_per_second=rate) as video:
         for number in range(count):

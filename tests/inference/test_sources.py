@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
-from hpe.inference.sources import VideoSource, find_images
+from hpe.inference.sources import VideoSource, count_pictures, find_images, is_picture
 from hpe.visualization.grids import read_image, write_image
 
 
@@ -21,13 +21,16 @@ def write_video(path, colors, *, fps=25.0, size=(64, 48)):
 
 
 def test_images_of_a_folder_in_the_order_of_their_names(tmp_path):
-    for name in ("b.JPG", "a.png", "c.txt", "d.tiff"):
+    for name in ("b.JPG", "a.png", "c.txt", "d.tiff", ".hidden.png"):
         (tmp_path / name).touch()
-    assert [path.name for path in find_images(tmp_path)] == ["a.png", "b.JPG", "d.tiff"]
-    assert find_images(tmp_path / "b.JPG") == [tmp_path / "b.JPG"]
-    assert find_images(tmp_path / "c.txt") == []
+    write_image(tmp_path / "photo.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "photo.png").rename(tmp_path / "photo")
+    # What is only called a picture counts, too: whoever reads it says what is wrong.
+    assert [path.name for path in find_images(tmp_path)] == ["a.png", "b.JPG", "d.tiff", "photo"]
+    assert find_images(tmp_path / "photo") == [tmp_path / "photo"]
+    assert find_images(tmp_path / "b.JPG") == find_images(tmp_path / "c.txt") == []
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty: holds no image \(\.bmp"):
+    with pytest.raises(UserError, match=r"empty: holds no image \(\.avif"):
         find_images(tmp_path / "empty")
 
 
@@ -126,3 +129,48 @@ def test_what_is_written_is_what_is_read(tmp_path):
     red[..., 0] = 255
     write_image(tmp_path / "red.png", red)
     np.testing.assert_array_equal(read_image(tmp_path / "red.png"), red)
+
+
+class Film(Camera):
+    """A file that says how its pixels are shown."""
+
+    def __init__(self, aspect):
+        super().__init__(2)
+        self.aspect = aspect
+
+    def get(self, key):
+        return dict(zip((cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN), self.aspect, strict=True)).get(
+            key, 25.0
+        )
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, np.zeros((60, 40, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [((4, 3), (60, 53)), ((3, 4), (80, 40)), ((1, 1), (60, 40)), ((0, 0), (60, 40)), ((99, 1), (60, 40))],
+)
+def test_frames_have_square_pixels(monkeypatch, tmp_path, aspect, shape):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Film(aspect))
+    (tmp_path / "a.mp4").write_bytes(b"\0")
+    frames = list(VideoSource(str(tmp_path / "a.mp4")))
+    assert [frame.shape for frame in frames] == [(*shape, 3)] * 2
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".bmp", ".webp", ".tiff", ".gif", ".avif"])
+def test_pictures_are_told_by_their_first_bytes(tmp_path, ending):
+    if not cv2.haveImageWriter(f"a{ending}"):
+        pytest.skip(f"this OpenCV writes no {ending}")
+    cv2.imwrite(str(tmp_path / f"a{ending}"), np.zeros((8, 8, 3), np.uint8))
+    path = (tmp_path / f"a{ending}").rename(tmp_path / "renamed.mp4")
+    assert is_picture(path)
+    assert count_pictures(path) == 1
+
+
+def test_what_is_no_picture(tmp_path):
+    assert not is_picture(write_video(tmp_path / "v.jpg", [(1, 2, 3)] * 3))
+    assert not is_picture(tmp_path / "none.jpg")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    assert not is_picture(tmp_path / "sound.wav")

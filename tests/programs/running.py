@@ -6,6 +6,8 @@ import inspect
 
 from absl import flags
 
+from hpe.programs import flags as program_flags
+
 
 def run(program, *arguments: str) -> None:
     """Runs the `main` of a program module with flags such as `--batch_size=4`, and forgets the flags.
@@ -17,7 +19,7 @@ def run(program, *arguments: str) -> None:
         # The program of training has flags that depend on the system, which is one of its flags.
         given = (arguments,) if inspect.signature(program.define_flags).parameters else ()
         program.define_flags(*given)
-        flags.FLAGS(["program", *arguments])
+        program_flags.parse(arguments, takes_arguments=getattr(program, "TAKES_ARGUMENTS", False))
         program.main()
     finally:
         for name in set(flags.FLAGS) - before:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import os
 import subprocess
 import sys
 
@@ -19,12 +20,15 @@ class Color(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
+    '''What to count.'''
+
     count: int = option(3, "how many, unless `on`")
     rate: float = option(0.5, "how fast")
     on: bool = option(False, "whether")
     names: tuple[str, ...] = option(("a", "b"), "which")
     color: Color = option(Color.RED, "what color")
     path: str | None = option(None, "where")
+    points: tuple[str, ...] = option((), "through which", repeated=True)
 
     def __post_init__(self):
         if self.count < 0:
@@ -35,9 +39,12 @@ def main():
     if config.path == "missing":
         raise UserError("missing: no such file; set `path=x`; see `on=False`.")
     print(config)
+    print("more", flush=True)
+    if config.path and config.path.endswith("written"):
+        open(config.path, "w").write("done")
 
 flags.define(Config)
-flags.run(main)
+flags.run(main, command="count")
 """
 
 
@@ -101,7 +108,81 @@ def test_a_field_of_unknown_type_is_refused():
         flags.define(Odd)
 
 
-def test_helpshort_lists_the_flags_with_their_help():
-    shown = run("--helpshort").stdout
-    assert "--count: how many, unless --on" in shown
-    assert "(default: '3')" in shown
+@pytest.mark.parametrize("flag", ["--help", "--helpshort", "--helpfull", "-h", "-?"])
+def test_help_lists_the_flags_by_topic_and_ends_well(flag):
+    done = run(flag)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "Usage: count [--FLAG=VALUE ...]",
+        "What to count:",
+        "  --count: how many, unless --on (default: '3')",
+        "  --[no]on: whether",
+        "  --color: <red|blue>: what color (default: 'red')",
+        "Every program:",
+        "  --flagfile: File of flags, one a line, or the name of a recipe",
+        "  --plugins: Python files or modules",
+    ):
+        assert line in done.stdout
+
+
+def test_a_home_folder_behind_an_equals_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"path='{tmp_path}/records'" in run("--path=~/records").stdout
+    assert f"names=('{tmp_path}/a', 'b~')" in run("--names=~/a,b~").stdout
+
+
+def test_an_option_that_is_repeated():
+    assert "points=('1,2', '3,4')" in run("--points=1,2", "--points=3,4").stdout
+    assert "points=()" in run().stdout
+
+
+def test_recipes_of_the_package_are_found_by_name():
+    from hpe.programs import flags
+
+    assert "demo" in flags.recipes()
+    # Their flags are not this program's; that they were read tells that they were found.
+    for name in ("demo", "demo.cfg", "configs/demo.cfg"):
+        error = run(f"--flagfile={name}").stderr
+        assert "unknown command line flag 'datasets'" in error or "Unknown" in error
+    done = run("--flagfile=dmo")
+    assert done.returncode == 1
+    assert "error: --flagfile=dmo: there is no such file; recipes of the package are " in done.stderr
+
+
+def test_plugins_are_imported_before_the_flags_are_read(tmp_path):
+    (tmp_path / "my_plugin.py").write_text("print('plugged in')")
+    assert run(f"--plugins={tmp_path / 'my_plugin.py'}").stdout.startswith("plugged in\n")
+    (tmp_path / "recipe.cfg").write_text(f"--plugins={tmp_path / 'my_plugin.py'}\n")
+    assert run(f"--flagfile={tmp_path / 'recipe.cfg'}").stdout.startswith("plugged in\n")
+    for plugin, message in (
+        (tmp_path / "none.py", "there is no such file"),
+        ("no_such_module", "cannot be imported (No module named 'no_such_module')"),
+    ):
+        done = run(f"--plugins={plugin}")
+        assert done.returncode == 1
+        assert done.stderr.strip() == f"error: --plugins={plugin}: {message}."
+    (tmp_path / "json.py").write_text("")
+    assert "another module is called json" in run(f"--plugins={tmp_path / 'json.py'}").stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_a_program_goes_on_where_its_output_cannot_be_written(tmp_path):
+    """What it computes is for the disk, and nobody reads that any more."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, f"--path={tmp_path / 'written'}"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "written").read_text() == "done"
+
+
+def test_a_closed_pipe_ends_quietly(tmp_path):
+    command = [sys.executable, "-u", "-c", PROGRAM, f"--path={tmp_path / 'written'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert (tmp_path / "written").read_text() == "done"

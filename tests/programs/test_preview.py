@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
+from hpe.inference import display
 from hpe.programs import preview
 from hpe.programs.preview import PreviewConfig
+from hpe.visualization import views
 from hpe.visualization.grids import read_image, write_image
-from hpe.visualization.views import View
+from hpe.visualization.view import View
 from tests.inference.test_sources import write_video
 from tests.programs.running import run
 
@@ -31,9 +33,55 @@ def test_an_image_becomes_a_panel(start, tmp_path, capsys):
     side = panel.shape[0]
     assert panel.shape == (side, 4 * side, 3)
     assert side >= 224
-    # Red has stayed red: no channel was exchanged on the way.
-    assert (panel[:10, :10] == (230, 20, 20)).all()
+    # Red has stayed red: no channel was exchanged on the way; beside the picture the panel is plain.
+    assert (panel[side // 2, side // 2] == (230, 20, 20)).all()
+    assert (panel[:10, :10] == 250).all()
     assert f"wrote {tmp_path / 'out' / 'red.png'}" in capsys.readouterr().out
+
+
+def test_files_may_be_named_without_a_flag(start, tmp_path, capsys):
+    images = [colored(tmp_path / name) for name in ("a.png", "b.png")]
+    # What a file holds makes it a picture, whatever its name.
+    images[1] = images[1].rename(tmp_path / "b.HEIC")
+    start(*map(str, images), f"--output={tmp_path / 'out'}")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+    assert f"wrote 2 pictures to {tmp_path / 'out'}" in capsys.readouterr().out
+
+
+def test_several_people_have_a_row_each(start, tmp_path):
+    image = colored(tmp_path / "red.png")
+    flags = ["--box=0,0,30,40", "--box=20,10,30,70", f"--output={tmp_path / 'out'}"]
+    start(f"--input={image}", *flags)
+    rows = read_image(tmp_path / "out" / "red.png")
+    assert rows.shape[0] > 2 * 224
+    start(f"--input={image}", *flags, "--view=mesh")
+    assert read_image(tmp_path / "out" / "red.png").shape == (90, 60, 3)
+
+
+def test_the_folder_of_one_run_means_that_run(trained, tmp_path, capsys):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "training").symlink_to(trained.run)
+    image = colored(tmp_path / "red.png")
+    run(preview, f"--checkpoint={folder}", f"--input={image}", f"--output={tmp_path / 'out'}")
+    assert f"{folder / 'training'}: hybrid_hmr at step 2" in capsys.readouterr().out
+    (folder / "another").symlink_to(trained.run)
+    with pytest.raises(UserError, match="demo: holds several runs; give one of another, training in it"):
+        run(preview, f"--checkpoint={folder}", f"--input={image}", f"--output={tmp_path / 'out'}")
+
+
+def test_of_a_file_of_pages_the_first_is_taken_and_said(start, tmp_path, capsys):
+    pages = [np.full((40, 30, 3), 60 * n, np.uint8) for n in range(3)]
+    assert cv2.imwritemulti(str(tmp_path / "scan.tiff"), pages)
+    start(str(tmp_path / "scan.tiff"), f"--output={tmp_path / 'out'}")
+    assert f"note: {tmp_path / 'scan.tiff'}: holds 3 pictures, of which the first was taken" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_camera_is_opened_before_the_network_is_loaded(tmp_path):
+    with pytest.raises(UserError, match="camera 97: cannot be opened"):
+        run(preview, "--checkpoint=/no/run", "--input=97")
 
 
 @pytest.mark.parametrize("view", [view.value for view in View])
@@ -67,9 +115,10 @@ def test_a_folder_with_a_broken_image_and_equal_names(start, tmp_path, capsys):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     start(f"--input={folder}", f"--output={tmp_path / 'out'}")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png.png", "a.jpg.png", "b.png"}
-    assert (read_image(tmp_path / "out" / "a.png.png")[0, 0] == (200, 0, 0)).all()
+    panel = read_image(tmp_path / "out" / "a.png.png")
+    assert (panel[len(panel) // 2, len(panel) // 2] == (200, 0, 0)).all()
     output = capsys.readouterr().out
-    assert f"skipped: {folder / 'broken.jpg'}: not a picture that can be decoded" in output
+    assert f"skipped: {folder / 'broken.jpg'}: picture is truncated" in output
     assert f"wrote 3 pictures to {tmp_path / 'out'}" in output
 
 
@@ -89,7 +138,7 @@ def test_the_input_is_never_overwritten(start, tmp_path):
 
 def test_a_video_without_a_display_goes_to_a_file(start, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(preview, "display_available", lambda: False)
+    monkeypatch.setattr(display, "display_available", lambda: False)
     video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 4, fps=10, size=(96, 64))
     start(f"--input={video}", "--view=skeleton")
     assert "no display: the frames are written to files instead (choose where with --output)" in (
@@ -127,16 +176,16 @@ class FakeWindow:
 
 def play(start, monkeypatch, tmp_path, keys, *flags):
     FakeWindow.keys = keys
-    monkeypatch.setattr(preview, "Window", FakeWindow)
-    monkeypatch.setattr(preview, "display_available", lambda: True)
+    monkeypatch.setattr(display, "Window", FakeWindow)
+    monkeypatch.setattr(display, "display_available", lambda: True)
     drawn = []
-    draw = preview.draw_view
+    draw = views.draw_people
 
-    def watched(view, *rest):
+    def watched(frame, people, *, view, **options):
         drawn.append(view)
-        return draw(view, *rest)
+        return draw(frame, people, view=view, **options)
 
-    monkeypatch.setattr(preview, "draw_view", watched)
+    monkeypatch.setattr(views, "draw_people", watched)
     video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 12, fps=200)
     start(f"--input={video}", *flags)
     return drawn
@@ -165,13 +214,14 @@ def test_a_number_of_frames_ends_it(start, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--input=/no/such"], "--input=/no/such: no such file, folder or camera"),
+        (["--input=/no/such"], "input=/no/such: no such file, folder or camera"),
         (["--input={folder}/empty"], "empty: holds no image"),
         (["--input={folder}/text.txt"], r"text\.txt: is neither an image, a folder nor a video"),
-        (["--input={folder}/broken.jpg"], r"broken\.jpg: not a picture that can be decoded"),
+        (["--input={folder}/broken.jpg"], r"broken\.jpg: picture is truncated"),
+        (["--input={folder}/empty.jpg"], r"empty\.jpg: is neither an image, a folder nor a video"),
         (
             ["--input={folder}/a.png", "--box=200,0,10,10"],
-            r"--box=200,0,10,10: lies outside the frame of 60 x 90",
+            r"box=200,0,10,10: lies outside the frame of 60 x 90",
         ),
         (["--input={folder}/a.png", "--checkpoint=/no/run"], "/no/run: no such run directory"),
     ],
@@ -180,7 +230,8 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
     colored(tmp_path / "a.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("no video")
-    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (tmp_path / "empty.jpg").touch()
     with pytest.raises(UserError, match=message) as error:
         start(*(flag.format(folder=tmp_path) for flag in flags), f"--output={tmp_path / 'out'}")
     assert "\n" not in str(error.value)
@@ -190,12 +241,12 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"checkpoint": None}, "--checkpoint is needed"),
-        ({"rotate": 45}, "--rotate must be 0, 90, 180 or 270"),
-        ({"box": "1,2,3"}, "--box must be x,y,width,height"),
-        ({"box": "1,2,0,4"}, "--box must have a positive width and height"),
-        ({"box": "1,2,nan,4"}, "--box must have a positive width and height"),
-        ({"max_frames": 0}, "--max_frames must be at least 1"),
+        ({"checkpoint": None}, "checkpoint: is needed"),
+        ({"rotate": 45}, "rotate=45: must be 0, 90, 180 or 270"),
+        ({"box": ("1,2,3",)}, "box=1,2,3: must be x,y,width,height"),
+        ({"box": ("5,5,5,5", "1,2,0,4")}, "box=1,2,0,4: must have a positive width and height"),
+        ({"box": ("1,2,nan,4",)}, "box=1,2,nan,4: must have a positive width and height"),
+        ({"max_frames": 0}, "max_frames=0: must be at least 1"),
     ],
 )
 def test_wrong_settings_are_named(values, message):

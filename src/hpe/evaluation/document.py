@@ -26,7 +26,7 @@ means one thing, whatever the system.
   together, as published.
 - Where records name actions, sequences or several datasets are judged, every metric is also reported for each:
   `mpjpe@h36m17/Walking`. `mpjpe_actions@h36m17` is the mean over the actions, what Human3.6M's tables hold.
-- `--keep_best_metric` and `--early_stopping_metric` take every name, a family alone (`mpjpe` is the first of the
+- `keep_best_metric` and `early_stopping_metric` take every name, a family alone (`mpjpe` is the first of the
   system's), and the names of earlier versions.
 - HRNet's published "Mean@0.1" is at a threshold of 0.11 of the head (its curve has a point every 0.01, and the
   twelfth is taken): `Mean@0.1` is another name of `pckh0.11@mpii16`, and `pckh0.1@mpii16` is a little lower.

@@ -1,14 +1,19 @@
 """Weak-perspective and perspective projection, and normalised image coordinates.
 
 Camera axes are x right, y down, z forward. Normalised crop coordinates run over [-1, 1]: x = 2 px / size - 1.
-The functions use plain arithmetic, so they take NumPy arrays and tensors of any Keras backend alike.
+The functions use plain arithmetic, so they take NumPy arrays and tensors of any Keras backend alike, but for those
+of a frame's pinhole camera at the end, which are NumPy's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
+
+# Metres that every point stays before the camera where a fit would put it behind.
+_NEAREST = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -167,3 +172,61 @@ def undistort(pixels, f, k, p, *, rounds: int = 6):
         tilt = p1 * plane[..., 1:] + p2 * plane[..., :1]
         plane = (target - swapped * squared) / (scale + tilt)
     return plane
+
+
+def frame_camera(size: tuple[int, int], *, focal: float | None = None) -> PinholeCamera:
+    """Returns the camera of a frame of which little is known: it looks through the middle.
+
+    Args:
+        size: (height, width) of the frame in pixels.
+        focal: focal length in pixels; None takes the diagonal of the frame, which is that of a normal lens.
+    """
+    height, width = (int(side) for side in size)
+    focal = math.hypot(height, width) if focal is None else float(focal)
+    center = np.array([(width - 1) / 2, (height - 1) / 2])
+    return PinholeCamera(np.array([focal, focal]), center, (width, height))
+
+
+def translation_onto_pixels(points, pixels, camera: PinholeCamera, *, weights=None, keep=None) -> np.ndarray:
+    """Finds the translation with which a camera sees points at given pixels.
+
+    With (u, v) the slopes of a pixel's ray, X + tx = u (Z + tz) and Y + ty = v (Z + tz) are linear in the
+    translation; it is their solution of least weighted squares. The lens is left aside.
+
+    Args:
+        points: (N, 3) metres, camera axes, from any origin.
+        pixels: (N, 2) where they are seen.
+        camera: of the frame.
+        weights: (N,) not negative; None weighs all alike.
+        keep: (M, 3) further points that must lie before the camera, such as the vertices; None takes `points`.
+
+    Returns:
+        (3,) float64 metres. A fit that would put a point behind the camera is moved until all lie before it.
+
+    Raises:
+        ValueError: fewer than two points have a weight, or all are seen at one pixel, so that the depth is open.
+    """
+    points, pixels = np.asarray(points, np.float64), np.asarray(pixels, np.float64)
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
+    root = np.sqrt(weights)[:, None]
+    slopes = (pixels - camera.center) / camera.focal
+    # The unknowns are tx, ty, and tz over the focal length, so that all columns are of one size.
+    focal = float(camera.focal.mean())
+    rows = np.zeros((2, len(points), 3))
+    rows[0, :, 0] = rows[1, :, 1] = 1.0
+    rows[..., 2] = -focal * slopes.T
+    wanted = (slopes * points[:, 2:] - points[:, :2]).T
+    rows, wanted = (rows * root).reshape(-1, 3), (wanted * root.T).reshape(-1)
+    if np.count_nonzero(weights) < 2 or np.linalg.matrix_rank(rows) < 3:
+        raise ValueError(
+            "A translation needs two points that are seen at different pixels. "
+            f"Received: {np.count_nonzero(weights)} points with a weight"
+        )
+    translation = np.linalg.lstsq(rows, wanted, rcond=None)[0] * (1.0, 1.0, focal)
+    nearest = _NEAREST - float(np.min(np.asarray(points if keep is None else keep)[..., 2]))
+    if translation[2] < nearest:
+        # The depth is given now; the rest is two means.
+        rest = wanted - rows[:, 2] * (nearest / focal)
+        across = (rest.reshape(2, -1) * root.T).sum(axis=1) / weights.sum()
+        translation = np.array([*across, nearest])
+    return translation

@@ -11,6 +11,9 @@ import numpy as np
 from hpe import files
 from hpe.errors import UserError
 
+# Of the fraction that is the frame rate of an MPEG-4 file.
+_LARGEST_TERM = 65_535
+
 
 class VideoFile:
     """An mp4 file that gets its name when it is complete: written under a temporary name, read back, moved.
@@ -55,9 +58,13 @@ class VideoFile:
         if self._writer is None:
             size = frame.shape[1], frame.shape[0]
             codec = cv2.VideoWriter_fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._file.temporary), codec, self._frames_per_second, size)
+            rate = writable_rate(self._frames_per_second)
+            self._writer = cv2.VideoWriter(str(self._file.temporary), codec, rate, size)
             if not self._writer.isOpened():
-                raise UserError(f"{self.path}: cannot be written as a video; set `output`.")
+                raise UserError(
+                    f"{self.path}: cannot be written as a video of {size[0]} x {size[1]} pixels and {rate:g} "
+                    "frames per second; set `output`."
+                )
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
@@ -74,6 +81,18 @@ class VideoFile:
             )
         self._file.commit()
         self.is_complete = True
+
+
+def writable_rate(frames_per_second: float) -> float:
+    """Returns the rate nearest to one that MPEG-4 can hold.
+
+    It is a fraction whose terms are below 65,536, and OpenCV makes a decimal fraction of it: so many digits after
+    the point as that leaves room for.
+    """
+    digits = 3
+    while digits and frames_per_second * 10**digits >= _LARGEST_TERM:
+        digits -= 1
+    return round(frames_per_second, digits)
 
 
 def _readable_frames(path: pathlib.Path) -> int:

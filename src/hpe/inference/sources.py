@@ -13,20 +13,66 @@ import numpy as np
 
 from hpe.errors import UserError
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"),
+}
+
+# How the files of pictures begin; those of the last kind say what they are at the fifth byte.
+_PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a", b"BM")
+_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+_LONGEST_START = 16
 
 _FASTEST = 480.0
 _USUAL = 25.0
 
+# Of the pixels of a video: what is closer to a square than this is one, and what is further is not credible.
+_SQUARE = 0.005
+_OBLONG = 4.0
+
 
 def find_images(path: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the image itself or the images of a folder in the order of their names; empty for other files."""
+    """Returns the image itself or the images of a folder in the order of their names; empty for other files.
+
+    What a file holds makes it an image, whatever its name. In a folder, files that are only called so count too:
+    whoever reads them says what is wrong.
+    """
     if path.is_dir():
-        found = sorted(child for child in path.iterdir() if child.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(
+            child
+            for child in path.iterdir()
+            if not child.name.startswith(".")
+            and child.is_file()
+            and (child.suffix.lower() in IMAGE_SUFFIXES or is_picture(child))
+        )
         if not found:
             raise UserError(f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}).")
         return found
-    return [path] if path.suffix.lower() in IMAGE_SUFFIXES else []
+    return [path] if is_picture(path) else []
+
+
+def is_picture(path: str | os.PathLike) -> bool:
+    """Tells by its first bytes whether a file is a picture."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_LONGEST_START)
+    except OSError:
+        return False
+    if start[:4] == b"RIFF":
+        return start[8:12] == b"WEBP"
+    if start[4:8] == b"ftyp":
+        return start[8:12] in _PICTURE_BRANDS
+    return start.startswith(_PICTURE_STARTS)
+
+
+def count_pictures(path: str | os.PathLike) -> int:
+    """Returns how many pictures a file of pages or frames holds; 1 for other pictures."""
+    if not is_picture(path):
+        return 1
+    with quiet_opencv():
+        try:
+            return max(1, cv2.imcount(os.fspath(path)))
+        except cv2.error:
+            return 1
 
 
 class VideoSource:
@@ -44,7 +90,7 @@ class VideoSource:
 
     def __init__(self, source: str | int):
         self.is_camera = isinstance(source, int)
-        with _quiet_opencv():
+        with quiet_opencv():
             # FFmpeg would play a text file as the screen of a terminal.
             self._capture = cv2.VideoCapture() if _is_text(source) else cv2.VideoCapture(source)
         if not self._capture.isOpened():
@@ -54,20 +100,39 @@ class VideoSource:
         claimed = self._capture.get(cv2.CAP_PROP_FPS)
         # Some cameras claim 0, some files their clock's ticks.
         self.frames_per_second = claimed if 1 <= claimed <= _FASTEST else _USUAL
+        self._pixel_aspect = 1.0 if self.is_camera else self._read_pixel_aspect()
         self._newest: np.ndarray | None = None
         self._ended = False
         self._fresh = threading.Condition()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields (H, W, 3) uint8 RGB frames until the source ends."""
+        """Yields (H, W, 3) uint8 RGB frames of square pixels until the source ends."""
         frames = self._camera_frames() if self.is_camera else self._file_frames()
         try:
             for frame in frames:
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                yield cv2.cvtColor(self._squared(frame), cv2.COLOR_BGR2RGB)
         finally:
             self._ended = True
             if not self.is_camera:
                 self._capture.release()
+
+    def _read_pixel_aspect(self) -> float:
+        """Returns the width of a pixel per its height, 1 where the file says nothing credible."""
+        across, down = (self._capture.get(key) for key in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        aspect = across / down if across > 0 and down > 0 else 1.0
+        credible = 1 / _OBLONG <= aspect <= _OBLONG and abs(aspect - 1) > _SQUARE
+        return aspect if credible else 1.0
+
+    def _squared(self, frame: np.ndarray) -> np.ndarray:
+        """Stretches a frame by the shape of its pixels, so that nothing is thrown away."""
+        if self._pixel_aspect == 1.0:
+            return frame
+        height, width = frame.shape[:2]
+        if self._pixel_aspect > 1:
+            size = round(width * self._pixel_aspect), height
+        else:
+            size = width, round(height / self._pixel_aspect)
+        return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
 
     def _file_frames(self) -> Iterator[np.ndarray]:
         while True:
@@ -112,7 +177,7 @@ def _is_text(source: str | int) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet_opencv() -> Iterator[None]:
+def quiet_opencv() -> Iterator[None]:
     """Holds back what OpenCV and FFmpeg log while they try one driver after the other; the caller says it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()

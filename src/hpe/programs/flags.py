@@ -2,7 +2,7 @@
 
 A configuration is a frozen dataclass whose fields carry `metadata={"help": ...}`. `define` registers one absl
 flag per field, `read` builds the dataclass from the parsed flags, and `run` starts a program. absl brings
-`--flagfile=configs/recipe.cfg` with it.
+`--flagfile` with it; a recipe of the package is found by its name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import os
+import pathlib
 import re
 import sys
+import textwrap
 import types
 import typing
+from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, flags, logging
+from absl import flags
 
 from hpe.errors import SettingError, UserError
 
@@ -24,21 +28,35 @@ FLAGS = flags.FLAGS
 # A setting that a text of the library names: its name, and perhaps a value.
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
+_HELP = re.compile(r"--?(h|help|helpshort|helpfull|\?)(=true)?", re.IGNORECASE)
+_FLAGFILE = re.compile(r"--?flagfile=(.*)", re.DOTALL)
+_WIDTH = 100
+_COMMON = "Every program"
 
-def define(config: type, *, defaults: dict | None = None) -> None:
+# What `define` made, for the help: names of flags under the line that says what they are about.
+_topics: dict[str, list[str]] = {}
+
+# What the command line names without any flag.
+_arguments: list[str] = []
+
+
+def define(config: type, *, defaults: dict | None = None, topic: str | None = None) -> None:
     """Defines one flag per field of the dataclass `config`.
 
     Args:
         config: a dataclass with fields of type bool, int, float, str, `tuple[str, ...]` or an `enum.Enum` with
-            string values; any of them may be `| None`.
+            string values; any of them may be `| None`. A tuple is a list with commas, or of an option that is
+            `repeated` one flag for each entry.
         defaults: default values by field name that replace those of the dataclass, of an enum its value; names
             of other dataclasses are passed over.
+        topic: what the flags are about, for the help; by default what the dataclass says of itself.
 
     Raises:
         TypeError: if a field has another type.
     """
     defaults = defaults or {}
     hints = typing.get_type_hints(config)
+    names = []
     for field in dataclasses.fields(config):
         kind = _without_none(hints[field.name])
         default = defaults.get(field.name, _default(field))
@@ -55,12 +73,19 @@ def define(config: type, *, defaults: dict | None = None) -> None:
             values = [member.value for member in kind]
             default = default.value if isinstance(default, enum.Enum) else default
             flags.DEFINE_enum(field.name, default, values, help_text)
+        elif typing.get_origin(kind) is tuple and field.metadata.get("repeated"):
+            flags.DEFINE_multi_string(field.name, list(default or ()), help_text)
         elif typing.get_origin(kind) is tuple:
             flags.DEFINE_list(field.name, None if default is None else list(default), help_text)
         else:
             raise TypeError(f"No flag type for field {field.name} of {config.__name__}. Received: {kind}")
-        # `--helpshort` shows the flags of the main module only, and these are defined in this one.
-        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[field.name])
+        names.append(field.name)
+    describe(topic or (config.__doc__ or config.__name__).splitlines()[0].rstrip("."), *names)
+
+
+def describe(topic: str, *names: str) -> None:
+    """Puts flags under a topic of the help, before those that `define` will add to it."""
+    _topics.setdefault(topic, []).extend(names)
 
 
 def read(config: type):
@@ -75,7 +100,9 @@ def read(config: type):
         elif value == "" and kind is str and kind is not hints[field.name]:
             value = None  # `--keep_best_metric=` takes an optional setting back
         elif typing.get_origin(kind) is tuple and value is not None:
-            value = tuple(value)
+            value = tuple(map(_expanded, value))
+        elif kind is str and value is not None:
+            value = _expanded(value)
         values[field.name] = value
     try:
         return config(**values)
@@ -83,6 +110,11 @@ def read(config: type):
         raise
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def arguments() -> list[str]:
+    """Returns what the command line names without any flag, of a program that takes that."""
+    return [_expanded(argument) for argument in _arguments]
 
 
 def message(error: UserError) -> str:
@@ -93,36 +125,166 @@ def message(error: UserError) -> str:
     return _SETTING.sub(lambda match: _as_flag(match) if match[1] in FLAGS else match[0], text)
 
 
-def _as_flag(match: re.Match) -> str:
-    name, value = match.groups()
-    if value in ("True", "False"):
-        return f"--{name}" if value == "True" else f"--no{name}"
-    return f"--{name}" if value is None else f"--{name}={value}"
-
-
-def run(main: typing.Callable[[], None], define_flags: typing.Callable[[], None] | None = None) -> None:
+def run(
+    main: Callable[[], None],
+    define_flags: Callable[[], None] | None = None,
+    *,
+    start: Callable[[], None] | None = None,
+    takes_arguments: bool = False,
+    command: str | None = None,
+    summary: str = "",
+    argv: Sequence[str] | None = None,
+) -> None:
     """Parses the command line and calls `main()`; a UserError becomes one line on stderr and exit status 1.
 
     Args:
         main: the program.
-        define_flags: defines its flags, where that may fail: with flags that depend on files.
+        define_flags: defines its flags, which plugins may add to; None if they are defined.
+        start: what is done before `main` and not for the help, such as importing TensorFlow.
+        takes_arguments: whether arguments that are no flags are for the program; see `arguments`.
+        command: how the program is called, for the help.
+        summary: what it does, for the help.
+        argv: the command line without the program; by default that of this process.
     """
-
-    def start(arguments: list[str]) -> None:
-        with _ending():
-            if len(arguments) > 1:
-                raise UserError(f"unexpected argument {arguments[1]!r}: options are given as --name=value.")
-            main()
-
-    if define_flags is not None:
-        with _ending():
+    given = list(sys.argv[1:] if argv is None else argv)
+    command = command or pathlib.Path(sys.argv[0]).stem
+    _topics_of_this_process()
+    with _ending(), _undisturbed():
+        given = [_found_recipe(argument) for argument in given]
+        load_plugins(plugins_in(given))
+        if define_flags is not None:
             define_flags()
-    logging.set_verbosity(logging.WARNING)
-    app.run(start)
+        if any(_HELP.fullmatch(argument) for argument in given):
+            print(help_text(command, summary, takes_arguments=takes_arguments))
+            return
+        parse(given, command=command, takes_arguments=takes_arguments)
+        if start is not None:
+            start()
+        main()
+
+
+def parse(argv: Sequence[str], *, command: str = "program", takes_arguments: bool = False) -> None:
+    """Fills the flags, and what `arguments` returns, from a command line without its program.
+
+    Raises:
+        UserError: it does not fit the flags that are defined.
+    """
+    try:
+        rest = FLAGS([command, *argv])[1:]
+    except flags.Error as error:
+        raise UserError(f"{_one_line(error)} See {command} --help.") from None
+    if rest and not takes_arguments:
+        raise UserError(f"unexpected argument {rest[0]!r}: options are given as --name=value.")
+    _arguments[:] = rest
+
+
+def help_text(command: str, summary: str = "", *, takes_arguments: bool = False) -> str:
+    """Returns the help of a program: its flags by topic, each with its default."""
+    files = " [FILE ...]" if takes_arguments else ""
+    lines = [f"Usage: {command} [--FLAG=VALUE ...]{files}", ""]
+    if summary:
+        lines += [*textwrap.wrap(summary, _WIDTH), ""]
+    for topic, names in {**_topics, _COMMON: ["plugins"]}.items():
+        names = [name for name in dict.fromkeys(names) if name in FLAGS]
+        if names:
+            lines += [f"{topic}:", *(line for name in names for line in _help_lines(name)), ""]
+    # absl knows it without a definition.
+    lines[-1:] = _wrapped(f"--flagfile: {_FLAGFILE_HELP}")
+    return "\n".join(lines).rstrip()
+
+
+def _help_lines(name: str) -> list[str]:
+    flag = FLAGS[name]
+    text = flag.help or ""
+    value = f"--[no]{name}" if flag.boolean else f"--{name}"
+    if flag.default not in (None, "", []) and not (flag.boolean and flag.default is False):
+        shown = ",".join(map(str, flag.default)) if isinstance(flag.default, list) else flag.default
+        text = f"{text} (default: '{shown}')"
+    return _wrapped(f"{value}: {text}")
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="      ")
+
+
+_FLAGFILE_HELP = (
+    "File of flags, one a line, or the name of a recipe of the package, such as hybrid_hmr_small."
+)
+
+
+# ---- plugins and recipes -----------------------------------------------------------------------------------
+
+
+def plugins_in(argv: Sequence[str]) -> list[str]:
+    """Returns the plugins that a command line names, in flag files too; other mistakes are told later."""
+    first = flags.FlagValues()
+    flags.DEFINE_list("plugins", [], "", flag_values=first)
+    try:
+        first(["program", *argv], known_only=True)
+    except flags.Error:
+        return []
+    return list(first.plugins)
+
+
+def load_plugins(plugins: Sequence[str]) -> None:
+    """Imports modules that register systems, datasets or fields.
+
+    Args:
+        plugins: names of modules, or files that end in .py; other processes find what they import next to the file.
+
+    Raises:
+        SettingError: there is no such file or module, or another one of that name is imported already.
+    """
+    import importlib
+
+    for plugin in plugins:
+        path = pathlib.Path(os.path.expanduser(plugin))
+        if path.suffix != ".py":
+            try:
+                importlib.import_module(plugin)
+            except ModuleNotFoundError as error:
+                raise SettingError("plugins", f"cannot be imported ({error}).", plugin) from None
+            continue
+        if not path.is_file():
+            raise SettingError("plugins", "there is no such file.", plugin)
+        folder = str(path.resolve().parent)
+        if folder not in sys.path:
+            sys.path.append(folder)
+        module = importlib.import_module(path.stem)
+        if pathlib.Path(module.__file__ or "").resolve() != path.resolve():
+            raise SettingError(
+                "plugins", f"another module is called {path.stem}: {module.__file__}; rename it.", plugin
+            )
+
+
+def recipes() -> dict[str, pathlib.Path]:
+    """Returns the flag files that come with the package, by name."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    # In an installed package; in a checkout.
+    folders = [package / "configs", package.parents[1] / "configs"]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.cfg"))} if folder else {}
+
+
+def _found_recipe(argument: str) -> str:
+    """Puts the path of a recipe in place of its name in --flagfile=NAME; a file of that name goes before it."""
+    match = _FLAGFILE.fullmatch(argument)
+    if match is None or os.path.isfile(os.path.expanduser(match[1])):
+        return argument
+    known = recipes()
+    name = pathlib.Path(match[1]).name.removesuffix(".cfg")
+    if name not in known:
+        raise SettingError(
+            "flagfile", f"there is no such file; recipes of the package are {', '.join(known)}.", match[1]
+        )
+    return f"--flagfile={known[name]}"
+
+
+# ---- the end of a program ----------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _ending() -> typing.Iterator[None]:
+def _ending() -> Iterator[None]:
     """Ends the process with one line where a UserError or Ctrl-C ends the block."""
     try:
         yield
@@ -132,6 +294,80 @@ def _ending() -> typing.Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets the block go on where nobody reads its output any more: what it computes is for the disk."""
+    saved = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_Undisturbed(stream) for stream in saved)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = saved
+
+
+class _Undisturbed:
+    """A text stream that falls silent when it cannot be written to: a closed pipe, a full disk behind it."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._silence()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._silence()
+
+    def _silence(self) -> None:
+        # By the descriptor: Python flushes the stream once more at its end, and other libraries write there, too.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+# ---- details -----------------------------------------------------------------------------------------------
+
+
+def _topics_of_this_process() -> None:
+    """Defines what every program has."""
+    if "plugins" not in FLAGS:
+        flags.DEFINE_list(
+            "plugins",
+            [],
+            "Python files or modules that register systems, datasets or fields, such as my_system.py.",
+        )
+
+
+def _one_line(error: Exception) -> str:
+    """Returns a message of absl as one sentence."""
+    text = " ".join(str(error).split()).removeprefix("flag ")
+    text = text[:1].lower() + text[1:] if text.startswith("Unknown") else text
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _expanded(value: str) -> str:
+    """Puts the home folder in place of ~, which a shell does at the start of a word but not behind `=`."""
+    return os.path.expanduser(value) if value.startswith("~") else value
+
+
+def _as_flag(match: re.Match) -> str:
+    name, value = match.groups()
+    if value in ("True", "False"):
+        return f"--{name}" if value == "True" else f"--no{name}"
+    return f"--{name}" if value is None else f"--{name}={value}"
 
 
 def _default(field: dataclasses.Field):

@@ -1,31 +1,35 @@
-"""`python -m preview`: shows what a trained system sees in an image, a folder, a video or a camera."""
+"""`hpe preview PHOTO --checkpoint=RUN`: shows what a trained model sees in images, folders, videos or a camera."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import pathlib
 import time
+from typing import TYPE_CHECKING
 
-import numpy as np
-from tqdm import tqdm
-
-from hpe.errors import UserError
-from hpe.geometry.crops import Crop, box_crop, frame_crop
-from hpe.inference.display import ESCAPE, Window, display_available
-from hpe.inference.predictor import Predictor
-from hpe.inference.recording import VideoFile
-from hpe.inference.sources import VideoSource, find_images
+from hpe.errors import SettingError, UserError
 from hpe.options import option
 from hpe.programs import flags as program_flags
-from hpe.training.combining import load_system
-from hpe.visualization.grids import read_image, write_image
-from hpe.visualization.panels import prediction_panel
-from hpe.visualization.views import View, draw_view
+from hpe.visualization.view import View
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hpe.inference.model import Model
+    from hpe.inference.sources import VideoSource
+
+# Files may be named without a flag.
+TAKES_ARGUMENTS = True
 
 # How fast a 3D skeleton turns: once in twelve seconds at 25 frames per second.
 _DEGREES_PER_FRAME = 1.2
 _KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord("r"): View.ROTATED}
+_KEYS_TEXT = "keys: s skeleton, m mesh, b mesh and turned mesh side by side, r turned mesh, ESC quits"
+
+# Sides of a panel's columns in pixels: as large as the picture, within what is readable and what is handy.
+_PANEL_SIZES = (224, 480)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +40,26 @@ class PreviewConfig:
         None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
     )
     checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
-    lifter_checkpoint: str | None = option(None, "The same for the second stage of --system=hrnet_lifter.")
+    lifter_checkpoint: str | None = option(None, "The same for the second stage of `system=hrnet_lifter`.")
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
-    input: str = option("0", "Image, folder of images, video file, or number of a camera.")
+    input: str = option(
+        "0", "Image, folder of images, video file, or number of a camera; or name them without any flag."
+    )
     output: str | None = option(None, "Folder for pictures; for videos it replaces the window.")
     view: View | None = option(
         None,
         "View to start with, by default mesh, or both without a mesh; for images, this view over the frame instead "
-        "of the panel.",
+        "of the panel. In the window the keys s, m, b and r choose it.",
     )
-    box: str | None = option(
-        None, "Person's box x,y,width,height in pixels of the turned frame; default is the whole frame."
+    box: tuple[str, ...] = option(
+        (),
+        "Person's box x,y,width,height in pixels of the turned frame; repeat the flag for several people. The "
+        "default takes the whole frame for one person.",
+        repeated=True,
+    )
+    focal: float | None = option(
+        None,
+        "Focal length in pixels; by default that of the picture's EXIF data, or the diagonal of the frame.",
     )
     rotate: int = option(0, "Turn the frames clockwise by 0, 90, 180 or 270 degrees first.")
     fullscreen: bool = option(True, "Cover the whole screen; ESC leaves.")
@@ -54,64 +67,118 @@ class PreviewConfig:
 
     def __post_init__(self):
         if self.checkpoint is None:
-            raise ValueError("--checkpoint is needed: the run directory that training created.")
+            raise SettingError("checkpoint", "is needed: the run directory that training created.")
         if self.rotate not in (0, 90, 180, 270):
-            raise ValueError(f"--rotate must be 0, 90, 180 or 270. Received: rotate={self.rotate}")
+            raise SettingError("rotate", "must be 0, 90, 180 or 270.", self.rotate)
         if self.max_frames is not None and self.max_frames < 1:
-            raise ValueError(f"--max_frames must be at least 1. Received: max_frames={self.max_frames}")
-        self.parsed_box()
+            raise SettingError("max_frames", "must be at least 1.", self.max_frames)
+        if self.focal is not None and not 0 < self.focal < math.inf:
+            raise SettingError("focal", "must be a positive number of pixels.", self.focal)
+        self.parsed_boxes()
 
-    def parsed_box(self) -> tuple[float, float, float, float] | None:
-        """Returns the box as four numbers, or None for the whole frame."""
-        if self.box is None:
-            return None
-        try:
-            x, y, width, height = (float(number) for number in self.box.split(","))
-        except ValueError:
-            raise ValueError(f"--box must be x,y,width,height in pixels. Received: box={self.box}") from None
-        if not (np.isfinite([x, y, width, height]).all() and width > 0 and height > 0):
-            raise ValueError(f"--box must have a positive width and height. Received: box={self.box}")
-        return x, y, width, height
+    def parsed_boxes(self) -> list[tuple[float, ...]] | None:
+        """Returns the boxes as four numbers each, or None for the whole frame."""
+        return [_parsed_box(box) for box in self.box] or None
+
+
+def _parsed_box(box: str) -> tuple[float, ...]:
+    try:
+        x, y, width, height = (float(number) for number in box.split(","))
+    except ValueError:
+        raise SettingError("box", "must be x,y,width,height in pixels.", box) from None
+    if not (all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0):
+        raise SettingError("box", "must have a positive width and height.", box)
+    return x, y, width, height
+
+
+class _Eye:
+    """A model with the settings of how to look: from a frame to its people and to their drawing."""
+
+    def __init__(self, model: Model, config: PreviewConfig):
+        self._model, self._config = model, config
+        self._boxes = config.parsed_boxes()
+
+    def upright(self, frame: np.ndarray) -> np.ndarray:
+        """Turns a frame as the user says."""
+        import numpy as np
+
+        return np.ascontiguousarray(np.rot90(frame, -self._config.rotate // 90))
+
+    def see(self, frame: np.ndarray, *, focal: float | None = None) -> list:
+        """Returns the people of an upright frame."""
+        height, width = frame.shape[:2]
+        for text, (x, y, across, down) in zip(self._config.box, self._boxes or (), strict=False):
+            if x >= width or y >= height or x + across <= 0 or y + down <= 0:
+                raise SettingError("box", f"lies outside the frame of {width} x {height} pixels.", text)
+        return self._model.predict(frame, boxes=self._boxes, focal=self._config.focal or focal)
+
+    def draw(self, frame: np.ndarray, view: View | None, number: int) -> np.ndarray:
+        """Draws the people of frame `number` of a video over it."""
+        from hpe.visualization.views import draw_people
+
+        people = self.see(frame)
+        if any(person.vertices is not None for person in people):
+            return draw_people(frame, people, view=view or View.MESH)
+        # Sticks in space are read by their movement.
+        return draw_people(frame, people, view=view or View.BOTH, azimuth=_DEGREES_PER_FRAME * number % 360.0)
+
+    def picture(self, frame: np.ndarray, *, focal: float | None) -> np.ndarray:
+        """Draws an image: a panel for each person, or the view over the frame that the user asks for."""
+        from hpe.visualization.grids import grid
+        from hpe.visualization.views import draw_people, person_panel
+
+        people = self.see(frame, focal=focal)
+        if self._config.view is not None:
+            return draw_people(frame, people, view=self._config.view)
+        side = min(max(max(frame.shape[:2]), _PANEL_SIZES[0]), _PANEL_SIZES[1])
+        panels = [person_panel(frame, person, size=side) for person in people]
+        return panels[0] if len(panels) == 1 else grid(panels, columns=1)
 
 
 def main() -> None:
     """Predicts images into files, or plays a video with its predictions."""
     config = program_flags.read(PreviewConfig)
-    source = pathlib.Path(config.input)
-    images = find_images(source) if source.exists() else []
-    if not images and not config.input.isdigit() and not source.exists():
-        raise UserError(f"--input={config.input}: no such file, folder or camera.")
+    inputs = program_flags.arguments() or [config.input]
+    # What cannot be opened is told before the network is loaded, which takes seconds.
+    from hpe.inference.sources import VideoSource, find_images
+
+    images: list[pathlib.Path] = []
+    videos: list[tuple[str, VideoSource]] = []
+    for given in inputs:
+        path = pathlib.Path(given)
+        if not given.isdigit() and not path.exists():
+            raise SettingError("input", "no such file, folder or camera.", given)
+        found = find_images(path) if path.exists() else []
+        images += found
+        if not found:
+            videos.append((given, VideoSource(int(given) if given.isdigit() else given)))
     pictures = _picture_paths(images, config) if images else []
-    predictor, _, step = load_system(
+    for given, source in videos:
+        _video_path(given, source, config)
+    eye = _Eye(_load(config), config)
+    if images:
+        _preview_images(images, pictures, eye, config)
+    for given, source in videos:
+        _preview_video(given, source, eye, config)
+
+
+def _load(config: PreviewConfig) -> Model:
+    from hpe.programs.loading import load_model
+
+    model = load_model(
         config.system,
         config.checkpoint,
         lifter_checkpoint=config.lifter_checkpoint,
         body_model=config.body_model,
     )
-    if predictor.system.input_key != "image":
-        raise UserError(
-            f"--checkpoint={config.checkpoint}: {predictor.system.name} takes no pictures; join it to one that "
-            "does, such as --system=hrnet_lifter --checkpoint=HRNET_RUN --lifter_checkpoint=LIFTER_RUN."
+    if model.takes != "image":
+        raise SettingError(
+            "checkpoint",
+            f"{model.name} takes 2D joints, not pictures; join it to one that does, such as "
+            "`system=hrnet_lifter` `checkpoint=HRNET_RUN` `lifter_checkpoint=LIFTER_RUN`.",
+            config.checkpoint,
         )
-    print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
-    if images:
-        _preview_images(images, pictures, predictor, config)
-    else:
-        _preview_video(predictor, config)
-
-
-def _crop(frame: np.ndarray, predictor: Predictor, config: PreviewConfig) -> Crop:
-    box = config.parsed_box()
-    height, width = frame.shape[:2]
-    if box is None:
-        return frame_crop(height, width, predictor.image_size)
-    if box[0] >= width or box[1] >= height or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
-        raise UserError(f"--box={config.box}: lies outside the frame of {width} x {height} pixels.")
-    return box_crop(box, predictor.image_size)
-
-
-def _turn(frame: np.ndarray, degrees: int) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(frame, -degrees // 90))
+    return model
 
 
 def _output(config: PreviewConfig) -> pathlib.Path:
@@ -130,103 +197,106 @@ def _picture_paths(images: list[pathlib.Path], config: PreviewConfig) -> list[pa
     inputs = {path.resolve() for path in images}
     for picture in pictures:
         if picture.resolve() in inputs:
-            raise UserError(f"--output={_output(config)}: would replace the input {picture}; name another.")
+            raise SettingError("output", f"would replace the input {picture}; name another.", _output(config))
     return pictures
 
 
 def _preview_images(
-    images: list[pathlib.Path],
-    pictures: list[pathlib.Path],
-    predictor: Predictor,
-    config: PreviewConfig,
+    images: list[pathlib.Path], pictures: list[pathlib.Path], eye: _Eye, config: PreviewConfig
 ) -> None:
-    failed = []
-    for path, picture_path in tqdm(
+    from tqdm import tqdm
+
+    from hpe.inference.pictures import read_photo
+    from hpe.inference.sources import count_pictures
+    from hpe.visualization.grids import write_image
+
+    skipped, several, written = [], [], 0
+    for path, picture in tqdm(
         list(zip(images, pictures, strict=True)), unit="image", disable=len(images) < 2
     ):
         try:
-            frame = _turn(read_image(path), config.rotate)
-            crop = _crop(frame, predictor, config)
+            frame, focal = read_photo(path)
+            drawn = eye.picture(eye.upright(frame), focal=focal)
         except UserError as error:
-            failed.append(f"{path}: {error}" if str(error).startswith("--box") else str(error))
+            # What is said of a file names it; what is said of a setting does not.
+            skipped.append((path, error))
             continue
-        cut = crop.take(frame)
-        prediction = predictor.predict_one(cut)
-        if config.view is None:
-            picture = prediction_panel(cut, prediction, 0)
-        else:
-            picture = draw_view(config.view, frame, crop, prediction)
-        write_image(picture_path, picture)
-    if len(failed) == len(images) == 1:
-        raise UserError(failed[0])
-    for line in failed:
-        print(f"skipped: {line}")
-    if len(failed) == len(images):
-        raise UserError(f"--input={config.input}: none of its {len(images)} images could be used.")
-    written = len(images) - len(failed)
+        count = count_pictures(path)
+        if count > 1:
+            several.append(f"{path}: holds {count} pictures, of which the first was taken.")
+        write_image(picture, drawn)
+        written += 1
+    if len(images) == 1 and skipped:
+        raise skipped[0][1]
+    for path, error in skipped:
+        text = program_flags.message(error)
+        print(f"skipped: {path}: {text}" if isinstance(error, SettingError) else f"skipped: {text}")
+    for line in several:
+        print(f"note: {line}")
+    if not written:
+        raise UserError(f"none of the {len(images)} images could be used.")
     print(f"wrote {pictures[0] if len(images) == 1 else f'{written} pictures to {_output(config)}'}")
 
 
-def _preview_video(predictor: Predictor, config: PreviewConfig) -> None:
-    source = VideoSource(int(config.input) if config.input.isdigit() else config.input)
-    view = config.view
-    if config.output is None and display_available():
-        _play(source, predictor, config, view)
+def _video_path(given: str, source: VideoSource, config: PreviewConfig) -> pathlib.Path:
+    """Returns where the frames of a video or a camera go, if they go to a file."""
+    output = _output(config)
+    name = f"camera{given}" if source.is_camera else pathlib.Path(given).stem
+    path = output / f"{name}.mp4"
+    if not source.is_camera and path.resolve() == pathlib.Path(given).resolve():
+        raise SettingError("output", f"would replace the input {path}; name another folder.", output)
+    return path
+
+
+def _preview_video(given: str, source: VideoSource, eye: _Eye, config: PreviewConfig) -> None:
+    from hpe.inference import display
+
+    if config.output is None and display.display_available():
+        _play(source, eye, config)
         return
     if config.output is None:
         print("no display: the frames are written to files instead (choose where with --output)")
-    _record(source, predictor, config, view)
+    _record(given, source, eye, config)
 
 
-def _drawn(
-    frame: np.ndarray, predictor: Predictor, config: PreviewConfig, view: View | None, shown: int
-) -> np.ndarray:
-    """Draws a frame; `shown` is how many came before."""
-    crop = _crop(frame, predictor, config)
-    prediction = predictor.predict_one(crop.take(frame))
-    if prediction.vertices is not None:
-        return draw_view(view or View.MESH, frame, crop, prediction)
-    # Sticks in space are read by their movement.
-    azimuth = _DEGREES_PER_FRAME * shown
-    return draw_view(view or View.BOTH, frame, crop, prediction, azimuth=azimuth % 360.0)
+def _play(source: VideoSource, eye: _Eye, config: PreviewConfig) -> None:
+    from hpe.inference import display
 
-
-def _play(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
-    print("keys: s skeleton, m mesh, b mesh and turned mesh side by side, r turned mesh, ESC quits")
-    window = Window("preview", fullscreen=config.fullscreen)
+    print(_KEYS_TEXT)
+    view = config.view
+    window = display.Window("preview", fullscreen=config.fullscreen)
     shown, started = 0, time.monotonic()
     for frame in source:
-        picture = _drawn(_turn(frame, config.rotate), predictor, config, view, shown)
+        picture = eye.draw(eye.upright(frame), view, shown)
         # A file is not played faster than it was filmed; a camera waits by itself.
         due = 0.0 if source.is_camera else started + shown / source.frames_per_second
         key = window.show(picture, seconds=due - time.monotonic())
         shown += 1
         view = _KEYS.get(key, view)
-        if key == ESCAPE or not window.is_open() or shown == config.max_frames:
+        if key == display.ESCAPE or not window.is_open() or shown == config.max_frames:
             break
     window.close()
     print(f"{shown} frames, {shown / (time.monotonic() - started):.1f} per second")
 
 
-def _record(source: VideoSource, predictor: Predictor, config: PreviewConfig, view: View) -> None:
-    output = _output(config)
-    name = f"camera{config.input}" if source.is_camera else pathlib.Path(config.input).stem
-    path = output / f"{name}.mp4"
-    if not source.is_camera and path.resolve() == pathlib.Path(config.input).resolve():
-        raise UserError(f"--output={output}: would replace the input {path}; name another folder.")
+def _record(given: str, source: VideoSource, eye: _Eye, config: PreviewConfig) -> None:
+    from tqdm import tqdm
+
+    from hpe.inference.recording import VideoFile
+
+    path = _video_path(given, source, config)
     video = VideoFile(path, frames_per_second=source.frames_per_second)
     try:
         with video:
             for frame in tqdm(source, unit="frame", total=config.max_frames):
-                turned = _turn(frame, config.rotate)
-                video.add(_drawn(turned, predictor, config, view, video.frames))
+                video.add(eye.draw(eye.upright(frame), config.view, video.frames))
                 if video.frames == config.max_frames:
                     break
     finally:
         if video.is_complete:
             print(f"wrote {video.frames} frames to {path}")
     if not video.is_complete:
-        raise UserError(f"--input={config.input}: the video holds no frame that OpenCV can read.")
+        raise SettingError("input", "the video holds no frame that OpenCV can read.", given)
 
 
 def define_flags() -> None:
@@ -235,5 +305,6 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    program_flags.run(main)
+    from hpe.programs.cli import run
+
+    run("preview")

@@ -16,7 +16,7 @@ from hpe.errors import SettingError
 from hpe.systems import judged_by
 from hpe.systems.hrnet import Hrnet
 from hpe.systems.lifter import InputFrame, LiftingSystem
-from hpe.systems.prediction import Prediction
+from hpe.systems.prediction import Prediction, is_found
 
 
 class HrnetLifter:
@@ -64,10 +64,14 @@ class HrnetLifter:
 
         Returns:
             Dict with `joints2d` (B, J, 2) in [-1, 1], `confidence` (B, J), `joints3d` (B, 17, 3) metres from the
-            pelvis, and `lifted2d`, the 2D joints in the lifter's joint set.
+            pelvis, and `lifted2d`, the 2D joints in the lifter's joint set, NaN where
+            they were not found.
         """
         found = self.detector.infer(inputs)
-        lifted2d = ops.mean(ops.take(found["joints2d"], self._conversion.sources, axis=1), axis=2)
+        # A joint that was not found lies anywhere, and what it helps to make is not found either.
+        sure = is_found(ops.convert_to_tensor(found["confidence"]))
+        joints2d = ops.where(sure[..., None], found["joints2d"], np.nan)
+        lifted2d = ops.mean(ops.take(joints2d, self._conversion.sources, axis=1), axis=2)
         return {**found, "lifted2d": lifted2d, "joints3d": self.lifter.infer(lifted2d)["joints3d"]}
 
     def normalize2d(self, joints2d) -> np.ndarray:

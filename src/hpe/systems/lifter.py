@@ -100,7 +100,8 @@ class LiftingSystem:
     """The lifter: predicts and trains, see `hpe.systems.base`.
 
     It takes 2D joints in pixels from the camera's principal point, or undistorted as X / Z and Y / Z, and yields 3D
-    joints in metres, camera frame, from the pelvis.
+    joints in metres, camera frame, from the pelvis. In use a joint that was not found is NaN: the network is shown
+    its mean over the training data, and the others lie in the box of those that were found.
 
     Args:
         config: network and loss.
@@ -197,7 +198,7 @@ class LiftingSystem:
         """
         training = training and "lifter" not in frozen
         shown, view = self._shown(inputs)
-        x = self.standardization(shown)
+        x = self._standardized(shown)
         lifted = self.lifter(ops.reshape(x, (-1, 2 * len(self._joints))), training=training, seed=seed)
         lifted = ops.reshape(lifted, (-1, len(_JOINTS3D) - 1, 3))
         joints3d = self.standardization.restore_outputs(lifted)
@@ -209,7 +210,17 @@ class LiftingSystem:
 
     def standardized(self, inputs):
         """Returns what the network is shown of 2D joints (B, J, 2), by the statistics of the training data."""
-        return self.standardization(self._shown(inputs)[0])
+        return self._standardized(self._shown(inputs)[0])
+
+    def _standardized(self, shown):
+        """Standardises what the network is shown; joints that were not found become the mean, which is 0."""
+        return _where_found(self.standardization(shown), 0.0)
+
+    def _with_pelvis(self, joints2d, pelvis: int):
+        """Puts a pelvis that was not found into the middle of the joints that were."""
+        low, high = _box(joints2d)
+        is_pelvis = np.arange(len(self._joints))[None, :, None] == pelvis
+        return ops.where(is_pelvis, _where_found(joints2d, 0.5 * (low + high)), joints2d)
 
     def _shown(self, joints2d):
         """Returns what the network is shown of 2D joints, before it is standardised, and the view of `forward`."""
@@ -219,6 +230,8 @@ class LiftingSystem:
             joints2d = box_frame(joints2d)
         relative = self.config.input_relative
         pelvis = self._joints.index(_PELVIS) if _PELVIS in self._joints.joints else None
+        if relative or self.config.input_frame is InputFrame.RAY:
+            joints2d = self._with_pelvis(joints2d, pelvis)
         if self.config.input_frame is InputFrame.RAY:
             root = joints2d[:, pelvis : pelvis + 1]
             view = look_at(root[:, 0])
@@ -257,7 +270,12 @@ class LiftingSystem:
         return Losses({"lifter_loss": loss}, {"lifter_loss": weight}, {"loss/train_mpjpe": shown})
 
     def infer(self, inputs) -> dict:
-        """Lifts poses without training; returns `joints3d`, and `joints2d` in the person's own box."""
+        """Lifts poses without training; returns `joints3d`, and `joints2d` in the person's own box.
+
+        Args:
+            inputs: (B, J, 2), see the class; NaN where a joint was not found.
+        """
+        inputs = ops.convert_to_tensor(inputs)
         joints3d = self.forward(inputs, training=False)["joints3d"]
         if self.config.flip_test:
             mirrored = self.forward(_mirror(inputs, self._joints), training=False)["joints3d"]
@@ -279,16 +297,29 @@ def box_frame(joints2d):
     """Maps poses into the square around their own box, which fills `BOX_SHARE` of it by its longer side.
 
     Args:
-        joints2d: (B, J, 2) in any unit, x right and y down.
+        joints2d: (B, J, 2) in any unit, x right and y down; NaN where a joint was not found.
 
     Returns:
-        (B, J, 2), [-1, 1] over the square. A box without size is taken for one of size 1.
+        (B, J, 2), [-1, 1] over the square, NaN where the input is. A box without size is taken for one of size 1.
     """
     joints2d = ops.convert_to_tensor(joints2d)
-    low, high = ops.min(joints2d, axis=1, keepdims=True), ops.max(joints2d, axis=1, keepdims=True)
+    low, high = _box(joints2d)
     side = ops.max(high - low, axis=2, keepdims=True)
     side = ops.where(side > 0, side, ops.ones_like(side))
     return (joints2d - 0.5 * (low + high)) * (2.0 * BOX_SHARE / side)
+
+
+def _box(joints2d):
+    """Returns the corners (B, 1, 2) of the box of joints (B, J, 2) that are not NaN; 0 where all are."""
+    low = ops.min(_where_found(joints2d, np.inf), axis=1, keepdims=True)
+    high = ops.max(_where_found(joints2d, -np.inf), axis=1, keepdims=True)
+    some = high >= low
+    return ops.where(some, low, ops.zeros_like(low)), ops.where(some, high, ops.zeros_like(high))
+
+
+def _where_found(values, otherwise):
+    """Replaces what is NaN."""
+    return ops.where(ops.isnan(values), ops.cast(otherwise, values.dtype), values)
 
 
 def look_at(points):

@@ -6,6 +6,14 @@ import dataclasses
 
 import numpy as np
 
+# Heat maps are learned with peaks of 1; below a tenth of that a peak is noise, and its place says nothing.
+FOUND_CONFIDENCE = 0.1
+
+
+def is_found(confidence):
+    """Tells which 2D joints were found, of confidences of any shape; for NumPy arrays and tensors."""
+    return confidence > FOUND_CONFIDENCE
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:

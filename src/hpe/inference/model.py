@@ -1,0 +1,162 @@
+"""A trained model as its users see it: pictures in, people out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpe import skeletons
+from hpe.errors import UserError
+from hpe.geometry.cameras import frame_camera
+from hpe.geometry.crops import box_crop
+from hpe.inference.persons import person_of
+from hpe.inference.pictures import as_boxes, as_picture, as_pictures, is_one_picture, per_picture
+from hpe.people.person import Person
+
+if TYPE_CHECKING:
+    from hpe.inference.predictor import Predictor
+
+# Crops that are predicted together: more are no faster on a processor, and a graph is compiled for each number.
+_TOGETHER = 16
+
+
+class Model:
+    """A system that is ready to predict; `hpe.load` makes one.
+
+    Attributes:
+        system: the `hpe.systems.base.System`.
+        step: of the checkpoint, or None.
+    """
+
+    def __init__(self, system, *, step: int | None = None):
+        self.system = system
+        self.step = step
+        self._predictor: Predictor | None = None
+
+    def __repr__(self) -> str:
+        step = "" if self.step is None else f" at step {self.step}"
+        return f"<hpe.Model {self.name}{step}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the system, such as `hybrid_hmr`."""
+        return self.system.name
+
+    @property
+    def takes(self) -> str:
+        """What the model is shown: `image` for pictures, `joints2d` for 2D joints."""
+        return self.system.input_key
+
+    @property
+    def predictor(self) -> Predictor:
+        """The system compiled for batches of crops."""
+        if self._predictor is None:
+            from hpe.inference.predictor import Predictor
+
+            self._predictor = Predictor(self.system)
+        return self._predictor
+
+    def predict(self, image, *, boxes=None, focal=None) -> list:
+        """Finds pose and shape of the people of a picture, or of each of several.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, anything else that `hpe.inference.pictures.as_picture` takes, or a list of
+                them.
+            boxes: people's boxes (x, y, width, height) in pixels of the picture; None takes the whole picture for
+                one person. Of a list of pictures, a list with an entry for each.
+            focal: focal length of the camera in pixels; None takes the diagonal of the picture. Of a list of
+                pictures, one number or a list.
+
+        Returns:
+            List of Persons, in the order of the boxes; of a list of pictures, a list of such lists.
+
+        Raises:
+            UserError: the model takes no pictures, or a file cannot be read.
+            TypeError, ValueError: what was given is no picture, box or focal length.
+        """
+        self._check_takes("image")
+        if is_one_picture(image):
+            return self._predict([as_picture(image)], [boxes], [focal])[0]
+        pictures = as_pictures(image)
+        focals = per_picture(None if np.ndim(focal) == 0 else focal, len(pictures), "focal")
+        if np.ndim(focal) == 0:
+            focals = [focal] * len(pictures)
+        return self._predict(pictures, per_picture(boxes, len(pictures), "boxes"), focals)
+
+    def _predict(
+        self, pictures: Sequence[np.ndarray], boxes: Sequence, focals: Sequence
+    ) -> list[list[Person]]:
+        cameras = [
+            frame_camera(picture.shape[:2], focal=_checked_focal(focal))
+            for picture, focal in zip(pictures, focals, strict=True)
+        ]
+        places = [
+            (number, box)
+            for number, picture in enumerate(pictures)
+            for box in as_boxes(boxes[number], picture.shape[:2])
+        ]
+        people: list[list[Person]] = [[] for _ in pictures]
+        body_model = next(iter(self.system.body_models), None)
+        size = self.predictor.image_size
+        for start in range(0, len(places), _TOGETHER):
+            chosen = places[start : start + _TOGETHER]
+            crops = [box_crop(box, size) for _, box in chosen]
+            images = [crop.take(pictures[number]) for crop, (number, _) in zip(crops, chosen, strict=True)]
+            prediction = self.predictor(np.stack(images))
+            for index, ((number, box), crop) in enumerate(zip(chosen, crops, strict=True)):
+                people[number].append(
+                    person_of(
+                        prediction, index, crop=crop, camera=cameras[number], box=box, body_model=body_model
+                    )
+                )
+        return people
+
+    def predict_joints2d(
+        self, joints2d, skeleton: str, *, confidence=None, size: tuple[int, int] | None = None, focal=None
+    ) -> list[Person]:
+        """Lifts the 2D joints of people, from any detector, to 3D.
+
+        Args:
+            joints2d: (N, J, 2) pixels of one picture, or (J, 2) of one person; joints that were not found are NaN,
+                or have the confidence 0.
+            skeleton: name of their skeleton, see `hpe.skeletons`.
+            confidence: (N, J) or (J,) in [0, 1]; None takes every finite joint for found.
+            size: (height, width) of the picture; without it people are placed in no camera.
+            focal: focal length of the camera in pixels; None takes the diagonal of the picture.
+
+        Returns:
+            List of Persons. Without `size` their 3D joints are relative to the pelvis, and camera and translation
+            are None.
+
+        Raises:
+            UserError: the model takes pictures, or joints that this skeleton lacks, or needs `size`.
+            ValueError: the arrays do not fit the skeleton or one another.
+        """
+        from hpe.inference.lifting import lift
+
+        self._check_takes("joints2d")
+        camera = None if size is None else frame_camera(size, focal=_checked_focal(focal))
+        return lift(self.predictor, joints2d, skeletons.get(skeleton), confidence=confidence, camera=camera)
+
+    def _check_takes(self, wanted: str) -> None:
+        if self.takes == wanted:
+            return
+        if self.takes == "joints2d":
+            raise UserError(
+                f"{self.name} takes 2D joints, not pictures: call predict_joints2d(joints2d, skeleton), or join it "
+                "to a run that finds joints in pictures (system hrnet_lifter)."
+            )
+        raise UserError(f"{self.name} takes pictures, not 2D joints: call predict(image).")
+
+
+def _checked_focal(focal) -> float | None:
+    if focal is None:
+        return None
+    if isinstance(focal, bool) or not isinstance(focal, (int, float, np.number)):
+        raise TypeError(f"focal is a number of pixels. Received: focal={focal!r}")
+    if not 0 < focal < math.inf:
+        raise ValueError(f"focal is a positive number of pixels. Received: focal={focal!r}")
+    return float(focal)
