@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from hpe.networks.movenet import NUM_JOINTS, SIZE_MULTIPLE, MoveNet
 from hpe.options import option
 from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
+from hpe.systems.fitting import fit
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
 from hpe.systems.registry import EXPORTS, SystemEntry
@@ -65,12 +67,18 @@ class MoveNetBodyConfig:
     kpr_loss_weight: float = option(5.0, "Weight of the keypoint reprojection loss, of every stage.")
     body_loss_weight: float = option(2.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(10.0, "Weight of the 3D joint error where a sample has 3D joints.")
+    refine: int = option(
+        0,
+        "Steps by which every predicted body is fitted to the joints; takes time, and keeps depth as it is.",
+    )
     compile_body: bool = option(True, "Compile the body model with XLA.")
 
     def __post_init__(self):
         for name in ("lifter_size", "lifter_blocks", "num_stage"):
             if getattr(self, name) < 1:
                 raise SettingError(name, "must be at least 1.", getattr(self, name))
+        if self.refine < 0:
+            raise SettingError("refine", "must not be negative.", self.refine)
         if not 0 <= self.min_score <= 1:
             raise SettingError("min_score", "must be in [0, 1].", self.min_score)
         for name in _WEIGHTS:
@@ -117,8 +125,10 @@ class MoveNetBody:
         # MoveNet is a constant, like the body: it lies in the package, not in checkpoints.
         self.networks = {"lifter": self.lifter}
         compile_if = xla_compiled if config.compile_body else lambda function: function
-        self._project = compile_if(projector(self.body, range(len(_KEYPOINTS))))
         self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
+        project = projector(self.body, self._seen)
+        self._project = compile_if(project)
+        self._fit = compile_if(functools.partial(fit, project=project, steps=config.refine))
         self._posed = {
             vertices: compile_if(_posing(self.body, vertices=vertices)) for vertices in (False, True)
         }
@@ -163,15 +173,18 @@ class MoveNetBody:
             training: of the lifter.
 
         Returns:
-            Per stage rotmats (B, 24, 3, 3), shape (B, 10) and camera (B, 3) in the unit of the joints.
+            Per stage rotmats (B, 24, 3, 3), shape (B, 10) and camera (B, 3) in the unit of the joints; without
+            training the fitted ones last, if the configuration has them fitted.
         """
         inside, box = normalize_joints(detections)
         stages = self.lifter(inside, project=self._project_seen, training=training)
+        stages = [_tensors(stage) for stage in stages]
+        if self.config.refine and not training:
+            stages.append(self._fit(stages[-1], inside))
         return [stage | {"camera": camera_of_box(stage["camera"], box)} for stage in stages]
 
     def _project_seen(self, parameters):
-        points = self._project({name: parameters[name] for name in ("rotmats", "shape", "camera")})
-        return ops.take(points, self._seen, axis=1)
+        return self._project(_tensors(parameters))
 
     def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
         """Runs both networks and the body model; see `hpe.systems.base.Trains` for the arguments.
@@ -182,7 +195,7 @@ class MoveNetBody:
         """
         detections = ops.stop_gradient(self.detect(inputs))
         stages = self.lift(detections, training=training and "lifter" not in frozen)
-        return {"detections": detections, "stages": [self._posed[False](_tensors(stage)) for stage in stages]}
+        return {"detections": detections, "stages": [self._posed[False](stage) for stage in stages]}
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
         """Keypoint losses, and where the batch has the truth, body and 3D losses: means over the stages."""
@@ -219,7 +232,7 @@ class MoveNetBody:
     def infer(self, inputs) -> dict:
         """Runs both networks without training; the last stage's tensors, see `forward`, and `vertices`."""
         detections = self.detect(inputs)
-        return {"detections": detections, **self._posed[True](_tensors(self.lift(detections)[-1]))}
+        return {"detections": detections, **self._posed[True](self.lift(detections)[-1])}
 
     def true_vertices(self, pose, shape) -> np.ndarray:
         """Returns the vertices (B, V, 3) of body parameters, axis-angle pose (B, 72) and shape (B, 10)."""
