@@ -17,6 +17,9 @@ from hpe.formats import images as image_files
 _TURNED_ALONG = "EXIF turns the image: annotation of the unturned image turned along"
 _TAKEN_FOR_TURNED = "EXIF turns the image: annotation taken for one of the turned image"
 _MIRRORED = "EXIF mirrors the image, but its annotation was made on the unmirrored one"
+_OUTSIDE = "most joints lie outside of the image"
+# Joints may lie this many pixels outside of their image.
+_BESIDE = 8.0
 _OTHER_SIZE = "image has another size than its annotation says"
 
 
@@ -96,19 +99,22 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     # Most people of LSP-extended have no segmentation: that is as it should be and needs no note.
     if problem and person.mask:
         notes.append(f"{problem}: left out")
-    seen = person.visibility > 0
+    seen = person.joints2d[person.visibility > 0]
+    joints2d = image_files.turn_points(person.joints2d, turns, *stored)
+    inside = (joints2d >= -_BESIDE).all(axis=1) & (joints2d < np.array(upright[::-1]) + _BESIDE).all(axis=1)
+    if inside[person.visibility > 0].mean() < 0.5:
+        return Skipped(person.name, _OUTSIDE)
     center = person.center
     if center is None:
-        center = (person.joints2d[seen].min(axis=0) + person.joints2d[seen].max(axis=0)) / 2
+        center = (seen.min(axis=0) + seen.max(axis=0)) / 2
     return Sample(
         name=person.name,
         image=image.content,
         height=image.height,
         width=image.width,
         skeleton=person.skeleton,
-        joints2d=np.where(
-            _labelled(person), image_files.turn_points(person.joints2d, turns, *stored), 0
-        ).astype(np.float32),
+        # Unlabelled joints are 0 and stay so where the image is turned.
+        joints2d=np.where((person.joints2d != 0).any(axis=1, keepdims=True), joints2d, 0).astype(np.float32),
         visibility=person.visibility.astype(np.float32),
         center=image_files.turn_points(np.asarray(center), turns, *stored).astype(np.float32),
         scale=person.scale,
@@ -116,11 +122,6 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         mask=mask,
         notes=tuple(notes),
     )
-
-
-def _labelled(person: Person) -> np.ndarray:
-    """Returns (J, 1) bool: unlabelled joints are 0 and stay so where the image is turned."""
-    return (person.joints2d != 0).any(axis=1, keepdims=True)
 
 
 def _load_mask(
