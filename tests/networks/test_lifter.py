@@ -192,3 +192,9 @@ def test_refuses_statistics_that_it_cannot_use(changes, message):
     layer = Standardization((4, 2), (3, 3))
     with pytest.raises(ValueError, match=message):
         layer.adapt(**_statistics(**changes))
+
+
+def test_normalisation_is_that_of_the_reference():
+    """TensorFlow 1's batch normalisation, which Martinez et al. use as it is, adds 1e-3 to the variance."""
+    norms = [layer for layer in _lifter().layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {norm.epsilon for norm in norms} == {1e-3}

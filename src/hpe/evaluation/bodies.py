@@ -35,17 +35,22 @@ class VertexError(MeanMeasure):
 
 
 class _OfMocap(MeanMeasure):
-    """Compares predicted poses with motion capture, a block at a time."""
+    """Compares predicted poses with motion capture, a block at a time.
+
+    Attributes:
+        reference: the motion capture, or why there is none.
+    """
 
     def __init__(self, name: Name):
         super().__init__()
-        self.reference: FeasibilityReference | None = None
+        self.reference: FeasibilityReference | str = feasibility.NO_REFERENCE
         self._waiting: list[np.ndarray] = []
 
     def add(self, judged: Judged) -> None:
         """Keeps the poses until a block is full."""
         pose = judged.prediction.pose
-        if pose is None or self.reference is None:
+        if pose is None or isinstance(self.reference, str):
+            self.reason = "" if pose is None else self.reference
             super().add(judged)
             return
         self._waiting.append(np.asarray(pose))

@@ -102,10 +102,7 @@ def judge(
     measures = {name: registry.measure(name) for name in names}
     for measure in measures.values():
         if hasattr(measure, "reference"):
-            if isinstance(feasibility, FeasibilityReference):
-                measure.reference = feasibility
-            else:
-                measure.reason = feasibility
+            measure.reference = feasibility
     annotated = [dataset.manifest.skeleton for dataset in source.shards if dataset.manifest]
     source = source.for_needs(registry.needs_of(system, names, annotated))
     labels = _Labels(source)

@@ -22,6 +22,8 @@ _QUARTER = 0.25
 def draw_heatmaps(joints2d, weight, size: int, *, sigma: float):
     """Draws what heat maps should show: a Gaussian of height 1 around the cell that is nearest to each joint.
 
+    HRNet's code truncates towards zero, which draws joints left of or above the map one cell too far inside.
+
     Args:
         joints2d: (B, J, 2) normalised crop coordinates, ignored where the weight is not above 0.
         weight: (B, J) visibility or confidence.

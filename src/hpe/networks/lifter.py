@@ -18,6 +18,9 @@ from hpe.networks.randomness import batch_uniform
 # Two dense layers between a block's input and the sum with it.
 _LAYERS_PER_BLOCK = 2
 
+# Of batch normalisation: that of TensorFlow 1's layer, which the reference code of Martinez et al. leaves as it is.
+_EPSILON = 1e-3
+
 # Martinez et al. bound every whole kernel by this.
 MAX_NORM = 1.0
 
@@ -87,7 +90,7 @@ class Lifter(keras.Model):
         hidden = 1 + _LAYERS_PER_BLOCK * num_blocks
         self._hidden = [self._dense(linear_size, f"hidden_{i}") for i in range(hidden)]
         self._norms = [
-            keras.layers.BatchNormalization(epsilon=1e-5, name=f"norm_{i}")
+            keras.layers.BatchNormalization(epsilon=_EPSILON, name=f"norm_{i}")
             for i in range(hidden if batch_norm else 0)
         ]
         self._output = self._dense(outputs, "output")

@@ -76,7 +76,8 @@ class LifterConfig:
     )
     input_frame: InputFrame = option(
         InputFrame.IMAGE,
-        "Frame of the 2D joints: image, pixels from the principal point, for the cameras that it was trained with; "
+        "Frame of the 2D joints: image, pixels from the principal point, for the cameras that it was trained with "
+        "(Martinez et al. count them from the picture's corner); "
         "crop, the box around the person's own 2D joints, for any picture; or ray (with `undistort`), what a "
         "camera sees that looks straight at the pelvis; 3D joints are predicted in its frame and turned back.",
     )
