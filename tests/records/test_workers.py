@@ -2,9 +2,11 @@
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -54,6 +56,25 @@ def test_without_processes_the_traceback_stays():
 def test_a_worker_that_dies_is_reported():
     with pytest.raises(UserError, match="a worker process died"):
         list(workers.ordered_map(functools.partial(die_at, 40), range(100), num_workers=2))
+
+
+def hand_over(number: int) -> bytes:
+    """What takes long to hand over; the process dies at some moment of it."""
+    if number == 47:
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return bytes(3_000_000)
+
+
+def test_a_worker_that_dies_while_it_hands_over_is_reported():
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"num_workers=2: a worker process died"):
+        list(workers.ordered_map(hand_over, range(100), num_workers=2))
+    assert time.monotonic() - begun < 60
+
+
+def test_what_cannot_be_pickled_is_an_error():
+    with pytest.raises((TypeError, AttributeError), match="pickle"):
+        list(workers.ordered_map(square, [lambda: 1], num_workers=2))
 
 
 def test_a_consumer_may_stop_early():
