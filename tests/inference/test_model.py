@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from hpe import skeletons
+from hpe import skeletons, systems
 from hpe.errors import UserError
 from hpe.geometry.crops import box_crop
 from hpe.inference.model import Model
 from hpe.systems.hybrid_hmr import HybridHmrConfig, build_hybrid_hmr
 from hpe.systems.inputs import ImageInput
 from hpe.systems.lifter import InputFrame, LifterConfig, LiftingSystem
+from hpe.systems.movenet import MoveNetBodyConfig
 from tests.inference.public_face import FACE
 
 
@@ -227,3 +228,38 @@ def test_the_names_of_the_package_are_there():
         assert name in dir(hpe)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = hpe.nothing
+
+
+# ---- joints of any detector to bodies ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def body_model():
+    keras.utils.set_random_seed(0)
+    config = MoveNetBodyConfig(lifter_size=16, lifter_blocks=1, compile_body=False)
+    return Model(systems.get("movenet").build(config, ImageInput(img_size=64)))
+
+
+def test_joints_of_any_detector_become_bodies_where_they_are_seen(body_model):
+    found = joints("lsp14")
+    people = body_model.predict_joints2d(found, "lsp14", size=(300, 400))
+    for person, own in zip(people, found, strict=True):
+        assert person.vertices.shape[1:] == (3,)
+        assert person.body.pose.shape == (24, 3, 3)
+        # Untrained, but the body fills the box of its joints.
+        middle = person.joints2d.mean(axis=0)
+        assert np.abs(middle - own.mean(axis=0)).max() < 60
+    # Twice as large and elsewhere: the same pose.
+    moved = body_model.predict_joints2d(2 * found + 31, "lsp14", size=(700, 900))
+    for person, other in zip(people, moved, strict=True):
+        np.testing.assert_allclose(person.body.pose, other.body.pose, atol=1e-3)
+        np.testing.assert_allclose(2 * person.joints2d + 31, other.joints2d, atol=0.5)
+
+
+def test_bodies_need_a_picture_and_a_joint(body_model):
+    with pytest.raises(UserError, match="say the size of the picture"):
+        body_model.predict_joints2d(joints("lsp14"), "lsp14")
+    nobody = np.full((1, 14, 2), np.nan)
+    with pytest.raises(UserError, match="of person 0 no joint was found"):
+        body_model.predict_joints2d(nobody, "lsp14", size=(300, 400))
+    assert body_model.predict_joints2d(np.zeros((0, 14, 2)), "lsp14", size=(300, 400)) == []

@@ -6,11 +6,15 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.errors import UserError
-from hpe.geometry.cameras import PinholeCamera, translation_onto_pixels
-from hpe.inference.persons import shared_joints
+from hpe.geometry.cameras import PinholeCamera, pixels_to_normalized, translation_onto_pixels
+from hpe.geometry.crops import box_crop
+from hpe.inference.persons import person_of, shared_joints
 from hpe.people.person import Person
 from hpe.systems.lifter import InputFrame
 from hpe.systems.prediction import is_found
+
+# The crop in which people's joints are given to a system that knows crops; any would do.
+_CROP_SIZE = 256
 
 
 def lift(
@@ -36,6 +40,42 @@ def lift(
         _person(joints2d[n], confidence[n], skeleton, joints3d[n], system.skeleton, camera)
         for n in range(len(joints2d))
     ]
+
+
+def bodies(
+    system, joints2d, skeleton: skeletons.Skeleton, *, confidence=None, camera: PinholeCamera | None = None
+) -> list[Person]:
+    """Finds the bodies of people of one picture; see `hpe.inference.model.Model.predict_joints2d`."""
+    if camera is None:
+        raise UserError(
+            f"{system.name} places bodies in the picture's camera: say the size of the picture, "
+            "size=(height, width)."
+        )
+    joints2d, confidence = _checked(joints2d, confidence, skeleton)
+    conversion = skeletons.convert(skeleton, skeletons.get(system.detected_skeleton), missing=True)
+    found = is_found(confidence)
+    points = conversion.coordinates(np.where(found[..., None], joints2d, 0.0))
+    scores = conversion.confidences(np.where(found, confidence, 0.0))
+    if not scores.any(axis=1).all():
+        person = int(np.flatnonzero(~scores.any(axis=1))[0])
+        raise UserError(f"{system.name}: of person {person} no joint was found that {skeleton.name} shares.")
+    people = []
+    for person, (place, score) in enumerate(zip(points, scores, strict=True)):
+        box = _box(joints2d[person], found[person])
+        crop = box_crop(box, _CROP_SIZE)
+        seen = pixels_to_normalized(crop.scale * place + np.asarray(crop.offset), crop.size)
+        detections = np.concatenate([seen, score[:, None]], axis=-1)[None].astype(np.float32)
+        prediction = system.to_prediction(system.infer_joints2d(detections))
+        (body_model,) = system.body_models
+        people.append(person_of(prediction, 0, crop=crop, camera=camera, box=box, body_model=body_model))
+    return people
+
+
+def _box(joints2d, found) -> tuple[float, float, float, float]:
+    """Returns the box (x, y, width, height) around the joints that were found."""
+    seen = joints2d[found] if found.any() else np.zeros((1, 2))
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return tuple(float(number) for number in (*low, *np.maximum(high - low + 1, 1)))
 
 
 def _checked(joints2d, confidence, skeleton) -> tuple[np.ndarray, np.ndarray]:
@@ -76,10 +116,8 @@ def _in_frame(joints2d: np.ndarray, system, camera: PinholeCamera | None) -> np.
 
 def _person(joints2d, confidence, skeleton, joints3d, skeleton3d: str, camera) -> Person:
     found = is_found(confidence)
-    seen = joints2d[found] if found.any() else np.zeros((1, 2))
-    low, high = seen.min(axis=0), seen.max(axis=0)
     person = {
-        "box": tuple(float(number) for number in (*low, *np.maximum(high - low + 1, 1))),
+        "box": _box(joints2d, found),
         "score": 1.0,
         "track_id": None,
         "joints2d": joints2d.astype(np.float32),

@@ -135,10 +135,13 @@ class Model:
             UserError: the model takes pictures, or joints that this skeleton lacks, or needs `size`.
             ValueError: the arrays do not fit the skeleton or one another.
         """
-        from hpe.inference.lifting import lift
+        from hpe.inference.lifting import bodies, lift
 
-        self._check_takes("joints2d")
         camera = None if size is None else frame_camera(size, focal=_checked_focal(focal))
+        if hasattr(self.system, "infer_joints2d"):
+            own = skeletons.get(skeleton)
+            return bodies(self.system, joints2d, own, confidence=confidence, camera=camera)
+        self._check_takes("joints2d")
         return lift(self.predictor, joints2d, skeletons.get(skeleton), confidence=confidence, camera=camera)
 
     def _check_takes(self, wanted: str) -> None:

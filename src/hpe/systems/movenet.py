@@ -93,6 +93,9 @@ class MoveNetBody:
 
     MoveNet is taken as it is: training reaches the network from joints to the body.
 
+    Attributes:
+        detected_skeleton: name of the joint set of `infer_joints2d`.
+
     Args:
         config: networks and loss weights.
         body_data: the body model.
@@ -102,6 +105,7 @@ class MoveNetBody:
     name = "movenet"
     input_key = "image"
     skeleton = _KEYPOINTS.name
+    detected_skeleton = _JOINTS.name
     training_networks: Mapping = MappingProxyType({})
     non_trainable_variables: Sequence = ()
 
@@ -231,7 +235,11 @@ class MoveNetBody:
 
     def infer(self, inputs) -> dict:
         """Runs both networks without training; the last stage's tensors, see `forward`, and `vertices`."""
-        detections = self.detect(inputs)
+        return self.infer_joints2d(self.detect(inputs))
+
+    def infer_joints2d(self, detections) -> dict:
+        """Returns what `infer` returns, of the joints (B, 17, 3) of any detector: x, y and score; 0 is missing."""
+        detections = ops.convert_to_tensor(detections, "float32")
         return {"detections": detections, **self._posed[True](self.lift(detections)[-1])}
 
     def true_vertices(self, pose, shape) -> np.ndarray:
