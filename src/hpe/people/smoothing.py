@@ -49,10 +49,13 @@ class PointFilter:
         self._time: float | None = None
         self._value = self._velocity = None
 
-    def __call__(self, value: np.ndarray, time: float) -> np.ndarray:
-        """Takes the values of a frame and its time in seconds, which must grow; returns them smoothed.
+    def __call__(self, value: np.ndarray, time: float, *, unit: float = 1.0) -> np.ndarray:
+        """Smooths the values of the next frame.
 
-        A point that is not finite leaves its filter as it is; what comes back is the last value.
+        Args:
+            value: (..., C). A point that is not finite leaves its filter as it is; its last value comes back.
+            time: of the frame in seconds; it must grow.
+            unit: in which the speed counts, in units of the points: the size of what moves.
         """
         value = np.array(value, np.float64)
         if self._time is None:
@@ -65,7 +68,7 @@ class PointFilter:
         velocity = np.where(known, (value - previous) / step, 0.0)
         velocity = self._velocity + _gain(self._config.speed_cutoff, step) * (velocity - self._velocity)
         speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        gain = _gain(self._config.min_cutoff + self._config.beta * speed, step)
+        gain = _gain(self._config.min_cutoff + self._config.beta * speed / unit, step)
         self._value = np.where(known, previous + gain * (np.where(known, value, 0.0) - previous), previous)
         self._velocity = np.where(known, velocity, self._velocity)
         self._time = time

@@ -1,0 +1,199 @@
+"""The people of a video, frame by frame: found now and then, followed in between, numbered and smoothed.
+
+A detector looks at every few frames and whenever somebody has been lost; in between, everybody is looked for where
+the last prediction saw them, which costs nothing and keeps the crop steady.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from hpe.people.person import Person
+from hpe.people.smoothing import OneEuroConfig, PointFilter, RotationFilter
+from hpe.people.tracking import Tracker, TrackingConfig, box_overlap
+
+# A box of joints ends at their centres; the person goes on by this share of its longer side.
+_JOINT_MARGIN = 0.1
+# Two who overlap by more than this are one person who was found twice.
+_SAME = 0.75
+# A person of whom less than this share of the box is left in the frame has gone.
+_LEFT_INSIDE = 0.25
+# A prediction whose joints are less sure on average is of nobody.
+_SURE = 0.1
+
+
+_POINTS = OneEuroConfig(min_cutoff=1.5, beta=1.5)
+_PIXELS = OneEuroConfig(min_cutoff=1.5, beta=3.0)
+_TRANSLATION = OneEuroConfig(min_cutoff=0.7, beta=0.7)
+_ROTATIONS = OneEuroConfig(min_cutoff=1.5, beta=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothingConfig:
+    """One-Euro filters of what a person consists of; the speeds are metres, box heights and radians per second.
+
+    Attributes:
+        points: of 3D joints and vertices around the root, metres.
+        pixels: of 2D joints, in heights of the person's box.
+        translation: of the place in space, metres.
+        rotations: of the body's joints, radians.
+    """
+
+    points: OneEuroConfig = _POINTS
+    pixels: OneEuroConfig = _PIXELS
+    translation: OneEuroConfig = _TRANSLATION
+    rotations: OneEuroConfig = _ROTATIONS
+
+
+class VideoTracker:
+    """Follows the people of one video.
+
+    Args:
+        predict: from a frame and boxes to Persons in the order of the boxes, such as `Model.predict`.
+        detect: from a frame to boxes (N, 4) x, y, width, height, and scores (N,).
+        detect_every: frames from one look of the detector to the next.
+        smoothing: how much is smoothed; None leaves predictions as they are.
+        tracking: when two are the same.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray, Sequence[tuple]], list[Person]],
+        detect: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+        *,
+        detect_every: int = 10,
+        smoothing: SmoothingConfig | None = SmoothingConfig(),
+        tracking: TrackingConfig = TrackingConfig(),  # noqa: B008
+    ):
+        if detect_every < 1:
+            raise ValueError(f"detect_every must be at least 1. Received: detect_every={detect_every}")
+        self._predict, self._detect = predict, detect
+        self._every, self._smoothing = detect_every, smoothing
+        self._tracker = Tracker(tracking)
+        self._filters: dict[int, _PersonFilter] = {}
+        self._followed: list[Person] = []
+        self._since = detect_every
+
+    def __call__(self, frame: np.ndarray, time: float) -> list[Person]:
+        """Finds the people of the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            time: of the frame in seconds; it must grow.
+
+        Returns:
+            Persons with `track_id`, in the order of their numbers; empty if nobody is there.
+        """
+        places = [(person_box(person), person.score) for person in self._followed]
+        self._since += 1
+        if self._since >= self._every or not places:
+            boxes, scores = self._detect(frame)
+            found = [(tuple(map(float, box)), float(score)) for box, score in zip(boxes, scores, strict=True)]
+            # Whom the detector does not see this time is followed all the same.
+            places = found + [
+                place for place in places if all(box_overlap(place[0], box) < 0.3 for box, _ in found)
+            ]
+            self._since = 0
+        people = self._predict(frame, [box for box, _ in places]) if places else []
+        people = [
+            dataclasses.replace(person, score=score)
+            for person, (_, score) in zip(people, places, strict=True)
+        ]
+        kept = _apart([person for person in people if _is_there(person, frame.shape)])
+        if len(kept) < len(self._followed):
+            self._since = self._every  # somebody has been lost: look again
+        numbers = self._tracker.update(
+            [person_box(person) for person in kept], time, joints2d=[person.joints2d for person in kept]
+        )
+        self._followed = kept
+        known = {track.number for track in self._tracker.tracks}
+        self._filters = {number: value for number, value in self._filters.items() if number in known}
+        numbered = [
+            self._smoothed(dataclasses.replace(person, track_id=number), time)
+            for person, number in zip(kept, numbers, strict=True)
+            if number is not None
+        ]
+        return sorted(numbered, key=lambda person: person.track_id)
+
+    def _smoothed(self, person: Person, time: float) -> Person:
+        if self._smoothing is None:
+            return person
+        smooth = self._filters.setdefault(person.track_id, _PersonFilter(self._smoothing))
+        return smooth(person, time)
+
+
+def track(
+    frames: Iterable[tuple[np.ndarray, float]], tracker: VideoTracker
+) -> Iterator[tuple[np.ndarray, float, list[Person]]]:
+    """Yields every frame with its time and its people."""
+    for frame, time in frames:
+        yield frame, time, tracker(frame, time)
+
+
+def person_box(person: Person) -> tuple[float, float, float, float]:
+    """Returns the box (x, y, width, height), pixels, that a person fills, by the mesh or by the joints seen."""
+    if person.vertices is not None and person.camera is not None:
+        points, margin = person.camera.project(person.vertices), 0.0
+    else:
+        points, margin = np.asarray(person.joints2d)[np.asarray(person.confidence) > 0], _JOINT_MARGIN
+    points = points[np.isfinite(points).all(axis=-1)]
+    if len(points) < 2:
+        return person.box
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = margin * float((high - low).max())
+    low, high = low - room, high + room
+    if not ((high - low) >= 1).all():
+        return person.box
+    return tuple(float(value) for value in (*low, *(high - low)))
+
+
+def _is_there(person: Person, shape: tuple[int, ...]) -> bool:
+    if float(np.mean(person.confidence)) < _SURE:
+        return False
+    x, y, width, height = person_box(person)
+    inside = max(min(x + width, shape[1]) - max(x, 0), 0) * max(min(y + height, shape[0]) - max(y, 0), 0)
+    return inside >= _LEFT_INSIDE * width * height
+
+
+def _apart(people: list[Person]) -> list[Person]:
+    """Leaves out those who are somebody else, seen once more; the surer one stays."""
+    kept: list[Person] = []
+    for person in sorted(people, key=lambda person: -person.score):
+        box = person_box(person)
+        if all(box_overlap(box, person_box(other)) <= _SAME for other in kept):
+            kept.append(person)
+    return kept
+
+
+class _PersonFilter:
+    """The filters of one person."""
+
+    def __init__(self, config: SmoothingConfig):
+        self._pixels, self._joints = PointFilter(config.pixels), PointFilter(config.points)
+        self._vertices, self._translation = PointFilter(config.points), PointFilter(config.translation)
+        self._rotations, self._shape = RotationFilter(config.rotations), PointFilter(config.translation)
+
+    def __call__(self, person: Person, time: float) -> Person:
+        """Returns the person with everything smoothed; what the person lacks stays None."""
+        height = max(person.box[3], 1.0)
+        seen = np.where((np.asarray(person.confidence) > 0)[:, None], person.joints2d, np.nan)
+        pixels = self._pixels(seen, time, unit=height)
+        changes = {"joints2d": np.where(np.isfinite(pixels), pixels, person.joints2d).astype(np.float32)}
+        if person.translation is not None:
+            translation = self._translation(person.translation[None], time)[0]
+            changes["translation"] = translation.astype(np.float32)
+            for name, smooth in (("joints3d", self._joints), ("vertices", self._vertices)):
+                points = getattr(person, name)
+                if points is not None:
+                    around = smooth(np.asarray(points, np.float64) - person.translation, time)
+                    changes[name] = (around + translation).astype(np.float32)
+        if person.body is not None:
+            changes["body"] = dataclasses.replace(
+                person.body,
+                pose=self._rotations(person.body.pose, time).astype(np.float32),
+                shape=self._shape(person.body.shape[None], time)[0].astype(np.float32),
+            )
+        return dataclasses.replace(person, **changes)
