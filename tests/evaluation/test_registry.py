@@ -1,12 +1,14 @@
 """Names of metrics: what they mean, old ones, and the page that lists them."""
 
 import pathlib
+import types
 
 import pytest
 
 from hpe import systems
 from hpe.evaluation import document, registry
 from hpe.evaluation.measure import Better
+from hpe.records.manifest import Manifest
 
 
 def test_names_hold_their_protocol():
@@ -46,6 +48,27 @@ def test_directions():
         ValueError, match="'accuracy' is no metric to judge a run by; there are keypoint_loss@"
     ):
         registry.better("accuracy")
+
+
+def test_truth_is_asked_for_in_the_joint_sets_of_the_datasets():
+    system = types.SimpleNamespace(skeleton="coco17", input_key="image", body_models=())
+    names = ["pck0.2torso@coco17", "mpjpe@h36m17", "silhouette_f1@picture"]
+
+    def asked(*manifests):
+        needs = registry.needs_of(system, names, manifests)
+        return needs.skeleton2d, needs.skeleton3d
+
+    people = Manifest("people", "lsp14", (), fields={"joints2d": 9})
+    studio = Manifest("studio", "openpose18", (), skeleton3d="h36m17")
+    assert asked(studio) == ("openpose18", "h36m17")
+    assert asked(people) == ("lsp14", "h36m17")
+    # Several sets, and the originals' records: one that holds the joints of all protocols.
+    assert asked(people, studio) == ("coco17", "h36m17")
+    assert asked(None) == ("cocoplus19", "cocoplus19")
+    needs = registry.needs_of(system, names)
+    assert {"image", "joints2d", "joints3d", "silhouette_file", "image_to_crop", "action"} <= set(
+        needs.fields
+    )
 
 
 @pytest.mark.parametrize("name", systems.names())

@@ -103,8 +103,8 @@ def judge(
     for measure in measures.values():
         if hasattr(measure, "reference"):
             measure.reference = feasibility
-    annotated = [dataset.manifest.skeleton for dataset in source.shards if dataset.manifest]
-    source = source.for_needs(registry.needs_of(system, names, annotated))
+    manifests = [dataset.manifest for dataset in source.shards]
+    source = source.for_needs(registry.needs_of(system, names, manifests))
     labels = _Labels(source)
     every = [*measures.values(), labels, *also]
     bar = tqdm(

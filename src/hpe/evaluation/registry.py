@@ -13,6 +13,7 @@ from hpe import skeletons, systems
 from hpe.evaluation import bodies, joints2d, joints3d, silhouettes
 from hpe.evaluation.measure import Better, Family, Measure, Name, joint_protocol
 from hpe.fields import Needs
+from hpe.records.manifest import Manifest
 
 _FAMILIES: dict[str, Family] = {
     family.name: family
@@ -104,15 +105,15 @@ def metrics_of(system: Any) -> tuple[str, ...]:
     return tuple(_whole(text, system.skeleton) for text in listed)
 
 
-def needs_of(system: Any, names: Sequence[str], annotated: Iterable[str] = ()) -> Needs:
+def needs_of(system: Any, names: Sequence[str], manifests: Sequence[Manifest | None] = ()) -> Needs:
     """Returns what judging a system reads of a batch.
 
     Args:
         system: to be judged.
         names: of the metrics.
-        annotated: joint sets that the datasets were annotated in. If it is one, joints are compared as they were
-            annotated, and predictions are brought to the protocol's joints; else joints come in a set that holds
-            those of all protocols.
+        manifests: of the datasets; None for those that have none. If all were annotated in one joint set, joints
+            are compared in it, and predictions are brought to the protocol's joints; else joints come in a set that
+            holds those of all protocols.
     """
     fields = {"name", "action", "sequence", system.input_key}
     joints: dict[str, set[str]] = {"joints2d": set(), "joints3d": set()}
@@ -121,9 +122,11 @@ def needs_of(system: Any, names: Sequence[str], annotated: Iterable[str] = ()) -
         for key, wanted in joints.items():
             if key in name.family.needs:
                 wanted.add(joint_protocol(name.protocol).skeleton.name)
-    own = set(annotated)
+    annotated = {"joints2d": map(_annotated2d, manifests), "joints3d": map(_annotated3d, manifests)}
+    own = {key: {name for name in found if name} for key, found in annotated.items()}
     skeleton2d, skeleton3d = (
-        own.copy().pop() if len(own) == 1 else _common(wanted, system.skeleton) for wanted in joints.values()
+        next(iter(own[key])) if len(own[key]) == 1 else _common(wanted, system.skeleton)
+        for key, wanted in joints.items()
     )
     return Needs(
         fields=tuple(sorted(fields)),
@@ -131,6 +134,18 @@ def needs_of(system: Any, names: Sequence[str], annotated: Iterable[str] = ()) -
         skeleton3d=skeleton3d,
         body_models=tuple(system.body_models),
     )
+
+
+def _annotated2d(manifest: Manifest | None) -> str:
+    # The originals' records, which have no manifest, are in HMR's joints.
+    return manifest.skeleton if manifest else skeletons.COCOPLUS19.name
+
+
+def _annotated3d(manifest: Manifest | None) -> str:
+    """Returns the joint set of 3D joints, empty if the records have none."""
+    if manifest and manifest.fields and not manifest.fields.get("joints3d"):
+        return ""
+    return (manifest.skeleton3d if manifest else None) or _annotated2d(manifest)
 
 
 def _common(wanted: set[str], fallback: str) -> str:
