@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import contextvars
+import functools
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
+
+# Of this thread's calls: whether what `xla_compiled` made runs as plain operations.
+_without_xla = contextvars.ContextVar("without_xla", default=False)
 
 
 def choose(what: str, implementations: Mapping[str, Callable]) -> Callable:
@@ -39,7 +45,23 @@ def xla_compiled(function: Callable) -> Callable:
         return function
     import tensorflow as tf
 
-    return tf.function(function, jit_compile=True, autograph=False)
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        return function(*arguments) if _without_xla.get() else compiled(*arguments)
+
+    return call
+
+
+@contextlib.contextmanager
+def without_xla() -> Iterator[None]:
+    """Traces what `xla_compiled` made as plain operations, for graphs that others than TensorFlow are to run."""
+    token = _without_xla.set(True)
+    try:
+        yield
+    finally:
+        _without_xla.reset(token)
 
 
 def graph_compiled(function: Callable) -> Callable:

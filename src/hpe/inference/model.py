@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.errors import UserError
 from hpe.geometry.cameras import frame_camera
-from hpe.geometry.crops import box_crop
+from hpe.geometry.crops import BOX_SHARE, box_crop
 from hpe.inference.persons import person_of
 from hpe.inference.pictures import as_boxes, as_picture, as_pictures, is_one_picture, per_picture
 from hpe.people.person import Person
@@ -113,6 +114,24 @@ class Model:
                     )
                 )
         return people
+
+    def export(self, path: str | os.PathLike, *, format: str | None = None) -> None:
+        """Writes the model to a file that runs without this package; see `hpe.export.model_files`.
+
+        Args:
+            path: the folder of a SavedModel, or a file that ends in .tflite or .onnx.
+            format: `saved_model`, `litert` or `onnx`; by default what the ending of the name says.
+
+        Raises:
+            UserError: the format is unknown, its converter is not installed, or the file cannot be written.
+        """
+        from hpe.export.model_files import export_model
+
+        export_model(self.system, path, format=format, details=self.details())
+
+    def details(self) -> dict:
+        """Returns what files of the model tell of it beside its arrays."""
+        return {"step": self.step, "box_share": BOX_SHARE if self.takes == "image" else None}
 
     def predict_joints2d(
         self, joints2d, skeleton: str, *, confidence=None, size: tuple[int, int] | None = None, focal=None

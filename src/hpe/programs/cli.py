@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "validate": Command("validate_checkpoint", "measures a checkpoint over whole datasets"),
     },
     "Files": {
+        "export": Command("export", "writes a model that runs without this package", is_light=True),
         "convert-body-model": Command(
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),
