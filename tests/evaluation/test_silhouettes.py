@@ -115,7 +115,7 @@ def test_nothing_counted_is_not_a_number():
 
 @pytest.mark.data
 def test_who_sees_nobody_is_as_accurate_as_pictures_are_empty(data_dir, tmp_path):
-    """On LSP's pictures as they are stored: 0.77 over all of them. Of their crops 0.91 is right without an answer."""
+    """On pictures as they are stored: 0.77 over all of LSP. Of its crops 0.91 is right without an answer."""
     masks = data_dir / "upi-s1h" / "data" / "lsp"
     people = lsp.lsp(
         data_dir / "lsp_dataset/joints.mat", data_dir / "lsp_dataset/images", masks, split=lsp.Split.VAL
