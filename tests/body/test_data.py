@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -97,11 +98,82 @@ def test_a_body_keeps_its_name_in_another_file_until_it_is_edited(tmp_path, defa
 
 
 def test_bodies_of_smpl_topology_are_smpl_and_others_of_its_size_are_not(tmp_path):
-    np.savez(tmp_path / "male.npz", **smpl_sized_tables())
+    np.savez(tmp_path / "any.npz", **smpl_sized_tables())
     np.savez(tmp_path / "other.npz", **random_tables(6890, pose_dirs=False))
-    assert load_body_model(tmp_path / "male.npz").name == "smpl"
-    assert load_body_model(tmp_path / "male.npz").is_smpl
+    assert load_body_model(tmp_path / "any.npz").name == "smpl"
+    assert load_body_model(tmp_path / "any.npz").is_smpl
     assert not load_body_model(tmp_path / "other.npz").is_smpl
+
+
+@pytest.mark.parametrize(
+    ("stem", "gender", "name"),
+    [
+        ("SMPL_MALE", "male", "smpl_male"),
+        ("basicModel_f_lbs_10_207_0_v1.0.0", "female", "smpl_female"),
+        ("basicmodel_m_lbs_10_207_0_v1.1.0", "male", "smpl_male"),
+        ("SMPL_NEUTRAL", "neutral", "smpl"),
+    ],
+)
+def test_men_women_and_the_neutral_body_are_told_apart_and_stay_so(tmp_path, stem, gender, name):
+    """Their shape coefficients are others."""
+    np.savez(tmp_path / f"{stem}.npz", **smpl_sized_tables())
+    data = load_body_model(tmp_path / f"{stem}.npz")
+    assert (data.gender, data.name, data.is_smpl) == (gender, name, name == "smpl")
+    save_body_model(tmp_path / "copy.npz", data)
+    copy = load_body_model(tmp_path / "copy.npz")
+    assert (copy.gender, copy.name) == (gender, name)
+
+
+def relative(vertices, joints, *, pose_dirs, **extra):
+    tables = {
+        "v_template": np.zeros((vertices, 3), np.float32),
+        "shapedirs": np.zeros((vertices, 3, 1), np.float32),
+        "posedirs": np.zeros((vertices, 3, pose_dirs), np.float16),
+        "J_regressor": np.zeros((joints, vertices), np.float16),
+        "weights": np.zeros((vertices, joints), np.float16),
+        "kintree_table": np.zeros((2, joints), np.int64),
+        "f": np.zeros((1, 3), np.int64),
+    }
+    return tables | extra
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("SMPL-X", lambda: relative(10475, 55, pose_dirs=486, joint2num=np.array({"Pelvis": 0}, object))),
+        ("SMPL-H", lambda: relative(6890, 52, pose_dirs=459, hands_meanl=np.zeros(45))),
+        ("MANO", lambda: relative(778, 16, pose_dirs=135, hands_components=np.zeros((45, 45)))),
+        ("FLAME", lambda: relative(5023, 5, pose_dirs=36)),
+        ("STAR", lambda: relative(6890, 24, pose_dirs=93)),
+        ("SKEL", lambda: {"skin_template_v": np.zeros((6890, 3)), "skel_template_v": np.zeros((100, 3))}),
+        ("MHR", lambda: {"corrective_blendshapes_lod1": np.zeros(3)}),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npz", "pkl"])
+def test_other_body_models_are_told_by_name(tmp_path, name, tables, ending):
+    path, content = tmp_path / f"model.{ending}", tables()
+    if ending == "npz":
+        np.savez_compressed(path, **content)
+    else:
+        path.write_bytes(pickle.dumps({k: v for k, v in content.items() if v.dtype != object}, protocol=2))
+    with pytest.raises(
+        UserError, match=rf"model\.{ending}: is {name}, which is not in the SMPL layout"
+    ) as caught:
+        load_body_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_other_body_models_come_in_are_named(tmp_path):
+    for content, words in (
+        (b"Kaydara FBX Binary  ", "FBX file, as MHR"),
+        (b"PK\x03\x04 data.pkl", "MHR and Anny"),
+    ):
+        (tmp_path / "model.pt").write_bytes(content)
+        with pytest.raises(UserError, match=words):
+            load_body_model(tmp_path / "model.pt")
+    np.savez(tmp_path / "anny.npz", bones=np.zeros(3))
+    with pytest.raises(UserError, match="is Anny"):
+        load_body_model(tmp_path / "anny.npz")
 
 
 def _without(key):

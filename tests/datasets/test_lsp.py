@@ -204,3 +204,16 @@ def test_the_real_lsp_extended(data_dir):
     assert 0.83 < np.mean([sample.visibility.mean() for sample in samples]) < 0.93
     for sample in samples:
         assert not sample.joints2d[sample.visibility == 0].any()
+
+
+def test_in_the_original_size_boxes_come_from_the_joints(lsp_folder):
+    path = lsp_folder.root / "joints.mat"
+    joints = scipy.io.loadmat(path)["joints"]
+    _, small = read_lsp(lsp_folder)
+    joints[:2] *= 500 / np.median(np.ptp(joints[:2], axis=1).max(axis=0))
+    scipy.io.savemat(path, {"joints": joints})
+    source = lsp.lsp(path, lsp_folder.root / "images", split=lsp.Split.TRAIN)
+    for person in source.items:
+        span = np.ptp(person.joints2d, axis=0).max()
+        assert 1.1 < person.scale / span < 1.2
+    assert all(getattr(sample, "scale", None) is None for sample in small.values())

@@ -44,7 +44,10 @@ def test_amass_keeps_the_body_and_opens_the_hands(tmp_path, size):
     assert sequence.pose.shape == (12, 72)
     np.testing.assert_allclose(sequence.pose[:, :66], content["poses"][:, :66], rtol=1e-6)
     np.testing.assert_array_equal(sequence.pose[:, 66:], 0)
-    np.testing.assert_array_equal(sequence.shape, np.arange(10))
+    if size == 156:
+        np.testing.assert_array_equal(sequence.shape, np.arange(10))
+    else:  # the coefficients of SMPL-X are others
+        assert sequence.shape is None
 
 
 @pytest.mark.parametrize(
@@ -162,3 +165,51 @@ def test_real_recordings(data_dir):
         angles = np.linalg.norm(sequence.pose.reshape(-1, 24, 3)[:, 1:], axis=2)
         assert 0.1 < angles.mean() < 0.6
         assert angles.max() < 3
+
+
+@pytest.mark.parametrize(
+    ("gender", "expected"),
+    [
+        (np.array("male"), "male"),
+        (np.array(b"female"), "female"),
+        (np.array(["neutral"]), "neutral"),
+        (np.array("robot"), "unknown"),
+        (np.array({}, object), "unknown"),
+        (None, ""),
+    ],
+)
+def test_shapes_of_men_and_women_are_not_those_of_the_neutral_body(tmp_path, gender, expected):
+    content = {"poses": poses(size=156), "betas": np.arange(16.0)}
+    if gender is not None:
+        content["gender"] = gender
+    sequence = mocap.load_sequence(write_npz(tmp_path / "a.npz", **content), fps=30)
+    assert (sequence.gender, sequence.body_model) == (expected, "smplh")
+    assert (sequence.shape is not None) == (expected in ("", "neutral"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "frames"),
+    [
+        (np.array([60.0]), 6),
+        (np.array(60), 6),
+        (np.array("unknown"), 12),
+        (np.array(np.nan), 12),
+        (np.zeros(3), 12),
+    ],
+)
+def test_a_rate_that_is_no_number_is_unknown(tmp_path, rate, frames):
+    content = {"poses": poses(size=156), "betas": np.arange(16.0), "mocap_framerate": rate}
+    sequence = mocap.load_sequence(write_npz(tmp_path / "a.npz", **content), fps=30)
+    assert len(sequence.pose) == frames
+    assert sequence.frames_per_second == (30 if frames == 6 else 0)
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    (tmp_path / "CMU").mkdir()
+    write_npz(tmp_path / "CMU" / "a.npz", poses=poses(), betas=np.arange(10.0))
+    (tmp_path / "CMU" / "._a.npz").write_bytes(b"Mac OS X")
+    (tmp_path / ".cache").mkdir()
+    write_npz(tmp_path / ".cache" / "b.npz", poses=poses(), betas=np.arange(10.0))
+    found = mocap.find_recordings(tmp_path).sequences
+    assert [recording.name for recording in found["CMU"]] == ["CMU/a.npz"]
+    assert set(found) == {"CMU"}

@@ -1,5 +1,7 @@
 """The critic's side: both kinds of bodies in one frame, switches, and which way gradients flow."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -94,6 +96,15 @@ def test_the_default_body_is_shown_shapes_of_the_normal_distribution(system, adv
     np.testing.assert_array_equal(shapes, numpy(adversary._real_shapes(shape, SEED)))
     assert (shapes != numpy(adversary._real_shapes(shape, SEED + 1))).all()
     assert (numpy(build_like(system, normal_shapes=False)._real_shapes(shape, SEED)) == 9).all()
+
+
+def test_a_shape_that_is_not_known_is_drawn(adversary):
+    adversary = copy.copy(adversary)
+    adversary.normal_shapes = False
+    shape, weight = np.full((12, 10), 9.0, np.float32), np.float32([1, 0] * 6)
+    shapes = numpy(adversary._real_shapes(shape, SEED, weight))
+    np.testing.assert_array_equal(shapes[::2], 9)
+    assert np.abs(shapes[1::2]).max() < 6
 
 
 def test_half_a_batch_is_shown_the_shapes_of_its_half(adversary):

@@ -1,10 +1,11 @@
 """The arrays of a body model in the SMPL layout, and reading and writing them as files.
 
 A body's `name` says whose pose and shape parameters are whose, so two bodies must not share one. Bodies with
-SMPL's vertices, faces and tree are `smpl`, whatever the file: records of HMR mean them and name no file. All
-others are the stem of the file they were first read from and a digest of their arrays, but for the default
-body. Files that this module writes keep the name with the digest that it belongs to, so a copy is the same body
-and one that was edited is not.
+SMPL's vertices, faces and tree are `smpl`, whatever the file: records of HMR mean them and name no file. Those
+of men and women, which the file or its name tells, are `smpl_male` and `smpl_female`: their shape coefficients are
+others. All others are the stem of the file they were first read from and a digest of their arrays, but for the
+default body. Files that this module writes keep the name with the digest that it belongs to, so a copy is the same
+body and one that was edited is not.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import pathlib
 import numpy as np
 
 from hpe import files
+from hpe.body import relatives
 from hpe.errors import UserError
-from hpe.formats.npz import load_npz
+from hpe.formats.npz import load_npz, npz_shapes
 from hpe.formats.pickles import load_pickle
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
 
@@ -58,6 +60,7 @@ class BodyModelData:
         mean_shape: (S,) float32.
         vertex_regions: (V,) uint8 index into `regions.Region`, or None.
         source: what `load_body_model` was given.
+        gender: `male`, `female`, `neutral`, or empty where it is unknown.
     """
 
     name: str
@@ -74,10 +77,11 @@ class BodyModelData:
     mean_shape: np.ndarray
     vertex_regions: np.ndarray | None = None
     source: str = ""
+    gender: str = ""
 
     @property
     def is_smpl(self) -> bool:
-        """Whether pose and shape parameters are SMPL's."""
+        """Whether pose and shape parameters are those of the neutral SMPL."""
         return self.name == SMPL_NAME
 
 
@@ -95,11 +99,11 @@ def load_body_model(path="default") -> BodyModelData:
     if not file.is_file():
         raise UserError(f"{file}: no such body model file; give a .pkl or .npz, or 'default'.")
     if file.suffix == ".npz":
+        _refuse_relatives(npz_shapes(file), file)
         tables = load_npz(file, objects=False)
     else:
-        tables = load_pickle(file)
-        if not isinstance(tables, dict):
-            raise UserError(f"{file}: not a SMPL model; expected a dict, found {type(tables).__name__}.")
+        tables = _read_pickle(file)
+        _refuse_relatives({key: np.shape(value) for key, value in _arrays(tables).items()}, file)
     return _from_tables(tables, file, source)
 
 
@@ -133,7 +137,39 @@ def to_tables(data: BodyModelData) -> dict[str, np.ndarray]:
         "vertex_colors": data.vertex_colors,
         "vertex_regions": data.vertex_regions,
     }
+    if data.gender:
+        optional["gender"] = np.array(data.gender)
     return tables | {key: value for key, value in optional.items() if value is not None}
+
+
+def _read_pickle(file):
+    try:
+        with open(file, "rb") as content:
+            kind = relatives.kind_of_file(content.read(32))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror or error}).") from None
+    if kind is not None:
+        raise UserError(f"{file}: is {kind}, not a pickle or npz file; {relatives.WANTED}.")
+    tables = load_pickle(file)
+    if not isinstance(tables, dict):
+        raise UserError(f"{file}: not a SMPL model; expected a dict, found {type(tables).__name__}.")
+    return {str(key): value for key, value in tables.items()}
+
+
+def _arrays(tables):
+    return {key: value for key, value in tables.items() if isinstance(value, np.ndarray)}
+
+
+def _refuse_relatives(shapes, file):
+    name = relatives.name_of_relative(shapes, file.stem)
+    if name is not None:
+        raise UserError(f"{file}: is {name}, which is not in the SMPL layout; {relatives.WANTED}.")
+
+
+def _gender(tables, file):
+    """Returns the gender that a SMPL file says, or else its name."""
+    said = str(tables.get("gender", "")).lower()
+    return said if said in ("male", "female", "neutral") else relatives.gender_of_name(file.stem)
 
 
 def _from_tables(tables, file, source):
@@ -153,8 +189,8 @@ def _from_tables(tables, file, source):
     mean_shape = np.zeros(shape_dirs.shape[2], np.float32)
     if "mean_shape" in tables:
         mean_shape = _floats(tables, "mean_shape", mean_shape.shape, file)
-    parents = _parents(tables["kintree_table"], file)
-    faces = _faces(tables["f"], num_vertices, file)
+    parents = _parents(_array(tables, "kintree_table", file), file)
+    faces = _faces(_array(tables, "f", file), num_vertices, file)
     is_smpl = _has_smpl_topology(num_vertices, faces, parents)
     data = BodyModelData(
         name=SMPL_NAME,
@@ -172,7 +208,11 @@ def _from_tables(tables, file, source):
         vertex_regions=_bytes(tables, "vertex_regions", (num_vertices,), file),
         source=source,
     )
-    return data if is_smpl else dataclasses.replace(data, name=_name(data, tables, file))
+    if not is_smpl:
+        return dataclasses.replace(data, name=_name(data, tables, file))
+    gender = _gender(tables, file)
+    name = f"{SMPL_NAME}_{gender}" if gender in ("male", "female") else SMPL_NAME
+    return dataclasses.replace(data, name=name, gender=gender)
 
 
 def _has_smpl_topology(num_vertices, faces, parents):
@@ -226,7 +266,7 @@ def _bytes(tables, key, shape, file):
 
 
 def _shaped(tables, key, shape, file):
-    array = np.asarray(tables[key])
+    array = _array(tables, key, file)
     fits = array.ndim == len(shape) and all(
         want in (None, n) for want, n in zip(shape, array.shape, strict=True)
     )
@@ -236,8 +276,14 @@ def _shaped(tables, key, shape, file):
     return array
 
 
-def _parents(kintree_table, file):
-    table = np.asarray(kintree_table)
+def _array(tables, key, file):
+    try:
+        return np.asarray(tables[key])
+    except (TypeError, ValueError):  # lists of different lengths
+        raise UserError(f"{file}: {key} is no array.") from None
+
+
+def _parents(table, file):
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] != NUM_JOINTS or table.dtype.kind not in "iu":
         raise UserError(f"{file}: kintree_table must be integers (2, {NUM_JOINTS}), but is {table.shape}.")
     # The root's parent is -1, in many files wrapped round to 4294967295.
@@ -249,7 +295,6 @@ def _parents(kintree_table, file):
 
 
 def _faces(faces, num_vertices, file):
-    faces = np.asarray(faces)
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
         raise UserError(f"{file}: f must be integers (any, 3), but it is {faces.dtype} {faces.shape}.")
     if faces.size and (faces.min() < 0 or faces.max() >= num_vertices):

@@ -5,8 +5,10 @@
 | LSP | images/im0001.jpg ... im2000.jpg | 3 x 14 x 2000: x, y, flag | 1 is occluded |
 | LSP-extended | images/im00001.jpg ... im10000.jpg | 14 x 3 x 10000 | 1 is labelled |
 
-Joints of LSP all carry coordinates. Unlabelled joints of LSP-extended hold garbage, which is replaced by 0.
-Coordinates are taken as they are, as the original codes do, though MATLAB counts pixels from 1.
+People of both are about 150 px tall; in LSP's original size they are several times that, which their joints tell,
+and their boxes are made from the joints. Joints of LSP all carry coordinates. Unlabelled joints of LSP-extended
+hold garbage, which is replaced by 0. Coordinates are taken as they are, as the original codes do, though MATLAB counts
+pixels from 1.
 """
 
 from __future__ import annotations
@@ -29,6 +31,11 @@ LSP_SHAPE = (3, 14, 2000)
 LSP_EXTENDED_SHAPE = (14, 3, 10000)
 # The first 1000 images are for training, the last 1000 for testing (Johnson and Everingham, BMVC 2010).
 LSP_TRAIN_IMAGES = 1000
+
+# The small release has people of 150 px: the longer side of the box of their joints is 130 px in the mean.
+_BOX_PER_SPAN = 150 / 130
+# In the original size half of the people span more than this; in the small one nearly nobody does.
+_ORIGINAL_SPAN = 215.0
 
 _IMAGE_NAME = re.compile(r"im(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 _MASK_NAME = re.compile(r"im(\d+)_segmentation\.png", re.IGNORECASE)
@@ -138,6 +145,8 @@ def _people(
         raise UserError(
             f"{image_dir}: holds no image im{numbers[0]:0{digits}d}.jpg to im{numbers[-1]:0{digits}d}.jpg."
         )
+    spans = {number: _span(coordinates[number - 1], visibility[number - 1]) for number in numbers}
+    original = np.median([spans[number] for number in numbers if number in images]) > _ORIGINAL_SPAN
     return [
         Person(
             name=pathlib.Path(images.get(number, f"im{number:0{digits}d}.jpg")).name,
@@ -146,9 +155,16 @@ def _people(
             skeleton="lsp14",
             joints2d=coordinates[number - 1],
             visibility=visibility[number - 1],
+            scale=_BOX_PER_SPAN * spans[number] if original and spans[number] else None,
         )
         for number in numbers
     ]
+
+
+def _span(joints: np.ndarray, visibility: np.ndarray) -> float:
+    """Returns the longer side of the box of the joints with coordinates, pixels; 0 where there are none."""
+    known = joints[(visibility > 0) | (joints != 0).any(axis=1)]
+    return float(np.ptp(known, axis=0).max()) if len(known) else 0.0
 
 
 def _by_number(directory: str | os.PathLike, pattern: re.Pattern) -> dict[int, str]:

@@ -25,7 +25,10 @@ BODY_POSE_SIZE = 66
 # Test subjects of Human3.6M must not teach the critic.
 H36M_TEST_SUBJECTS = ("S9", "S11")
 
-_KEYS = ("poses", "betas", "mocap_framerate", "mocap_frame_rate")
+_RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
+_KEYS = ("poses", "new_poses", "betas", "gender", "surface_model_type", *_RATE_KEYS)
+# Columns of the poses of SMPL-H and SMPL-X.
+_SMPLH_SIZE, _SMPLX_SIZE = 156, 165
 
 RECORD_PREFIX = "neutrSMPL_"
 _H36M_SET = re.compile(r"(?:h|human)_?3\.?6m?", re.IGNORECASE)
@@ -67,12 +70,25 @@ class Sequence:
     Attributes:
         name: that of the recording.
         pose: (F, 72) float32 axis-angle, root first, in the frame of the recording.
-        shape: (10,) float32 shape coefficients.
+        shape: (10,) float32 shape coefficients of the neutral SMPL, None where the recording has those of another
+            body, which mean other people.
+        gender: `male`, `female`, `neutral`, or empty where the recording does not say.
+        body_model: `smpl`, `smplh` or `smplx`: whose poses they were.
+        frames_per_second: of the recording as kept, 0 where it is unknown.
     """
 
     name: str
     pose: np.ndarray
-    shape: np.ndarray
+    shape: np.ndarray | None
+    gender: str = ""
+    body_model: str = "smpl"
+    frames_per_second: float = 0.0
+
+    @property
+    def owner(self) -> str:
+        """Whose shape coefficients the recording has, in words."""
+        names = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X"}
+        return f"{self.gender} {names[self.body_model]}".strip()
 
 
 def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Recordings:
@@ -92,9 +108,12 @@ def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Reco
     sequences: dict[str, list[Recording]] = {}
     records: dict[str, list[str]] = {}
     for path in sorted(directory.rglob("*")):
+        # macOS leaves a file `._name` beside each on disks of other systems.
+        if any(part.startswith(".") for part in path.relative_to(directory).parts) or not path.is_file():
+            continue
         if match := _RECORD_NAME.fullmatch(path.name):
             records.setdefault(match[1], []).append(str(path))
-        elif path.suffix in (".pkl", ".npz"):
+        elif path.suffix.lower() in (".pkl", ".npz"):
             below = path.relative_to(directory)
             folder = below.parts[0] if len(below.parts) > 1 else directory.resolve().name
             name = set_name or folder.removeprefix(RECORD_PREFIX)
@@ -114,7 +133,7 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
 
     Args:
         recording: a pickle with `poses` or `new_poses` (F, 72) and `betas` (10,), or an AMASS npz with `poses`
-            (F, 72, 156 or 165), `betas` and `mocap_framerate`.
+            (F, 72, 156 or 165), `betas`, `gender` and `mocap_framerate`.
         fps: frames per second to keep where the recording says how many it has; 0 keeps all.
 
     Returns:
@@ -124,7 +143,7 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
     if _is_h36m_test(recording):
         return Skipped(name, "test subject of Human3.6M")
     try:
-        content = load_npz(path, _KEYS, objects=False) if path.endswith(".npz") else load_pickle(path)
+        content = load_npz(path, _KEYS) if path.lower().endswith(".npz") else load_pickle(path)
     except UserError:
         # One damaged or malicious file among thousands is left out and listed like a damaged image.
         return Skipped(name, "file cannot be read as plain arrays")
@@ -134,20 +153,55 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
     betas = content.get("betas")
     if poses is None or betas is None:
         return Skipped(name, "holds no poses" if poses is None else "holds no betas")
-    poses, betas = np.asarray(poses), np.asarray(betas)
-    if poses.ndim != 2 or poses.shape[1] not in (POSE_SIZE, 156, 165) or poses.dtype.kind != "f":
+    try:
+        poses, betas = np.asarray(poses), np.asarray(betas)
+    except ValueError:  # lists of different lengths
+        return Skipped(name, "poses or betas are no arrays")
+    if (
+        poses.ndim != 2
+        or poses.shape[1] not in (POSE_SIZE, _SMPLH_SIZE, _SMPLX_SIZE)
+        or poses.dtype.kind != "f"
+    ):
         return Skipped(name, "poses are not Fx72, Fx156 or Fx165")
     if betas.ndim == 2 and len(betas):
         betas = betas[0]
     if betas.ndim != 1 or len(betas) < NUM_SHAPES or betas.dtype.kind != "f":
         return Skipped(name, "betas are fewer than 10 numbers")
-    poses = _body_pose(poses[_kept_frames(len(poses), content, fps)])
+    rate = _frame_rate(content)
+    kept = _kept_frames(len(poses), rate, fps)
+    body_model = _body_model(content, poses.shape[1])
+    gender = _gender(content)
+    poses = _body_pose(poses[kept])
     betas = betas[:NUM_SHAPES].astype(np.float32)
     if not np.isfinite(poses).all() or not np.isfinite(betas).all():
         return Skipped(name, "poses or betas are not finite")
     if len(poses) == 0:
         return Skipped(name, "holds no frames")
-    return Sequence(name, poses, betas)
+    # SMPL-H has the body of SMPL; the coefficients of men, women and SMPL-X are those of other people.
+    own = body_model != "smplx" and gender in ("", "neutral")
+    return Sequence(name, poses, betas if own else None, gender, body_model, min(rate, fps) if fps else rate)
+
+
+def _text(value) -> str:
+    """Returns a text out of an array, a list of one or bytes; empty for anything else."""
+    value = np.asarray(value).ravel()
+    first = value[0] if len(value) == 1 else ""
+    return (first.decode("latin-1") if isinstance(first, bytes) else str(first)).strip().lower()
+
+
+def _gender(content: dict) -> str:
+    """Returns the gender that a recording says; `unknown` for one that is not understood."""
+    if "gender" not in content:
+        return ""
+    said = _text(content["gender"])
+    return {"m": "male", "f": "female", "n": "neutral"}.get(said[:1], "unknown")
+
+
+def _body_model(content: dict, columns: int) -> str:
+    said = re.sub(r"[^a-z]", "", _text(content.get("surface_model_type", "")))
+    if said.startswith("smplx") or columns == _SMPLX_SIZE:
+        return "smplx"
+    return "smplh" if columns == _SMPLH_SIZE else "smpl"
 
 
 def _is_h36m_test(recording: Recording) -> bool:
@@ -159,10 +213,20 @@ def _is_h36m_test(recording: Recording) -> bool:
     return any(re.split(r"[_ .]", part)[0] in H36M_TEST_SUBJECTS for part in parts)
 
 
-def _kept_frames(count: int, content: dict, fps: float) -> np.ndarray:
+def _frame_rate(content: dict) -> float:
+    """Returns the frames per second that a recording says, as a number or an array of one; 0 for anything else."""
+    for key in _RATE_KEYS:
+        try:
+            rate = float(np.asarray(content[key]).ravel()[0]) if np.size(content.get(key)) == 1 else 0.0
+        except (KeyError, TypeError, ValueError):
+            continue
+        if 0 < rate < 1e6:
+            return rate
+    return 0.0
+
+
+def _kept_frames(count: int, rate: float, fps: float) -> np.ndarray:
     """Returns the indices of the frames that `fps` keeps, evenly spread."""
-    rate = content.get("mocap_framerate", content.get("mocap_frame_rate"))
-    rate = float(np.asarray(rate)) if rate is not None else 0.0
     if fps <= 0 or not rate > fps:
         return np.arange(count)
     return np.arange(0, count, rate / fps).round().astype(int).clip(max=max(count - 1, 0))

@@ -17,6 +17,8 @@ _SHUFFLE_BUFFER = 10000
 _FEATURES = {
     "pose": tf.io.FixedLenFeature((POSE_SIZE,), tf.float32),
     "shape": tf.io.FixedLenFeature((NUM_SHAPES,), tf.float32),
+    # 0 where the recording is of a body whose coefficients are others.
+    "shape_weight": tf.io.FixedLenFeature((), tf.float32, 1.0),
 }
 
 
@@ -45,7 +47,7 @@ def mocap_batches(
 
     Returns:
         A dataset of dicts: `pose` (N / num_shards, 72) float32 axis-angle, root first, in the frame of its
-        recording; `shape` (N / num_shards, 10) float32.
+        recording; `shape` (N / num_shards, 10) float32; `shape_weight` (N / num_shards,) 0 where it is not known.
 
     Raises:
         UserError: if there are no files, or the batch does not divide.

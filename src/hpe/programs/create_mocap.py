@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import tqdm
 
 from hpe.datasets import mocap
 from hpe.datasets.sample import Skipped
+from hpe.datasets.source import Provenance
 from hpe.errors import UserError
 from hpe.records import workers
 from hpe.records.manifest import Manifest
@@ -50,13 +52,19 @@ def plan_mocap(
 
         return job
 
+    usable: list[str] = []
+    last = max(found.sequences, default="")
+
     def convert(name: str) -> Callable[[bool], WriteSummary]:
         def job(progress: bool) -> WriteSummary:
             start = time.monotonic()
-            manifest = _convert(
-                name, found.sequences[name], data_dir, fps, seed, num_workers, progress, mocap_dir
-            )
-            return _summary(name, manifest, time.monotonic() - start)
+            summary = _convert(name, found.sequences[name], data_dir, fps, seed, num_workers, progress, start)
+            usable.extend([name] if summary.kept else [])
+            # A folder of one subject may hold nothing of use; all of them together may not.
+            if name == last and not usable and not found.records:
+                reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in summary.skipped.items())
+                raise UserError(f"--mocap_dir={mocap_dir}: no recording could be used ({name}: {reasons}).")
+            return summary
 
         return job
 
@@ -82,9 +90,10 @@ def plan_synthetic(count: int, data_dir: str, *, seed: int) -> Callable[[bool], 
     return job
 
 
-def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, mocap_dir) -> Manifest:
-    poses, shapes, owners = [], [], []
+def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, start) -> WriteSummary:
+    sequences: list[mocap.Sequence] = []
     skipped: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
     # A process costs more than a handful of files.
     num_workers = min(num_workers, len(recordings) // workers.CHUNK)
     results = workers.ordered_map(mocap.loader(fps=fps), recordings, num_workers=num_workers)
@@ -94,19 +103,58 @@ def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, mocap
         if isinstance(result, Skipped):
             skipped.setdefault(result.reason, []).append(result.name)
             continue
-        owners.append(np.full(len(result.pose), len(shapes), np.int32))
-        poses.append(result.pose)
-        shapes.append(result.shape)
-    if not poses:
-        reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in skipped.items())
-        raise UserError(f"--mocap_dir={mocap_dir}: no recording of {name} could be read ({reasons}).")
-    pose, owner = np.concatenate(poses), np.concatenate(owners)
+        sequences.append(result)
+        if result.shape is None:
+            note = f"shape coefficients of the {result.owner} body: poses kept, shapes left out"
+            notes.setdefault(note, []).append(result.name)
+    if not sequences:
+        return _nothing(name, skipped, time.monotonic() - start)
+    pose = np.concatenate([sequence.pose for sequence in sequences])
+    owner = np.repeat(np.arange(len(sequences)), [len(sequence.pose) for sequence in sequences])
     # Frames of a recording resemble each other: only a shuffled file gives batches of different people.
     order = np.random.default_rng(seed).permutation(len(pose))
-    frames = ((pose[frame], shapes[owner[frame]]) for frame in order)
+    frames = ((pose[frame], sequences[owner[frame]].shape) for frame in order)
     bar = tqdm.tqdm(frames, name, len(pose), unit="frame", disable=not progress, dynamic_ncols=True)
-    return write_frames(
-        bar, data_dir, name, skipped=skipped, options={"fps": fps, "seed": seed, "recordings": len(poses)}
+    genders = collections.Counter(sequence.gender or "not said" for sequence in sequences)
+    manifest = write_frames(
+        bar,
+        data_dir,
+        name,
+        skipped=skipped,
+        notes=notes,
+        options={
+            "fps": fps,
+            "seed": seed,
+            "recordings": len(sequences),
+            "recordings_by_gender": dict(sorted(genders.items())),
+        },
+        provenance=Provenance(
+            source="recordings of motion capture",
+            gender=_common(sequence.gender for sequence in sequences),
+            body_model=_common(sequence.body_model for sequence in sequences),
+            frames_per_second=_common(sequence.frames_per_second for sequence in sequences) or 0.0,
+        ),
+    )
+    return _summary(name, manifest, time.monotonic() - start)
+
+
+def _common(values):
+    """Returns the value that all have; empty where they differ."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else ""
+
+
+def _nothing(name: str, skipped: dict[str, list[str]], seconds: float) -> WriteSummary:
+    """Returns the summary of a set of which no recording could be used; nothing is written."""
+    return WriteSummary(
+        name=f"mocap {name}",
+        kept=0,
+        with_mask=0,
+        skipped=skipped,
+        notes={},
+        shards=0,
+        bytes=0,
+        seconds=seconds,
     )
 
 
@@ -116,7 +164,7 @@ def _summary(name: str, manifest: Manifest, seconds: float) -> WriteSummary:
         kept=manifest.count,
         with_mask=0,
         skipped=manifest.skipped,
-        notes={},
+        notes=manifest.notes,
         shards=len(manifest.shards),
         bytes=sum(shard.bytes for shard in manifest.shards),
         seconds=seconds,

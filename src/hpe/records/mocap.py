@@ -29,32 +29,40 @@ SHARD_SIZE = 10_000
 _KEYS = ("pose", "shape")
 
 
-def encode_frame(pose: np.ndarray, shape: np.ndarray) -> bytes:
-    """Returns a frame, pose (72,) and shape (10,), as a serialized `tf.train.Example`."""
+def encode_frame(pose: np.ndarray, shape: np.ndarray | None) -> bytes:
+    """Returns a frame, pose (72,) and shape (10,), as a serialized `tf.train.Example`.
+
+    A shape that is not known is zeros with a `shape_weight` of 0.
+    """
     example = tf.train.Example()
     example.features.feature["pose"].float_list.value.extend(np.asarray(pose, np.float32).tolist())
+    if shape is None:
+        shape = np.zeros(NUM_SHAPES)
+        example.features.feature["shape_weight"].float_list.value.append(0.0)
     example.features.feature["shape"].float_list.value.extend(np.asarray(shape, np.float32).tolist())
     return example.SerializeToString(deterministic=True)
 
 
 def write_frames(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    frames: Iterable[tuple[np.ndarray, np.ndarray | None]],
     data_dir: str | os.PathLike,
     name: str,
     *,
     shard_size: int = SHARD_SIZE,
     skipped: dict[str, list[str]] | None = None,
+    notes: dict[str, list[str]] | None = None,
     options: dict | None = None,
     provenance: Provenance = NOWHERE,
 ) -> Manifest:
     """Writes a set of frames completely or not at all, in the given order.
 
     Args:
-        frames: pose (72,) and shape (10,) of every frame.
+        frames: pose (72,) and shape (10,) of every frame; None for a shape that is not known.
         data_dir: folder of the datasets.
         name: name of the set, such as `CMU`.
         shard_size: frames per file.
         skipped: for every reason the recordings that were left out, for the manifest.
+        notes: for every remark the recordings that it is about, for the manifest.
         options: what the set is created with, for the manifest.
         provenance: where the frames come from, for the manifest; the frames of one set are of one body.
 
@@ -80,6 +88,7 @@ def write_frames(
                 "smpl24",
                 shards,
                 skipped=skipped or {},
+                notes=notes or {},
                 options=options or {},
                 provenance=provenance,
             )

@@ -105,7 +105,7 @@ class KinematicAdversary:
         """
         stages = [ops.stop_gradient(stage) for stage in outputs["stages"]]
         pose = ops.convert_to_tensor(real["pose"])
-        shape = self._real_shapes(ops.convert_to_tensor(real["shape"]), seed)
+        shape = self._real_shapes(ops.convert_to_tensor(real["shape"]), seed, real.get("shape_weight"))
         number = ops.shape(pose)[0]
         if len(stages) > 1:
             early = _flat(stages[:-1])
@@ -121,10 +121,14 @@ class KinematicAdversary:
             fakes.append(ops.reshape(ops.concatenate([early, own[:, None]], axis=1), (-1, *size)))
         return fakes, [tensor[:number] for tensor in posed]
 
-    def _real_shapes(self, shape, seed):
-        if not self.normal_shapes:
+    def _real_shapes(self, shape, seed, weight=None):
+        if not self.normal_shapes and weight is None:
             return shape
-        return self._draw(batch_normal, ops.shape(shape)[0], tuple(shape.shape[1:]), seed, _SHAPE_STREAM)
+        # Coefficients of a body are normal with unit variance: its principal components are scaled to be so.
+        normal = self._draw(batch_normal, ops.shape(shape)[0], tuple(shape.shape[1:]), seed, _SHAPE_STREAM)
+        if self.normal_shapes:
+            return normal
+        return ops.where(ops.convert_to_tensor(weight)[:, None] > 0, shape, normal)
 
     def _draw(self, draw, number: int, shape, seed, stream: int):
         """Draws for `number` bodies, some per image, so that an image gets the same wherever it is computed."""
@@ -145,7 +149,8 @@ class KinematicAdversary:
 
         Args:
             outputs: of the generator: `stages`, and of the last one `rotmats`, `shape` and `joints3d`.
-            real: mocap frames, `pose` (N, 72) and `shape` (N, 10), N = B times the number of stages.
+            real: mocap frames, `pose` (N, 72) and `shape` (N, 10), N = B times the number of stages; where a
+                `shape_weight` (N,) is 0 the shape is not known, and one is drawn.
             seed: `BatchSeed`, or its pair.
 
         Returns:
