@@ -6,9 +6,10 @@
 | LSP-extended | images/im00001.jpg ... im10000.jpg | 14 x 3 x 10000 | 1 is labelled |
 
 People of both are about 150 px tall; in LSP's original size they are several times that, which their joints tell,
-and their boxes are made from the joints. Joints of LSP all carry coordinates. Unlabelled joints of LSP-extended
-hold garbage, which is replaced by 0. Coordinates are taken as they are, as the original codes do, though MATLAB counts
-pixels from 1.
+and their boxes are made from the joints.
+
+Joints of LSP all carry coordinates. Unlabelled joints of LSP-extended hold garbage, which is replaced by 0.
+Coordinates are taken as they are, as the original codes do, though MATLAB counts pixels from 1.
 """
 
 from __future__ import annotations
