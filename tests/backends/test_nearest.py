@@ -140,7 +140,7 @@ def test_far_points_do_not_overflow(batch):
 def test_independent_of_threads_and_of_the_rest_of_the_batch(batch, monkeypatch):
     expected = search(*batch)
     monkeypatch.setattr(nearest, "_PER_THREAD", 1)
-    monkeypatch.setattr(nearest.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(nearest, "usable_cores", lambda: 3)
     for found, image_by_image, same in zip(
         search(*batch),
         zip(*(search(p[None], m[None]) for p, m in zip(*batch, strict=True)), strict=True),

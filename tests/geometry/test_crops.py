@@ -1,5 +1,7 @@
 """Crops: a frame's pixels land where the coordinates say, both ways, at every scale."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -126,3 +128,28 @@ def test_the_camera_of_the_frame_projects_as_that_of_the_crop():
     in_frame = points * pixels_per_metre + (cx, cy)
     normalised = camera[0] * (points + camera[1:])
     np.testing.assert_allclose(in_frame, crop.to_frame(normalised), atol=1e-9)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("angle", [0.0, 0.6, -2.5])
+def test_turned_and_mirrored_crops_lead_back_into_the_frame(angle, mirror):
+    plain = box_crop((30.0, 50.0, 61.0, 80.0), 96)
+    crop = dataclasses.replace(plain, angle=angle, mirror=mirror)
+    points = np.random.default_rng(0).uniform(0, 150, (9, 2))
+    away = crop_pixels(plain, points) - 47.5
+    turned = away @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    expected = turned * [-1 if mirror else 1, 1] + 47.5
+    matrix = crop.image_to_crop
+    np.testing.assert_allclose(points @ matrix[:, :2].T + matrix[:, 2], expected)
+    np.testing.assert_allclose(crop.to_frame(2 * expected / 96 - 1), points)
+    frame = blob(140, 150, (70.0, 77.0), 4)
+    np.testing.assert_allclose(centroid(crop.take(frame)), matrix @ [70, 77, 1], atol=0.1)
+    if angle or mirror:
+        with pytest.raises(ValueError, match="turned or mirrored"):
+            crop.frame_camera(np.array([1.0, 0.0, 0.0]))
+
+
+def test_the_share_of_the_box_is_what_is_asked_for():
+    crop = box_crop((0.0, 0.0, 50.0, 100.0), 200, box_share=0.5)
+    assert crop.scale == 1.0
+    assert frame_crop(100, 50, 200, box_share=0.5) == crop

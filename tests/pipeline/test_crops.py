@@ -1,4 +1,4 @@
-import functools
+"""Crops of encoded images and their maps: bilinear and nearest by the exact map, of every format and scale."""
 
 import cv2
 import numpy as np
@@ -6,181 +6,179 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from hpe.pipeline import augmentation, crops
-from hpe.pipeline.augmentation import Placement
+from hpe import fields
+from hpe.fields import Needs
+from hpe.geometry.crops import image_to_crop
+from hpe.pipeline import crops, moving
+from hpe.pipeline.augmentation import Jitter
 from tests.pipeline.people import encode, textured_image
 
-
-def _placement(corner, extent, mirror=False, reduction=1):
-    return Placement(
-        tf.constant(corner), tf.constant(extent), tf.constant(reduction), tf.constant(bool(mirror))
-    )
-
-
-def _source_pixels(placement, size):
-    """Rows and columns of the image under the centres of the crop's pixels, from the documented map."""
-    zoom = size / placement.extent.numpy()
-    steps = (np.arange(size) + 0.5) / zoom - 0.5
-    x0, y0 = placement.corner.numpy()
-    columns = steps[::-1] if placement.mirror.numpy() else steps
-    return y0 + steps, x0 + columns
+SILHOUETTE = fields.get("silhouette")
+NEEDS = Needs(("image", "silhouette"), "lsp14")
+# With it, a person without a box has 224 of their image's pixels around them in the crop.
+SHARE = 0.8
 
 
-def _crop(encoded, mask, placement, size):
+def crop_one(
+    encoded, mask=b"", *, center, side, size, zoom=1.0, mirror=False, angle=0.0, wanted=("silhouette",)
+):
     """The crop of one image, through a batch of two of which the other must not matter."""
     other = encode(textured_image(9, 30, 40))
-    batch = Placement(*(value if value is None else tf.stack([value, value]) for value in placement))
-    # Inside a graph, as in tf.data: that is where Python's errors become TensorFlow's.
-    crop = tf.function(functools.partial(crops.crop_people, size=size), autograph=False)
-    images, silhouettes, shapes = crop(
-        tf.constant([other, encoded]),
-        tf.constant([b"", mask]),
-        batch,
-        names=tf.constant(["other", "im1.jpg"]),
+    parsed = {
+        "image": tf.constant([other, encoded]),
+        "silhouette": tf.constant([b"", mask]),
+        "silhouette_weight": tf.ones(2),
+        "name": tf.constant(["other", "im1.jpg"]),
+        "center": tf.constant([[10.0, 10.0], list(center)], tf.float32),
+        "scale": tf.constant([0.0, side], tf.float32),
+    }
+    jitter = Jitter(
+        tf.zeros((2, 2)),
+        tf.constant([1.0, zoom], tf.float32),
+        tf.constant([False, mirror]),
+        tf.constant([0.0, angle], tf.float32),
     )
-    return images[1], silhouettes[1], shapes[1]
+
+    @tf.function(autograph=False)  # In a graph, as in tf.data: there Python's errors become TensorFlow's.
+    def crop():
+        made = [fields.get(key) for key in wanted]
+        return crops.crop_people(parsed, jitter, made, needs=NEEDS, size=size, box_share=SHARE, threads=2)
+
+    return {key: values.numpy()[1] for key, values in crop().items()}
 
 
-def _crop_image(encoded, placement, size):
-    image, silhouette, shape = _crop(encoded, b"", placement, size)
-    assert not silhouette.numpy().any()
-    return image, shape
+def sources(matrix, size):
+    """Columns and rows of the image under the centres of the crop's pixels."""
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2)
+    return np.linalg.solve(matrix[:, :2], (grid - matrix[:, 2]).T).reshape(2, size, size)
 
 
-def _crop_mask(mask, placement, size, encoded=None):
-    encoded = encode(mask) if encoded is None else encoded
-    image = encode(np.zeros((*mask.shape, 3), np.uint8))
-    return _crop(image, encoded, placement, size)[1].numpy()
-
-
-PLACEMENTS = [
-    _placement((10, 20), 60),
-    _placement((10, 20), 60, mirror=True),
-    _placement((-40, -13), 150),  # beyond the image on all sides
-    _placement((-40, -13), 150, mirror=True),
-    _placement((70, 60), 90),
-    _placement((-100, 0), 120, mirror=True),
-    _placement((200, 300), 50),  # all outside
-    _placement((-300, -200), 50, mirror=True),
+PLACES = [
+    {"center": (40.2, 50.7), "side": 48.0},
+    {"center": (40.2, 50.7), "side": 48.0, "mirror": True},
+    {"center": (35.0, 62.0), "side": 99.0},  # beyond the image on all sides
+    {"center": (35.0, 62.0), "side": 99.0, "mirror": True, "angle": -0.9},
+    {"center": (60.0, 60.0), "side": 61.3, "angle": 2.0},
+    {"center": (225.0, 325.0), "side": 40.0},  # all outside
+    {"center": (-225.0, -175.0), "side": 40.0, "mirror": True},
 ]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("size", [64, 150])
-def test_image_is_bilinear_and_repeats_its_border(placement, suffix, size):
+def test_images_are_bilinear_by_the_map_that_is_told_and_repeat_their_border(place, suffix, size):
     encoded = encode(textured_image(0, 120, 97), suffix)
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-    actual, shape = _crop_image(encoded, placement, size)
-    assert shape.numpy().tolist() == [120, 97]
-    assert actual.dtype == tf.uint8
-    actual = actual.numpy().astype(float)
-    rows, columns = np.meshgrid(*_source_pixels(placement, size), indexing="ij")
-    expected = np.stack(
-        [
-            ndimage.map_coordinates(image[..., c].astype(float), [rows, columns], order=1, mode="nearest")
-            for c in range(3)
-        ],
-        axis=-1,
-    )
-    # The outermost pixels know no source pixel, and of a JPEG no colour, beyond the window.
-    edge = int(np.ceil(2 * size / placement.extent.numpy()))
-    inner = slice(edge, -edge)
-    assert np.abs(actual[inner, inner] - expected[inner, inner]).max() <= 1.01
-    assert np.abs(actual - expected).max() <= 25  # neighbouring pixels differ by as much
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB).astype(float)
+    made = crop_one(encoded, size=size, **place)
+    assert made["image_size"].tolist() == [120, 97]
+    columns, rows = sources(made["image_to_crop"].astype(np.float64), size)
+    channels = [
+        ndimage.map_coordinates(image[..., c], [rows, columns], order=1, mode="nearest") for c in range(3)
+    ]
+    expected = np.stack(channels, axis=-1)
+    # OpenCV's places are multiples of 1/32 pixel; neighbours differ by up to 25.
+    assert np.abs(made["image"] - expected).max() <= 2.5
+    assert np.abs(made["image"] - expected).mean() <= 0.6
+    assert not made["silhouette"].any()
 
 
-def test_jpegs_decode_as_in_opencv():
-    encoded = encode(textured_image(2, 64, 64), ".jpg")
-    crop, _ = _crop_image(encoded, _placement((0, 0), 64), 64)
-    expected = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-    np.testing.assert_array_equal(crop, expected)
-
-
-def test_a_window_of_the_crop_size_is_a_copy():
-    image = textured_image(1, 100, 90)
-    crop, _ = _crop_image(encode(image), _placement((7, 9), 64), 64)
-    np.testing.assert_array_equal(crop, image[9:73, 7:71])
-    mirrored, _ = _crop_image(encode(image), _placement((7, 9), 64, True), 64)
-    np.testing.assert_array_equal(mirrored, image[9:73, 7:71][:, ::-1])
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("size", [64, 150])
-def test_mask_is_nearest_and_has_background_outside(placement, size):
+def test_masks_are_nearest_and_have_background_outside(place, size):
     mask = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (120, 97))
+    encoded = encode(np.zeros((120, 97, 3), np.uint8))
+    made = crop_one(encoded, encode(mask), size=size, **place)
+    columns, rows = sources(made["image_to_crop"].astype(np.float64), size)
     padded = np.pad(mask > 0, 600)
-    nearest = []
-    # Where a crop pixel lies on the edge of two source pixels, either is nearest.
-    for nudge in (-1e-6, 1e-6):
-        rows, columns = (np.floor(c + 0.5 + nudge).astype(int) for c in _source_pixels(placement, size))
-        nearest += [(rows + 600, columns + 600)]
-    candidates = [padded[np.ix_(rows, columns)] for rows, _ in nearest for _, columns in nearest]
-    crop = _crop_mask(mask, placement, size)
-    assert np.logical_or.reduce([crop == candidate for candidate in candidates]).all()
+    # Where a crop pixel lies close to the edge of two source pixels, either is nearest.
+    nearest = [
+        padded[np.floor(rows + 0.5 + dy).astype(int) + 600, np.floor(columns + 0.5 + dx).astype(int) + 600]
+        for dx in (-0.02, 0.02)
+        for dy in (-0.02, 0.02)
+    ]
+    assert np.logical_or.reduce([made["silhouette"] == candidate for candidate in nearest]).all()
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("extent", [150, 32767, 40000])
+def test_a_crop_at_the_image_s_own_scale_is_a_copy(mirror):
+    image = textured_image(1, 100, 90)
+    place = {"center": (7 + 31.5, 9 + 31.5), "side": SHARE * 64, "size": 64}
+    for suffix in (".png", ".jpg"):
+        encoded = encode(image, suffix)
+        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)[9:73, 7:71]
+        made = crop_one(encoded, mirror=mirror, **place)["image"]
+        np.testing.assert_array_equal(made, decoded[:, ::-1] if mirror else decoded)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("extent", [150, 40000])
 def test_masks_of_large_windows_are_nearest_too(extent, mirror):
-    """Windows far larger than the crop, also beyond OpenCV's fixed point, are those of exact integers."""
+    """Windows far larger than the crop, also beyond OpenCV's fixed point."""
     size = 24
-    mask = np.random.default_rng(1).choice(np.array([0, 255], np.uint8), (300, 3000))
-    steps = (2 * np.arange(size) + 1) * extent // (2 * size)
-    left, top = -extent // 3, 100 - int(steps[12])
-    rows, columns = top + steps, left + steps
-    inside = ((rows >= 0) & (rows < 300))[:, None] & ((columns >= 0) & (columns < 3000))
-    expected = inside & (mask[np.ix_(rows.clip(0, 299), columns.clip(0, 2999))] > 0)
-    expected = expected[:, ::-1] if mirror else expected
-    assert expected.any()
-    crop = np.zeros((size, size), np.uint8)
-    crops._crop_mask(mask, left, top, extent, mirror, crop)
-    np.testing.assert_array_equal(crop, expected)
+    mask = np.zeros((300, 3000), np.uint8)
+    mask[:, 1000:] = 255
+    # So that a row of the crop meets the image.
+    half = extent / size / 2
+    matrix = image_to_crop((1400.0 + half, 150.0 + half), size / extent, size=size, mirror=mirror)
+    made = crops._crop_map(SILHOUETTE, encode(mask), matrix, size, mask.shape, flipped=mirror)
+    columns, rows = sources(matrix, size)
+    inside = (rows >= -0.5) & (rows < 299.5) & (columns >= 999.5) & (columns < 2999.5)
+    assert (made > 0).sum() == pytest.approx(inside.sum(), abs=3 * size)
+    assert inside.any()
 
 
 def test_a_mask_at_the_border_is_not_smeared_outwards():
-    crop = _crop_mask(np.full((40, 40), 255, np.uint8), _placement((-10, -10), 60), 120)
-    assert crop.sum() == 80 * 80
-    assert crop[20:100, 20:100].all()
+    made = crop_one(
+        encode(np.zeros((40, 40, 3), np.uint8)),
+        encode(np.full((40, 40), 255, np.uint8)),
+        center=(19.5, 19.5),
+        side=SHARE * 60,
+        size=120,
+    )["silhouette"]
+    assert made.sum() == 80 * 80
+    assert made[20:100, 20:100].all()
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_mask_and_image_go_through_the_same_map(mirror):
+@pytest.mark.parametrize("angle", [0.0, 0.8])
+def test_mask_and_image_go_through_the_same_map(mirror, angle):
     """A picture of its own mask: cutting the crop at half brightness gives the crop of the mask."""
     disc = np.zeros((110, 130), np.uint8)
     cv2.circle(disc, (60, 50), 30, 255, -1)
-    placement = _placement((13, 5), 97, mirror)
-    image, _ = _crop_image(encode(np.repeat(disc[..., None], 3, 2)), placement, 224)
-    mask = _crop_mask(disc, placement, 224)
-    different = (image.numpy()[..., 0] >= 128) != (mask > 0)
+    made = crop_one(
+        encode(np.repeat(disc[..., None], 3, 2)),
+        encode(disc),
+        center=(61.3, 53.1),
+        side=77.0,
+        size=224,
+        mirror=mirror,
+        angle=angle,
+    )
+    picture, mask = made["image"][..., 0], made["silhouette"]
     edge = ndimage.binary_dilation(mask > 0, iterations=2) & ~ndimage.binary_erosion(mask > 0, iterations=2)
-    assert not (different & ~edge).any()
-    ours, theirs = ndimage.center_of_mass(mask), ndimage.center_of_mass(image.numpy()[..., 0])
-    np.testing.assert_allclose(ours, theirs, atol=0.1)
+    assert not (((picture >= 128) != (mask > 0)) & ~edge).any()
+    np.testing.assert_allclose(ndimage.center_of_mass(mask), ndimage.center_of_mass(picture), atol=0.25)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize(
-    ("scale", "zoom", "size"), [(0.0, 1.2, 224), (0.0, 0.8, 64), (700.0, 1.0, 224), (900.0, 1.1, 64)]
+    ("side", "zoom", "size"), [(0.0, 1.2, 224), (0.0, 0.8, 64), (700.0, 1.0, 224), (900.0, 1.1, 64)]
 )
-def test_joints_stay_on_the_same_image_content(suffix, mirror, scale, zoom, size):
-    """A dot drawn at a joint is found where the joint is mapped to, also through every reduction."""
-    height, width = (1100, 1000) if scale else (190, 170)
+def test_points_stay_on_the_same_image_content(suffix, mirror, side, zoom, size):
+    """A dot is found where its point is mapped to, also through every reduction."""
+    height, width = (1100, 1000) if side else (190, 170)
     dot = np.array([width * 0.55, height * 0.4])
-    spread = 0.03 * (scale or 150)
+    spread = 0.03 * (side or 150)
     rows, columns = np.mgrid[:height, :width]
     blob = 255 * np.exp(-((columns - dot[0]) ** 2 + (rows - dot[1]) ** 2) / (2 * spread**2))
-    jitter = augmentation.Jitter(tf.constant([9.0, -14.0]), tf.constant(zoom), tf.constant(mirror))
-    center = tf.constant([width / 2, height / 2])
-    placement = augmentation.place(center, tf.constant(scale), jitter, size=size)
-    if scale:
-        assert placement.reduction.numpy() > 1
     encoded = encode(np.repeat(blob.astype(np.uint8)[..., None], 3, 2), suffix)
-    crop, _ = _crop_image(encoded, placement, size)
-    found = ndimage.center_of_mass(np.maximum(crop.numpy()[..., 1].astype(float) - 8, 0))[::-1]
-    joint = augmentation.points_to_crop(tf.constant(dot[None].astype(np.float32)), placement, size=size)
-    np.testing.assert_allclose(found, joint[0], atol=0.1)
+    made = crop_one(
+        encoded, center=(width / 2, height / 2), side=side, zoom=zoom, size=size, mirror=mirror, angle=0.3
+    )
+    found = ndimage.center_of_mass(np.maximum(made["image"][..., 1].astype(float) - 8, 0))[::-1]
+    np.testing.assert_allclose(found, made["image_to_crop"] @ [*dot, 1], atol=0.1)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -188,33 +186,30 @@ def test_strong_minification_does_not_alias(suffix):
     """One-pixel stripes become even grey instead of a moire."""
     stripes = np.zeros((1200, 1200, 3), np.uint8)
     stripes[:, ::2] = 255
-    placement = augmentation.place(
-        tf.constant([[600.0, 600.0]]), tf.constant([800.0]), augmentation.no_jitter(1), size=224
-    )
-    placement = Placement(*(values[0] for values in placement[:4]))
-    crop, _ = _crop_image(encode(stripes, suffix), placement, 224)
-    assert np.abs(crop.numpy().astype(int) - 127).max() <= 6
+    made = crop_one(encode(stripes, suffix), center=(600.0, 600.0), side=800.0, size=224)["image"]
+    assert np.abs(made.astype(int) - 127).max() <= 6
 
 
-@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
-@pytest.mark.parametrize("corner", [(0, 0), (-64, 32), (160, 200), (4000, -4000)])
-def test_png_and_jpeg_agree_at_every_reduction(reduction, corner):
+@pytest.mark.parametrize("side", [25.0, 60.0, 110.0, 220.0])
+@pytest.mark.parametrize("center", [(80, 80), (16, 112), (240, 280), (4080, -3920)])
+def test_png_and_jpeg_agree_at_every_reduction(side, center):
     image = textured_image(3, 301, 263)  # sizes that no block divides
-    placement = _placement(corner, 160, reduction=reduction)
-    png, _ = _crop_image(encode(image), placement, 32)
-    jpeg, _ = _crop_image(encode(image, ".jpg"), placement, 32)
-    assert np.abs(png.numpy().astype(int) - jpeg.numpy()).mean() < 3
+    png = crop_one(encode(image), center=center, side=side, size=32)["image"]
+    jpeg = crop_one(encode(image, ".jpg"), center=center, side=side, size=32)["image"]
+    assert np.abs(png.astype(int) - jpeg).mean() < 3
+
+
+WHOLE = {"center": (24.5, 24.5), "side": SHARE * 50, "size": 50}
 
 
 def test_grey_and_transparent_images_become_rgb():
     grey = textured_image(4, 50, 50)[..., 0]
     for encoded in (encode(grey), encode(grey, ".jpg")):
-        crop, _ = _crop_image(encoded, _placement((0, 0), 50), 50)
-        assert np.abs(crop.numpy().astype(int) - grey[..., None]).max() <= 3
+        made = crop_one(encoded, **WHOLE)["image"]
+        assert np.abs(made.astype(int) - grey[..., None]).max() <= 3
     transparent = np.dstack([textured_image(5, 50, 50), np.full((50, 50), 7, np.uint8)])
     encoded = cv2.imencode(".png", transparent[..., [2, 1, 0, 3]])[1].tobytes()
-    crop, _ = _crop_image(encoded, _placement((0, 0), 50), 50)
-    np.testing.assert_array_equal(crop, transparent[..., :3])
+    np.testing.assert_array_equal(crop_one(encoded, **WHOLE)["image"], transparent[..., :3])
 
 
 def _cmyk_jpeg(cyan, magenta, yellow, black):
@@ -243,37 +238,36 @@ def _cmyk_jpeg(cyan, magenta, yellow, black):
 
 def test_cmyk_jpegs_become_rgb():
     encoded = _cmyk_jpeg(200, 100, 50, 255)  # Adobe stores inverted inks: full black means none
-    crop, shape = _crop_image(encoded, _placement((0, 0), 8), 8)
-    assert shape.numpy().tolist() == [8, 8]
-    assert np.abs(crop.numpy().astype(int) - [200, 100, 50]).max() <= 2
+    made = crop_one(encoded, center=(3.5, 3.5), side=SHARE * 8, size=8)
+    assert made["image_size"].tolist() == [8, 8]
+    assert np.abs(made["image"].astype(int) - [200, 100, 50]).max() <= 2
 
 
-def test_masks_from_jpeg_are_cut_in_the_middle():
-    mask = np.zeros((64, 64), np.uint8)
-    mask[16:40, 8:32] = 255
-    noisy = cv2.imencode(".jpg", mask, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes()
-    crop = _crop_mask(mask, _placement((0, 0), 64), 64, encoded=noisy)
-    assert set(np.unique(crop)) == {0, 1}
-    assert (crop != (mask > 0)).mean() < 0.01
-
-
-def test_no_mask_is_zeros():
-    crop = _crop_mask(np.zeros((9, 9), np.uint8), _placement((0, 0), 9), 16, encoded=b"")
-    assert crop.shape == (16, 16)
-    assert not crop.any()
-
-
-def test_a_mask_of_another_size_is_refused():
-    mask = np.zeros((9, 9), np.uint8)
+def test_a_map_of_another_size_is_refused():
+    encoded = encode(np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match=r"\(im1.jpg\): its mask has height and width 9 8, but its image 9 9",
+        match=r"\(im1.jpg\): its silhouette has height and width 9 8, but its image 9 9",
     ):
-        _crop_mask(mask, _placement((0, 0), 9), 16, encoded=encode(np.zeros((9, 8), np.uint8)))
+        crop_one(encoded, encode(np.zeros((9, 8), np.uint8)), center=(4, 4), side=8.0, size=16)
 
 
 def test_bytes_that_do_not_decode_are_refused():
     good = encode(textured_image(0, 40, 40), ".jpg")
     for damaged in (b"", b"no image", good[: len(good) // 4], b"\xff\xd8\xff garbage"):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"\(im1.jpg\): its image does not decode"):
-            _crop_image(damaged, _placement((0, 0), 40), 40)
+            crop_one(damaged, **WHOLE)
+
+
+def test_small_people_are_cropped_in_training_as_in_a_preview():
+    """Before, the two were 2 to 3 pixels apart: by the truncated centre, whole pixels, and half a pixel more."""
+    from hpe.geometry.crops import box_crop
+
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform(0, 300, (20, 2)):
+        box = (x, y, 60.0, 120.0)
+        center = np.array([[x + 29.5, y + 59.5]], np.float32)
+        placed = moving.place(center, np.float32([120.0]), size=224, box_share=SHARE)
+        corners = np.array([[x, y, 1], [x + 59, y + 119, 1]])
+        ours, theirs = corners @ placed.matrix[0].T, corners @ box_crop(box, 224).image_to_crop.T
+        assert np.abs(ours - theirs).max() < 0.05

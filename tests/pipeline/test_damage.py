@@ -16,6 +16,9 @@ from tests.pipeline.people import encode, make_sample, write_shards
 CONFIG = PipelineConfig(img_size=32, shuffle_buffer=4)
 
 
+NAMES = {"image": "image", "mask": "silhouette"}
+
+
 def _read(shards):
     with translate_errors(shards):
         for _ in training_batches(shards, CONFIG, batch_size=2, seed=0).take(10):
@@ -35,7 +38,7 @@ def test_an_image_that_does_not_decode_is_named(tmp_path, field):
     samples[4] = dataclasses.replace(samples[4], **{field: good[: len(good) // 3]})
     shard = write_shards(tmp_path, [3, 3], samples=samples)
     with pytest.raises(
-        UserError, match=rf"people-1\.tfrecords: record 1 \(im0004\.jpg\): its {field} does not"
+        UserError, match=rf"people-1\.tfrecords: record 1 \(im0004\.jpg\): its {NAMES[field]} does not"
     ):
         _read([shard])
     with pytest.raises(UserError, match="im0004"), translate_errors([shard]):
@@ -46,7 +49,7 @@ def test_a_mask_of_another_size_is_named(tmp_path):
     samples = [make_sample(0), make_sample(1, mask=encode(np.zeros((7, 9), np.uint8)))]
     shard = write_shards(tmp_path, [2], samples=samples)
     with pytest.raises(
-        UserError, match=r"record 1 \(im0001\.jpg\): .*mask has height and width.*7 9"
+        UserError, match=r"record 1 \(im0001\.jpg\): .*silhouette has height and width.*7 9"
     ) as caught:
         _read([shard])
     assert "\n" not in str(caught.value)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from hpe import skeletons
 from hpe.fields import Needs
@@ -15,15 +14,16 @@ CENTER, SCALE = np.float32([[7, 8]]), np.float32([100])
 def _box(visibility, *, half=True, upper=True, skeleton=skeletons.COCO17):
     joints = np.stack([np.arange(len(skeleton)), 10.0 * np.arange(len(skeleton))], axis=-1)
     center, scale = halved_box(
-        tf.constant(CENTER),
-        tf.constant(SCALE),
-        tf.constant(joints[None], tf.float32),
-        tf.constant(visibility[None], tf.float32),
-        half=tf.constant([half]),
-        upper=tf.constant([upper]),
-        skeleton=skeleton,
+        CENTER,
+        SCALE,
+        joints[None],
+        visibility[None],
+        half=np.array([half]),
+        upper=np.array([upper]),
+        skeleton=skeleton.name,
+        box_share=0.8,
     )
-    return joints, center.numpy()[0], scale.numpy()[0]
+    return joints, center[0], scale[0]
 
 
 @pytest.mark.parametrize(("upper", "rows"), [(True, slice(0, 11)), (False, slice(11, 17))])

@@ -1,9 +1,12 @@
+import fractions
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.pipeline.ordering import Stream, mixed_records, share_of_batch, shuffled_records, stream_key
+from hpe.pipeline.shares import Shares
 
 
 @pytest.fixture
@@ -59,48 +62,55 @@ def test_streams_of_all_seeds_have_keys_of_their_own():
     assert stream_key(5, Stream.MOCAP_ORDER) == stream_key(5, Stream.MOCAP_ORDER)
 
 
-def _mixed(files, ratios, start=0, seed=1):
-    """Three datasets of 20, 40 and 60 records."""
+BATCH = 10
+
+
+def _mixed(files, ratios, start_step=0, seed=1):
+    """Batches of numbers and owners, of three datasets of 20, 40 and 60 records."""
     datasets = [files[:2], files[2:6], files[6:]]
-    return mixed_records(datasets, [20, 40, 60], ratios, seed=seed, buffer=16, start=start)
+    ratios = [fractions.Fraction(ratio) for ratio in ratios]
+    shares = Shares([ratio / sum(ratios) for ratio in ratios], BATCH, key=seed)
+    return mixed_records(datasets, [20, 40, 60], shares, seed=seed, buffer=16, start_step=start_step).batch(
+        BATCH
+    )
 
 
-def _owners(numbers):
-    return np.searchsorted([20, 60], numbers, side="right")
+def _batches(dataset, count):
+    pairs = [*dataset.take(count).as_numpy_iterator()]
+    return [np.array([int(record) for record in records]) for records, _ in pairs], [own for _, own in pairs]
 
 
-def test_ratios_are_the_long_run_shares_of_the_datasets(files):
-    owners = _owners(_numbers(_mixed(files, (3, 0, 1)), 4000))
-    shares = np.bincount(owners, minlength=3) / 4000
-    # Three standard deviations of a share of 4000 draws.
-    np.testing.assert_allclose(shares, (0.75, 0, 0.25), atol=3 * np.sqrt(0.75 * 0.25 / 4000))
-    assert shares[1] == 0
-    # Drawn one by one, not in turns: neighbours are independent.
-    first = owners == 0
-    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.06
+def test_every_batch_has_its_shares_and_says_whose_records_they_are(files):
+    numbers, owners = _batches(_mixed(files, (3, 0, 1)), 40)
+    assert {tuple(np.bincount(own, minlength=3)) for own in owners} == {(7, 0, 3), (8, 0, 2)}
+    # In every cycle of two batches the shares are exact.
+    cycles = np.reshape(owners, (-1, 2 * BATCH))
+    assert all(np.bincount(cycle).tolist() == [15, 0, 5] for cycle in cycles)
+    for found, own in zip(numbers, owners, strict=True):
+        np.testing.assert_array_equal(np.searchsorted([20, 60], found, side="right"), own)
+    # Mixed in the batch, so that readers of its rows see of everything.
+    assert len({tuple(own) for own in owners}) > 20
 
 
 def test_every_dataset_of_a_mixture_goes_round_before_it_repeats(files):
-    numbers = np.array(_numbers(_mixed(files, (0.5, 0.3, 0.2)), 600))
+    numbers, owners = (np.concatenate(parts) for parts in _batches(_mixed(files, ("1/2", "3/10", "1/5")), 60))
     for owner, count in enumerate((20, 40, 60)):
-        own = numbers[_owners(numbers) == owner]
+        own = numbers[owners == owner]
         rounds = [own[start : start + count] for start in range(0, len(own) - count + 1, count)]
         assert all(len(set(one)) == count for one in rounds)
         assert len(rounds) < 2 or list(rounds[0]) != list(rounds[1])
 
 
-@pytest.mark.parametrize("start", [1, 130, 2**16 + 70])
+@pytest.mark.parametrize("start", [1, 13, 70])
 def test_entering_a_mixture_anywhere_gives_the_same_records(files, start):
-    expected = list(_mixed(files, (1, 2, 1)).skip(start).take(50).as_numpy_iterator())
-    assert list(_mixed(files, (1, 2, 1), start).take(50).as_numpy_iterator()) == expected
+    expected = _batches(_mixed(files, (1, 2, 4)).skip(start), 5)
+    np.testing.assert_array_equal(_batches(_mixed(files, (1, 2, 4), start), 5), expected)
 
 
-def test_the_seed_decides_which_dataset_comes_next(files):
-    first, again, other = (
-        _owners(_numbers(_mixed(files, (1, 1, 1), seed=seed), 60)).tolist() for seed in (1, 1, 2)
-    )
-    assert first == again
-    assert first != other
+def test_the_seed_decides_the_order_of_a_mixture(files):
+    first, again, other = (_batches(_mixed(files, (1, 1, 1), seed=seed), 6)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(np.array(first) != other)
 
 
 def test_shares_of_a_batch_are_its_rows_in_order():

@@ -7,9 +7,8 @@ import pytest
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.pipeline.pose_augmentation import DRAWS, augment, mirror, project_again
+from hpe.pipeline.pose_augmentation import DRAWS, augment, mirror, project_again, turn
 from hpe.pipeline.pose_config import PosePipelineConfig
-from hpe.pipeline.rotation import turn
 from tests.pipeline import poses
 
 FRAMES = 20
@@ -163,7 +162,7 @@ def test_all_together_are_still_projections(skeleton):
     conversion = skeletons.convert(H36M17, skeletons.get(skeleton))
     pixels = project(conversion.coordinates(points)).astype(np.float32)
     uniform = tf.random.stateless_uniform((FRAMES, DRAWS), [1, 2])
-    changed2d, changed3d, _ = augment(pixels, points, vertical(), uniform, config=config)
+    changed2d, changed3d, _ = augment(pixels, points, vertical(), uniform, configs=[config])
     expected = project(conversion.coordinates(changed3d.numpy()))
     np.testing.assert_allclose(changed2d, expected, atol=3e-5)
     assert np.abs(changed3d.numpy() - points).max() > 0.1
@@ -176,7 +175,7 @@ def test_a_share_of_the_people_is_turned():
     )
     uniform = tf.random.stateless_uniform((400, DRAWS), [1, 2])
     pixels = project(points).astype(np.float32)
-    _, changed, _ = augment(pixels, points, vertical(400), uniform, config=config)
+    _, changed, _ = augment(pixels, points, vertical(400), uniform, configs=[config])
     turned = np.abs(changed.numpy() - points).max(axis=(1, 2)) > 1e-4
     assert 0.2 < turned.mean() < 0.3
 
@@ -184,7 +183,7 @@ def test_a_share_of_the_people_is_turned():
 def test_switched_off_nothing_changes():
     config = PosePipelineConfig(flip=False)
     points = poses.joints(FRAMES)
-    changed = augment(points[..., :2], points, None, tf.zeros((FRAMES, DRAWS)), config=config)
+    changed = augment(points[..., :2], points, None, tf.zeros((FRAMES, DRAWS)), configs=[config])
     assert changed[0] is not None
     np.testing.assert_array_equal(changed[1], points)
     assert not changed[2].numpy().any()

@@ -8,7 +8,6 @@ in so few cells that these would be slow, a k-d tree finishes the image.
 from __future__ import annotations
 
 import concurrent.futures
-import os
 
 import numpy as np
 from keras import ops
@@ -16,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from hpe.backends import nearest_kernels
 from hpe.backends.choice import choose
+from hpe.backends.threads import usable_cores
 
 # Points and pixels that keep a thread busy for several times as long as it takes to start it.
 _PER_THREAD = 60_000
@@ -73,7 +73,7 @@ def search(points, masks):
 
     # The kernels and the trees work without the interpreter lock, so images are searched side by side.
     useful = (points[..., 0].size + masks.size) // _PER_THREAD
-    number = min(batch, os.cpu_count() or 1, useful)
+    number = min(batch, usable_cores(), useful)
     if number > 1:
         with concurrent.futures.ThreadPoolExecutor(number) as threads:
             list(threads.map(search_image, range(batch)))

@@ -1,11 +1,15 @@
-"""The square crop that a network sees, and the way from its coordinates back into the frame.
+"""The square crop that a network sees: where it lies in a picture, its pixels, and the way back.
 
-A pixel of the frame becomes crop pixel `scale * px + offset`; pixel centres lie at integers on both sides.
+A person's box becomes a similarity from pixels of the picture to pixels of the crop, and nothing else does:
+training, evaluation and prediction cut by it. Pixel centres lie at integers on both sides, so that the middle of
+a crop of `size` pixels is (size - 1) / 2; there lies the middle of the box, and about it a crop is turned and
+mirrored.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -16,67 +20,174 @@ from hpe.geometry.cameras import normalized_to_pixels
 # box leaves a little room around its person.
 BOX_SHARE = 0.8
 
+# OpenCV warps nothing as long as some pictures.
+_LONGEST_WARPED = 32766
+
+
+def image_to_crop(center, scale, *, size: int, angle=0.0, mirror=False) -> np.ndarray:
+    """Returns the affine maps from pixels of a picture to pixels of crops.
+
+    Args:
+        center: (..., 2) pixel of the picture that is the middle of the crop.
+        scale: (...) crop pixels per pixel of the picture.
+        size: side of the crops in pixels.
+        angle: (...) radians by which the crop is turned about its middle, clockwise, since y points down.
+        mirror: (...) whether it is mirrored, left to right, after that.
+
+    Returns:
+        (..., 2, 3) float64 A: a pixel (x, y) lands on A (x, y, 1).
+    """
+    center, scale = np.asarray(center, np.float64), np.asarray(scale, np.float64)
+    cos, sin = np.cos(np.asarray(angle, np.float64)), np.sin(np.asarray(angle, np.float64))
+    sign = np.where(mirror, -1.0, 1.0)
+    rows = np.broadcast_arrays(scale * sign * cos, -scale * sign * sin, scale * sin, scale * cos)
+    linear = np.stack(rows, axis=-1).reshape(*rows[0].shape, 2, 2)
+    offset = (size - 1) / 2 - np.einsum("...ij,...j->...i", linear, center)
+    return np.concatenate([linear, offset[..., None]], axis=-1)
+
+
+def reduction_of(scale: float, largest: int = 2**20) -> int:
+    """Returns by how much a picture is reduced before it is sampled, a power of two.
+
+    Bilinear sampling reads four pixels only: beyond two-fold minification it would pass pixels over.
+    """
+    return min(2 ** max(math.floor(math.log2(1 / scale)), 0), largest)
+
+
+def bounds(matrix: np.ndarray, size: int, reduction: int = 1) -> tuple[int, int, int, int]:
+    """Returns what sampling a crop reads of a picture that has no end.
+
+    Args:
+        matrix: (2, 3) of `image_to_crop`.
+        size: side of the crop in pixels.
+        reduction: of `reduction_of`.
+
+    Returns:
+        (left, top, right, bottom), pixels, the last two excluded; multiples of the reduction.
+    """
+    low, high = -0.5, size - 0.5
+    corners = np.array([[low, low], [high, low], [low, high], [high, high]]) - matrix[:, 2]
+    seen = np.linalg.solve(matrix[:, :2], corners.T)
+    first = np.floor(seen.min(axis=1) / reduction).astype(int) - 1
+    last = np.ceil(seen.max(axis=1) / reduction).astype(int) + 2
+    return (*(first * reduction).tolist(), *(last * reduction).tolist())
+
+
+def inside(start: int, end: int, length: int) -> slice:
+    """Returns which of the pixels [start, end) a picture of a length has; the nearest one if it has none."""
+    first = min(max(start, 0), length - 1)
+    return slice(first, max(min(end, length), first + 1))
+
+
+def reduce_by_means(pixels: np.ndarray, reduction: int) -> np.ndarray:
+    """Averages (H, W, ...) over blocks from the corner on; its border is repeated to fill up the last ones."""
+    if reduction == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    below, after = -height % reduction, -width % reduction
+    if below or after:
+        pixels = cv2.copyMakeBorder(pixels, 0, below, 0, after, cv2.BORDER_REPLICATE)
+    size = (width + after) // reduction, (height + below) // reduction
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def warp(
+    pixels: np.ndarray,
+    matrix: np.ndarray,
+    size: int,
+    *,
+    first: tuple[int, int] = (0, 0),
+    reduction: int = 1,
+    nearest: bool = False,
+    background: float | None = None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """Samples a crop from a part of a picture.
+
+    Args:
+        pixels: (h, w) or (h, w, C), the part, reduced.
+        matrix: (2, 3) of `image_to_crop`, for the picture.
+        size: side of the crop in pixels.
+        first: column and row of the part's first pixel among those of the reduced picture.
+        reduction: by how much it is reduced.
+        nearest: take the nearest pixel instead of the bilinear mean of four.
+        background: value outside the part; None repeats its border.
+        out: (size, size) or (size, size, C) to be filled.
+
+    Returns:
+        The crop, of the type of the pixels.
+    """
+    step = 1 + max(pixels.shape[:2]) // _LONGEST_WARPED
+    pixels = pixels[::step, ::step]
+    block = reduction * step
+    # A pixel of the reduced picture lies in the middle of its block.
+    start = reduction * np.asarray(first, np.float64) + (reduction - 1) / 2
+    shifted = np.column_stack([matrix[:, :2] * block, matrix[:, :2] @ start + matrix[:, 2]])
+    return cv2.warpAffine(
+        pixels,
+        shifted,
+        (size, size),
+        dst=out,
+        flags=cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE if background is None else cv2.BORDER_CONSTANT,
+        borderValue=(background or 0.0,) * 4,
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """A similarity from frame pixels to crop pixels.
+    """One crop of a picture.
 
     Attributes:
-        scale: crop pixels per frame pixel.
-        offset: (x, y) crop pixel of the frame's pixel (0, 0).
+        scale: crop pixels per pixel of the picture.
+        offset: (x, y) crop pixel of the picture's pixel (0, 0), before the crop is turned and mirrored.
         size: side of the crop in pixels.
+        angle: radians by which the crop is turned about its middle, clockwise.
+        mirror: whether it is mirrored after that.
     """
 
     scale: float
     offset: tuple[float, float]
     size: int
+    angle: float = 0.0
+    mirror: bool = False
+
+    @property
+    def image_to_crop(self) -> np.ndarray:
+        """The affine map (2, 3) from pixels of the picture to pixels of the crop."""
+        center = ((self.size - 1) / 2 - np.asarray(self.offset)) / self.scale
+        return image_to_crop(center, self.scale, size=self.size, angle=self.angle, mirror=self.mirror)
 
     def take(self, image: np.ndarray) -> np.ndarray:
         """Cuts the crop (S, S, 3) out of an image (H, W, 3); outside the image its edge is repeated."""
-        # OpenCV warps no image of more than 32767 pixels a side, and what the crop does not show costs time.
-        (left, right), (top, bottom) = (self._seen(axis, image.shape[1 - axis]) for axis in (0, 1))
-        window = image[top:bottom, left:right]
-        offset = self.offset[0] + self.scale * left, self.offset[1] + self.scale * top
-        if self.scale < 0.5:
-            # Bilinear sampling reads four pixels only: shrink first, so that none is passed over.
-            factor = 2 * self.scale
-            small_size = (max(1, round(window.shape[1] * factor)), max(1, round(window.shape[0] * factor)))
-            small = cv2.resize(window, small_size, interpolation=cv2.INTER_AREA)
-            fx, fy = small_size[0] / window.shape[1], small_size[1] / window.shape[0]
-        else:
-            small, fx, fy = window, 1.0, 1.0
-        # Areas, not centres, keep their place in a resize: x_small = fx (x + 1/2) - 1/2.
-        kx, ky = self.scale / fx, self.scale / fy
-        matrix = np.float64(
-            [
-                [kx, 0, offset[0] - kx * (0.5 * fx - 0.5)],
-                [0, ky, offset[1] - ky * (0.5 * fy - 0.5)],
-            ]
-        )
-        return cv2.warpAffine(
-            small, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-
-    def _seen(self, axis: int, length: int) -> tuple[int, int]:
-        """Returns first and one-past-last pixel of the frame, of `length`, that the crop needs along an axis."""
-        # Two crop pixels more, or two of the frame, keep the window's own edge out of the interpolation.
-        margin = 2 / min(self.scale, 1.0)
-        first = -self.offset[axis] / self.scale - margin
-        last = (self.size - 1 - self.offset[axis]) / self.scale + margin
-        start = int(np.clip(np.floor(first), 0, length - 1))
-        return start, int(np.clip(np.ceil(last) + 1, start + 1, length))
+        matrix, reduction = self.image_to_crop, reduction_of(self.scale)
+        # What the crop does not show costs time, and OpenCV warps no image of more than 32767 pixels a side.
+        left, top, right, bottom = bounds(matrix, self.size, reduction)
+        rows, columns = inside(top, bottom, image.shape[0]), inside(left, right, image.shape[1])
+        first = columns.start // reduction, rows.start // reduction
+        window = image[first[1] * reduction : rows.stop, first[0] * reduction : columns.stop]
+        reduced = reduce_by_means(window, reduction)
+        return warp(reduced, matrix, self.size, first=first, reduction=reduction)
 
     def to_frame(self, joints2d: np.ndarray) -> np.ndarray:
-        """Converts crop coordinates (..., 2) in [-1, 1] to frame pixels."""
+        """Converts crop coordinates (..., 2) in [-1, 1] to pixels of the picture."""
+        matrix = self.image_to_crop
         pixels = normalized_to_pixels(np.asarray(joints2d), self.size)
-        return (pixels - np.asarray(self.offset)) / self.scale
+        return (pixels - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
     def frame_camera(self, camera: np.ndarray) -> tuple[float, float, float]:
-        """Converts a crop's weak-perspective camera (s, tx, ty) to frame pixels.
+        """Converts a crop's weak-perspective camera (s, tx, ty) to pixels of the picture.
 
         Returns:
             (pixels per metre, cx, cy): x_px = pixels_per_metre * X + cx, and likewise y.
+
+        Raises:
+            ValueError: the crop is turned or mirrored, of which such a camera knows nothing.
         """
+        if self.angle or self.mirror:
+            raise ValueError(
+                f"The crop is turned or mirrored. Received: angle={self.angle}, mirror={self.mirror}"
+            )
         s, tx, ty = (float(value) for value in camera)
         half = self.size / 2
         return (
@@ -86,8 +197,13 @@ class Crop:
         )
 
 
-def box_crop(box: tuple[float, float, float, float], size: int) -> Crop:
-    """Returns the crop in which a person's box (x, y, width, height), frame pixels, is centred.
+def box_crop(box: tuple[float, float, float, float], size: int, *, box_share: float = BOX_SHARE) -> Crop:
+    """Returns the crop in which a person's box (x, y, width, height), pixels, is centred.
+
+    Args:
+        box: first pixel and numbers of pixels; fractions are fine.
+        size: side of the crop in pixels.
+        box_share: share of the crop's side that the longer side of the box fills.
 
     Raises:
         ValueError: the box has no area.
@@ -95,12 +211,12 @@ def box_crop(box: tuple[float, float, float, float], size: int) -> Crop:
     x, y, width, height = box
     if width <= 0 or height <= 0:
         raise ValueError(f"A box needs a positive width and height. Received: box={box}")
-    scale = size * BOX_SHARE / max(width, height)
+    scale = size * box_share / max(width, height)
     center = (x + (width - 1) / 2, y + (height - 1) / 2)
     middle = (size - 1) / 2
     return Crop(scale, (middle - scale * center[0], middle - scale * center[1]), size)
 
 
-def frame_crop(height: int, width: int, size: int) -> Crop:
+def frame_crop(height: int, width: int, size: int, *, box_share: float = BOX_SHARE) -> Crop:
     """Returns the crop that takes the whole frame for the person's box."""
-    return box_crop((0.0, 0.0, float(width), float(height)), size)
+    return box_crop((0.0, 0.0, float(width), float(height)), size, box_share=box_share)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 from hpe.errors import SettingError
 from hpe.options import option
@@ -17,6 +18,11 @@ class PipelineConfig(ImageInput):
     Lengths in pixels (`trans_max`) are those of a crop of 224 pixels, whatever `img_size` is: the same flags
     give the same picture content at every crop size.
     """
+
+    # What a dataset may have of its own, see `hpe.pipeline.spec`.
+    OWN: ClassVar[tuple[str, ...]] = (
+        *("trans_max", "scale_max", "scale_min", "flip", "rotation_max", "half_body_probability"),
+    )
 
     trans_max: int = option(
         20, "The crop is shifted by up to this many pixels of a 224 crop, per axis, in training."

@@ -1,124 +1,218 @@
-"""The people of a batch of encoded images become square uint8 crops of the images and their masks.
+"""The people of a batch of encoded images become crops, and everything that is known of them moves along.
 
-Everything from the bytes to the crop happens in one call of Python per batch, whose time is spent in OpenCV without
-holding Python's lock: half the time of TensorFlow's operations, whose branches and splits cost as much per image as
-resampling does. Its threads are Python's: where kernels have to be deterministic, tf.data makes one call of Python
-at a time, whatever it is told. Outside the image its border is repeated - for masks there is background. Turned
-crops are warped from an upright window that holds them. See `hpe.pipeline.augmentation` for the map.
+Everything from the bytes to the crop happens in one call of Python per batch, whose time is spent in OpenCV
+without holding Python's lock: half the time of TensorFlow's operations, whose branches and splits cost as much
+per image as resampling does. Its threads are Python's: where kernels have to be deterministic, tf.data makes one
+call of Python at a time, whatever it is told. Of an image no more is decoded than its crop shows, and that
+reduced where it can be.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
-import math
 import os
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
-from hpe.pipeline import decoding
-from hpe.pipeline.augmentation import Placement, turned_window
+from hpe.fields import Field, Kind, Needs
+from hpe.geometry import crops
+from hpe.pipeline import decoding, half_body, moving
+from hpe.pipeline.augmentation import Jitter
+from hpe.pipeline.moving import Placement
 from hpe.pipeline.python_calls import ends_with_python
+from hpe.records.maps import decode_map
 
-# Masks are stored as 0 and 255; the cut is in the middle because some originals went through JPEG.
-_MASK_CUT = 128
-
-_LONGEST_WARPED = 32766
-
-# Windows of masks that are larger than so many crops are not made: they would be the most of the work.
-_LARGE_EXTENT = 4
+_POINTS = (Kind.POINTS2D, Kind.POINTS3D)
 
 
 def crop_people(
-    encoded: tf.Tensor,
-    encoded_masks: tf.Tensor,
-    placement: Placement,
+    parsed: Mapping[str, tf.Tensor],
+    jitter: Jitter,
+    fields: Sequence[Field],
     *,
+    needs: Needs,
     size: int,
-    names: tf.Tensor,
+    box_share: float,
     threads: int = 1,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Decodes the windows of B images and their masks, and resamples them to crops: bilinear and nearest.
+) -> dict[str, tf.Tensor]:
+    """Makes the crops of B people and moves their fields into them.
 
-    Grey, CMYK and transparent images become RGB. Beyond two-fold minification the image is first reduced by
-    block means, in the JPEG decoder where it can be.
+    Grey, CMYK and transparent images become RGB; outside an image its border is repeated, outside a map there is
+    background.
 
     Args:
-        encoded: (B,) string, JPEG or PNG.
-        encoded_masks: (B,) string, PNG or JPEG of the image's size, at least 128 where the person is; or empty.
-        placement: where the crops lie, with the batch axis (B,).
+        parsed: of `hpe.records.schema.parse_examples`, with `center`, `scale` and `name`.
+        jitter: what is added at random, (B,).
+        fields: those that are wanted; `image` is always made.
+        needs: joint sets.
         size: side of the crops in pixels.
-        names: (B,) string, for messages.
+        box_share: share of the crop's side that a person's box takes.
         threads: number of threads that share the work; what comes out does not depend on it.
 
     Returns:
-        (B, size, size, 3) uint8 RGB; (B, size, size) uint8, 1 where the person is and zeros if there is no mask;
-        height and width (B, 2) int32 of the images.
+        The fields and their weights, with `image_to_crop` and `image_size`.
 
     Raises:
-        tf.errors.InvalidArgumentError: if bytes do not decode or a mask has another size than its image.
+        tf.errors.InvalidArgumentError: if bytes do not decode or a map has another size than its image.
     """
-    numbers = [placement.extent, placement.reduction, tf.cast(placement.mirror, tf.int32)]
-    arguments = [encoded, encoded_masks, names, placement.corner, tf.stack(numbers, axis=-1)]
-    if placement.angle is not None:
-        window = turned_window(placement)
-        arguments += [placement.angle, window.corner, window.extent]
-    images, silhouettes, shapes = tf.numpy_function(
-        functools.partial(_crop_batch, size=size, threads=threads),
-        arguments,
-        [tf.uint8, tf.uint8, tf.int32],
-        stateful=False,
+    fields = [field for field in fields if field.stored and field.key != "image"]
+    moved = [field for field in fields if field.kind is not Kind.CONSTANT]
+    inputs = {"center": parsed["center"], "scale": parsed["scale"], "name": parsed["name"]}
+    inputs |= {f"jitter/{name}": values for name, values in jitter._asdict().items() if values is not None}
+    inputs["image"] = parsed["image"]
+    outputs = {
+        "image": ((size, size, 3), "uint8"),
+        "image_to_crop": ((2, 3), "float32"),
+        "image_size": ((2,), "int32"),
+    }
+    for field in moved:
+        inputs[field.key] = parsed[field.key]
+        sides = {"size": size, "skeleton2d": needs.skeleton2d, "skeleton3d": needs.skeleton3d}
+        outputs[field.key] = field.sides(**sides), field.dtype
+        if field.weight and field.kind not in (Kind.IMAGE, Kind.MAP):
+            inputs[field.weight] = parsed[field.weight]
+            outputs[field.weight] = tuple(parsed[field.weight].shape[1:]), "float32"
+    if jitter.half is not None:
+        # Halves are told by the joints, whether anyone else wants them or not.
+        inputs |= {f"half/{key}": parsed[key] for key in ("joints2d", "joints2d_weight")}
+
+    @ends_with_python
+    def make(*values: np.ndarray) -> list[np.ndarray]:
+        given = dict(zip(inputs, values, strict=True))
+        made = _make(given, moved, needs=needs, size=size, box_share=box_share, threads=threads)
+        return [np.ascontiguousarray(made[key], dtype=kind) for key, (_, kind) in outputs.items()]
+
+    results = tf.numpy_function(
+        make, list(inputs.values()), [kind for _, kind in outputs.values()], stateful=False
     )
-    batch = encoded.shape
-    return (
-        tf.ensure_shape(images, [*batch, size, size, 3]),
-        tf.ensure_shape(silhouettes, [*batch, size, size]),
-        tf.ensure_shape(shapes, [*batch, 2]),
-    )
+    batch = parsed["image"].shape
+    made = {
+        key: tf.ensure_shape(values, [*batch, *shape])
+        for (key, (shape, _)), values in zip(outputs.items(), results, strict=True)
+    }
+    for field in fields:
+        if field.kind is Kind.CONSTANT:
+            made[field.key] = parsed[field.key]
+        if field.weight and field.weight not in made:
+            made[field.weight] = parsed[field.weight]
+    return made
 
 
-@ends_with_python
-def _crop_batch(
-    encoded: np.ndarray,
-    encoded_masks: np.ndarray,
-    names: np.ndarray,
-    corners: np.ndarray,
-    numbers: np.ndarray,
-    angles: np.ndarray | None = None,
-    window_corners: np.ndarray | None = None,
-    window_extents: np.ndarray | None = None,
+def _make(
+    given: dict[str, np.ndarray],
+    fields: Sequence[Field],
     *,
+    needs: Needs,
     size: int,
+    box_share: float,
     threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Does the work of `crop_people`; `numbers` (B, 3) are extent, reduction and mirror."""
-    batch = len(encoded)
-    images = np.empty((batch, size, size, 3), np.uint8)
-    silhouettes = np.zeros((batch, size, size), np.uint8)
+) -> dict[str, np.ndarray]:
+    """Does the work of `crop_people`."""
+    placement = _placed(given, needs=needs, size=size, box_share=box_share)
+    pictures = [field for field in fields if field.kind in (Kind.IMAGE, Kind.MAP)]
+    batch = len(given["image"])
     shapes = np.empty((batch, 2), np.int32)
-    places = np.concatenate([corners, numbers], axis=1).tolist()
-    turned = [None] * batch
-    if angles is not None:
-        windows = np.concatenate([window_corners, window_extents[:, None]], axis=1).tolist()
-        turned = [
-            (angle, window) if angle else None for angle, window in zip(angles.tolist(), windows, strict=True)
-        ]
+    made = {"image": np.empty((batch, size, size, 3), np.uint8)}
+    for field in pictures:
+        channels = field.shape[2:]
+        made[field.key] = np.full((batch, size, size, *channels), field.background, field.dtype)
 
     def crop(rows: range) -> None:
         for row in rows:
-            out = images[row], silhouettes[row]
-            try:
-                shapes[row] = _crop_one(encoded[row], encoded_masks[row], places[row], turned[row], *out)
-            except cv2.error as error:
-                message = f"({names[row].decode(errors='replace')}): its image cannot be cropped: {error}"
-                raise ValueError(message.replace("\n", " ")) from None
-            except ValueError as error:
-                raise ValueError(f"({names[row].decode(errors='replace')}): its {error}") from None
+            with _named(given["name"][row]):
+                matrix, scale = placement.matrix[row], placement.scale[row]
+                shapes[row] = _crop_image(given["image"][row], matrix, scale, made["image"][row])
+                for field in pictures:
+                    if encoded := given[field.key][row]:
+                        flipped = bool(placement.mirror[row])
+                        made[field.key][row] = _crop_map(
+                            field, encoded, matrix, size, tuple(shapes[row].tolist()), flipped=flipped
+                        )
 
     _share_out(crop, batch, threads)
-    return images, silhouettes, shapes
+    made |= {"image_to_crop": placement.matrix, "image_size": shapes}
+    for field in fields:
+        if field not in pictures:
+            weight = given.get(field.weight) if field.weight else None
+            values, weight = moving.move(
+                field, given[field.key], weight, placement, image_size=shapes, needs=needs
+            )
+            made[field.key] = values
+            if weight is not None:
+                made[field.weight] = weight
+    return made
+
+
+def _placed(given: dict[str, np.ndarray], *, needs: Needs, size: int, box_share: float) -> Placement:
+    center, side = given["center"], given["scale"]
+    if "jitter/half" in given:
+        center, side = half_body.halved_box(
+            center,
+            side,
+            given["half/joints2d"],
+            given["half/joints2d_weight"],
+            half=given["jitter/half"],
+            upper=given["jitter/upper"],
+            skeleton=needs.skeleton2d,
+            box_share=box_share,
+        )
+    jitter = {name: given.get(f"jitter/{name}") for name in ("shift", "zoom", "mirror", "angle")}
+    return moving.place(center, side, size=size, box_share=box_share, **jitter)
+
+
+@contextlib.contextmanager
+def _named(name: bytes) -> Iterator[None]:
+    """Says in errors of OpenCV and of decoding whose image it is; they lack a subject."""
+    subject = f"({name.decode(errors='replace')}):"
+    try:
+        yield
+    except cv2.error as error:
+        raise ValueError(f"{subject} its image cannot be cropped: {error}".replace("\n", " ")) from None
+    except ValueError as error:
+        raise ValueError(f"{subject} {error}") from None
+
+
+def _crop_image(encoded: bytes, matrix: np.ndarray, scale: float, out: np.ndarray) -> tuple[int, int]:
+    """Fills in the crop (S, S, 3) of an image and returns height and width of the image."""
+    reduction = crops.reduction_of(scale, decoding.REDUCTIONS[-1])
+    window = crops.bounds(matrix, len(out), reduction)
+    try:
+        pixels, first, shape = decoding.decode_window(encoded, window, reduction)
+    except ValueError as error:
+        raise ValueError(f"its image {error}") from None
+    crops.warp(pixels, matrix, len(out), first=first, reduction=reduction, out=out)
+    return shape
+
+
+def _crop_map(
+    field: Field, encoded: bytes, matrix: np.ndarray, size: int, shape: tuple[int, int], *, flipped: bool
+) -> np.ndarray:
+    """Returns the crop of an encoded map, (S, S) or (S, S, C)."""
+    values = decode_map(field, encoded)
+    if values.shape[:2] != shape:
+        found, expected = (" ".join(map(str, lengths)) for lengths in (values.shape[:2], shape))
+        raise ValueError(f"its {field.key} has height and width {found}, but its image {expected}")
+    left, top, right, bottom = crops.bounds(matrix, size)
+    rows, columns = crops.inside(top, bottom, shape[0]), crops.inside(left, right, shape[1])
+    window = values[rows, columns]
+    if window.dtype.kind in "iu" and window.dtype.itemsize > 2:
+        window = window.astype(np.float64)  # OpenCV knows no longer integers
+    cropped = crops.warp(
+        window,
+        matrix,
+        size,
+        first=(columns.start, rows.start),
+        nearest=not field.smooth,
+        background=field.background,
+    )
+    if flipped and field.flip and field.dtype != "float32":
+        cropped = np.asarray(field.flip, field.dtype)[cropped.astype(np.int64)]
+    return cropped
 
 
 def _share_out(work, count: int, threads: int) -> None:
@@ -141,161 +235,3 @@ def _pool(threads: int) -> concurrent.futures.ThreadPoolExecutor:
 if hasattr(os, "register_at_fork"):
     # A child has the pool, but none of its threads.
     os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def _crop_one(
-    encoded: bytes,
-    encoded_mask: bytes,
-    place: list[int],
-    turned: tuple[float, list[int]] | None,
-    image: np.ndarray,
-    silhouette: np.ndarray,
-) -> tuple[int, int]:
-    """Fills in one crop.
-
-    Args:
-        encoded: the image.
-        encoded_mask: its mask, or nothing.
-        place: left, top, extent, reduction and mirror of the Placement.
-        turned: of a turned crop its angle, and left, top and extent of the upright window that holds it.
-        image: (size, size, 3) uint8, to be filled.
-        silhouette: (size, size) uint8 zeros, to be filled where there is a mask.
-
-    Returns:
-        Height and width of the image.
-
-    Raises:
-        ValueError: saying what is wrong with "image" or "mask".
-    """
-    left, top, extent, reduction, mirror = place
-    window = turned[1] if turned else (left, top, extent)
-    pixels, shape = _named("image", decoding.decode_window, encoded, *window, reduction)
-    if turned:
-        transform = _turn((left, top), extent, bool(mirror), turned[0], len(image))
-        _warp(pixels, transform, window[:2], reduction, shape, image)
-    else:
-        pixels = _repeat_border(pixels, left // reduction, top // reduction, extent // reduction)
-        _resample(pixels, bool(mirror), image)
-    if encoded_mask:
-        mask = _named("mask", decoding.decode_mask, encoded_mask)
-        if mask.shape != shape:
-            found, expected = (" ".join(map(str, lengths)) for lengths in (mask.shape, shape))
-            raise ValueError(f"mask has height and width {found}, but its image {expected}")
-        if turned:
-            _warp_mask(mask, transform, silhouette)
-        else:
-            _crop_mask(mask, left, top, extent, bool(mirror), silhouette)
-    return shape
-
-
-def _named(what: str, function, *arguments):
-    """Calls a function whose errors lack a subject."""
-    try:
-        return function(*arguments)
-    except ValueError as error:
-        raise ValueError(f"{what} {error}") from None
-
-
-# ---- upright crops -----------------------------------------------------------------------------------------
-
-
-def _resample(pixels: np.ndarray, mirror: bool, out: np.ndarray) -> None:
-    """Resamples a square window (E, E, 3) to a crop (size, size, 3), both uint8."""
-    cv2.resize(pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_LINEAR)
-    if mirror:
-        cv2.flip(out, 1, dst=out)
-
-
-def _repeat_border(pixels: np.ndarray, left: int, top: int, extent: int) -> np.ndarray:
-    """Extends the part of a window that lies in the image, (h, w, C), to (extent, extent, C)."""
-    height, width = pixels.shape[:2]
-    if height == extent and width == extent:
-        return pixels
-    before, above = min(max(-left, 0), extent - width), min(max(-top, 0), extent - height)
-    after, below = extent - width - before, extent - height - above
-    return cv2.copyMakeBorder(pixels, above, below, before, after, cv2.BORDER_REPLICATE)
-
-
-def _crop_mask(mask: np.ndarray, left: int, top: int, extent: int, mirror: bool, out: np.ndarray) -> None:
-    """Resamples the window of a mask (H, W) to a silhouette (size, size) of 0 and 1, nearest; uint8."""
-    size = len(out)
-    if extent > _LARGE_EXTENT * size:
-        _pick_mask(mask, left, top, extent, mirror, out)
-        return
-    before, above = max(-left, 0), max(-top, 0)
-    inside = mask[max(top, 0) : max(top + extent, 0), max(left, 0) : max(left + extent, 0)]
-    if not inside.size:
-        return
-    after, below = extent - before - inside.shape[1], extent - above - inside.shape[0]
-    window = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_CONSTANT, value=0)
-    nearest = cv2.resize(window, out.shape, interpolation=cv2.INTER_NEAREST_EXACT)
-    np.greater_equal(nearest[:, ::-1] if mirror else nearest, _MASK_CUT, out=out.view(bool))
-
-
-def _pick_mask(mask: np.ndarray, left: int, top: int, extent: int, mirror: bool, out: np.ndarray) -> None:
-    """Does what `_crop_mask` does without making the window, pixel by pixel."""
-    # The source pixel nearest to crop pixel u is floor((u + 1/2) / zoom), here in integers.
-    size = len(out)
-    steps = (2 * np.arange(size) + 1) * extent // (2 * size)
-    rows, columns = (start + steps for start in (top, left))
-    (first_row, end_row), (first_column, end_column) = (
-        np.searchsorted(source, (0, length))
-        for source, length in zip((rows, columns), mask.shape, strict=True)
-    )
-    nearest = mask[np.ix_(rows[first_row:end_row], columns[first_column:end_column])] >= _MASK_CUT
-    out[first_row:end_row, first_column:end_column] = nearest
-    if mirror:
-        out[:] = out[:, ::-1].copy()
-
-
-# ---- turned crops ------------------------------------------------------------------------------------------
-
-
-def _turn(
-    corner: tuple[int, int], extent: int, mirror: bool, angle: float, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the map from crop pixels to source pixels, a matrix (2, 2) and an offset (2,).
-
-    The inverse of the map of `hpe.pipeline.augmentation`, mirror first.
-    """
-    cos, sin = math.cos(angle), math.sin(angle)
-    turn = np.array([[cos, sin], [-sin, cos]]) * (extent / size) * [-1 if mirror else 1, 1]
-    return turn, np.array(corner) + (extent - 1) / 2 - turn.sum(axis=1) * (size - 1) / 2
-
-
-def _warp(
-    pixels: np.ndarray,
-    transform: tuple[np.ndarray, np.ndarray],
-    corner: list[int],
-    reduction: int,
-    image_shape: tuple[int, int],
-    out: np.ndarray,
-) -> None:
-    """Warps what of an upright window lies in the image, (h, w, 3), reduced, to a crop (size, size, 3)."""
-    turn, start = transform
-    last = (np.array(image_shape[::-1]) - 1) // reduction
-    first = np.clip(np.array(corner) // reduction, 0, last)
-    reduced_start = (start - (reduction - 1) / 2) / reduction - first
-    cv2.warpAffine(
-        pixels,
-        np.column_stack([turn / reduction, reduced_start]),
-        out.shape[:2],
-        dst=out,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-
-
-def _warp_mask(mask: np.ndarray, transform: tuple[np.ndarray, np.ndarray], out: np.ndarray) -> None:
-    """Warps a mask (H, W) to a silhouette (size, size) of 0 and 1, nearest; uint8."""
-    turn, start = transform
-    # OpenCV warps nothing as long as some images, so that they are thinned out.
-    step = 1 + max(mask.shape) // _LONGEST_WARPED
-    silhouette = cv2.warpAffine(
-        mask[::step, ::step],
-        np.column_stack([turn / step, start / step]),
-        out.shape,
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-    )
-    np.greater_equal(silhouette, _MASK_CUT, out=out.view(bool))

@@ -15,7 +15,7 @@ from hpe.records.manifest import RECREATE
 from hpe.records.reading import DatasetShards
 
 # What `hpe.pipeline.crops` says of an image or a mask, inside what TensorFlow adds.
-_UNUSABLE = r"ValueError: (\(.*\): its (?:image|mask) .*)"
+_UNUSABLE = r"ValueError: (\(.*\): its [a-z0-9_]+ .*)"
 
 
 @contextlib.contextmanager

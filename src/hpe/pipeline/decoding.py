@@ -1,4 +1,4 @@
-"""Encoded images and masks become NumPy arrays, without decoding much more of an image than its crop needs.
+"""Encoded images become NumPy arrays, without decoding much more of an image than its crop needs.
 
 OpenCV decodes, which takes less time than TensorFlow's decoder. It knows whole images only, so that small windows
 of large JPEGs are decoded by TensorFlow. Both use the same library for JPEG: pixels are the same but at the edge of
@@ -12,6 +12,11 @@ import contextlib
 import cv2
 import numpy as np
 import tensorflow as tf
+
+from hpe.geometry.crops import inside, reduce_by_means
+
+# What JPEG decoding reduces by for free; beyond two-fold minification, plain bilinear sampling aliases.
+REDUCTIONS = (1, 2, 4, 8)
 
 _JPEG_START = b"\xff\xd8"
 
@@ -36,48 +41,40 @@ _UNDECODABLE = "does not decode"
 
 
 def decode_window(
-    encoded: bytes, left: int, top: int, extent: int, reduction: int
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decodes what of a square window lies in an image, reduced by block means.
+    encoded: bytes, bounds: tuple[int, int, int, int], reduction: int
+) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+    """Decodes what of a window lies in an image, reduced by block means.
 
     Grey, CMYK and transparent images become RGB; marks of orientation are ignored, as labels do.
 
     Args:
         encoded: JPEG or PNG.
-        left: first column of the window, a multiple of `reduction`; may lie outside the image, as may `top`.
-        top: its first row, a multiple of `reduction`.
-        extent: side of the window in pixels, a multiple of `reduction`.
-        reduction: 1, 2, 4 or 8. JPEGs are reduced while they are decoded.
+        bounds: left, top, right and bottom of the window, multiples of `reduction`; may lie outside the image.
+        reduction: one of `REDUCTIONS`. JPEGs are reduced while they are decoded.
 
     Returns:
-        (h, w, 3) uint8 RGB, of a window that misses the image the nearest pixel; height and width of the image.
+        (h, w, 3) uint8 RGB, of a window that misses the image the nearest pixel; the place (column, row) of the
+        first of them in the reduced image; height and width of the image.
 
     Raises:
         ValueError: if the bytes do not decode.
     """
     if encoded.startswith(_JPEG_START):
         height, width = jpeg_shape(encoded)
-        rows, columns = (
-            _inside(start // reduction, extent // reduction, -(-length // reduction))
-            for start, length in ((top, height), (left, width))
-        )
-        inside = (rows.stop - rows.start) * (columns.stop - columns.start)
-        if height * width - inside * reduction**2 > _MANY_PIXELS:
-            return _decode_with_tensorflow(encoded, rows, columns, reduction), (height, width)
-        return _decode(encoded, _FLAGS[reduction])[rows, columns], (height, width)
+        rows, columns = _reduced(bounds, (height, width), reduction)
+        used = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if height * width - used * reduction**2 > _MANY_PIXELS:
+            pixels = _decode_with_tensorflow(encoded, rows, columns, reduction)
+        else:
+            pixels = _decode(encoded, _FLAGS[reduction])[rows, columns]
+        return pixels, (columns.start, rows.start), (height, width)
     pixels = _decode(encoded, _FLAGS[1])
     height, width = pixels.shape[:2]
-    rows, columns = _inside(top, extent, height), _inside(left, extent, width)
-    if reduction == 1:
-        return pixels[rows, columns], (height, width)
-    # A window that misses the image keeps one pixel, whose place inside its block must not matter.
-    rows, columns = (slice(kept.start // reduction * reduction, kept.stop) for kept in (rows, columns))
-    return _block_means(pixels[rows, columns], reduction), (height, width)
-
-
-def decode_mask(encoded: bytes) -> np.ndarray:
-    """Returns a mask (H, W) uint8 from PNG or JPEG; ValueError if the bytes do not decode."""
-    return _decode(encoded, cv2.IMREAD_GRAYSCALE)
+    rows, columns = _reduced(bounds, (height, width), reduction)
+    window = pixels[
+        rows.start * reduction : rows.stop * reduction, columns.start * reduction : columns.stop * reduction
+    ]
+    return reduce_by_means(window, reduction), (columns.start, rows.start), (height, width)
 
 
 def jpeg_shape(encoded: bytes) -> tuple[int, int]:
@@ -98,10 +95,13 @@ def jpeg_shape(encoded: bytes) -> tuple[int, int]:
     raise ValueError(_UNDECODABLE)
 
 
-def _inside(start: int, extent: int, length: int) -> slice:
-    """Returns which of the pixels [start, start + extent) there are; the nearest one if there are none."""
-    first = min(max(start, 0), length - 1)
-    return slice(first, max(min(start + extent, length), first + 1))
+def _reduced(
+    bounds: tuple[int, int, int, int], shape: tuple[int, int], reduction: int
+) -> tuple[slice, slice]:
+    """Returns the rows and columns of the reduced image that a window has."""
+    left, top, right, bottom = (side // reduction for side in bounds)
+    height, width = (-(-length // reduction) for length in shape)
+    return inside(top, bottom, height), inside(left, right, width)
 
 
 def _decode(encoded: bytes, flags: int) -> np.ndarray:
@@ -123,13 +123,3 @@ def _decode_with_tensorflow(encoded: bytes, rows: slice, columns: slice, reducti
             ).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(_UNDECODABLE) from error
-
-
-def _block_means(pixels: np.ndarray, block: int) -> np.ndarray:
-    """Averages (H, W, 3) uint8 over blocks from the corner; blocks that are cut average what is there."""
-    means = pixels.astype(np.float32)
-    for axis in (0, 1):
-        starts = np.arange(0, means.shape[axis], block)
-        counts = np.diff(starts, append=means.shape[axis]).astype(np.float32)
-        means = np.add.reduceat(means, starts, axis=axis) / np.expand_dims(counts, tuple({0, 1, 2} - {axis}))
-    return (means + 0.5).astype(np.uint8)

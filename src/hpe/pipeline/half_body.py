@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
-from hpe.geometry.crops import BOX_SHARE
-from hpe.skeletons import Skeleton
+from hpe import skeletons
 
 # Of a person with no more visible joints than this, the whole is taken (HRNet).
 _FEWEST_JOINTS = 8
@@ -20,47 +18,49 @@ _LOWER_BODY = ("pelvis", "hip", "knee", "ankle", "foot")
 
 
 def halved_box(
-    center: tf.Tensor,
-    scale: tf.Tensor,
-    joints2d: tf.Tensor,
-    visibility: tf.Tensor,
+    center: np.ndarray,
+    side: np.ndarray,
+    joints2d: np.ndarray,
+    visibility: np.ndarray,
     *,
-    half: tf.Tensor,
-    upper: tf.Tensor,
-    skeleton: Skeleton,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Replaces the boxes of people by those of the visible joints of one half of their body. Graph code.
+    half: np.ndarray,
+    upper: np.ndarray,
+    skeleton: str,
+    box_share: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replaces the boxes of people by those of the visible joints of one half of their body.
 
     Args:
-        center: (N, 2) float32, centres of the boxes in pixels.
-        scale: (N,) float32, sides of the boxes in pixels, see `hpe.pipeline.augmentation.place`.
-        joints2d: (N, J, 2) float32 pixels, anything where not visible.
-        visibility: (N, J) float32, above 0 where visible.
+        center: (N, 2) middles of the boxes in pixels.
+        side: (N,) sides of the boxes in pixels, see `hpe.pipeline.moving.place`.
+        joints2d: (N, J, 2) pixels, anything where not visible.
+        visibility: (N, J), above 0 where visible.
         half: (N,) bool, whose boxes are replaced if enough of their joints are visible.
         upper: (N,) bool, of whom the upper half is preferred.
-        skeleton: of the joints.
+        skeleton: name of the joint set.
+        box_share: share of the crop's side that a box takes.
 
     Returns:
-        Centres (N, 2) and scales (N,).
+        Middles (N, 2) and sides (N,).
     """
-    is_lower = np.array([joint.split("_")[-1] in _LOWER_BODY for joint in skeleton.joints])
+    joints = skeletons.get(skeleton).joints
+    is_lower = np.array([joint.split("_")[-1] in _LOWER_BODY for joint in joints])
     visible = visibility > 0
-    halves = [visible & ~is_lower, visible & is_lower]
-    above, below = (_count(chosen) >= _PREFERRED_JOINTS for chosen in halves)
+    upper_half, lower_half = visible & ~is_lower, visible & is_lower
+    above, below = (_count(chosen) >= _PREFERRED_JOINTS for chosen in (upper_half, lower_half))
     take_upper = (upper & above) | ~below
-    chosen = tf.where(take_upper[:, None], *halves)
+    chosen = np.where(take_upper[:, None], upper_half, lower_half)
     possible = (_count(visible) > _FEWEST_JOINTS) & (_count(chosen) >= _NEEDED_JOINTS)
     half = half & possible
 
     seen = chosen[..., None]
-    middle = tf.math.divide_no_nan(
-        tf.reduce_sum(tf.where(seen, joints2d, 0.0), axis=1), tf.cast(_count(chosen), tf.float32)[:, None]
-    )
-    low = tf.reduce_min(tf.where(seen, joints2d, np.inf), axis=1)
-    high = tf.reduce_max(tf.where(seen, joints2d, -np.inf), axis=1)
-    side = tf.maximum(tf.reduce_max(high - low, axis=-1), 1.0)
-    return tf.where(half[:, None], middle, center), tf.where(half, _ROOM * BOX_SHARE * side, scale)
+    middle = np.where(seen, joints2d, 0.0).sum(axis=1) / np.maximum(_count(chosen), 1)[:, None]
+    low = np.where(seen, joints2d, np.inf).min(axis=1)
+    high = np.where(seen, joints2d, -np.inf).max(axis=1)
+    longer = np.maximum((high - low).max(axis=-1), 1.0)
+    halved = np.where(half[:, None], middle, center)
+    return halved, np.where(half, _ROOM * box_share * longer, side)
 
 
-def _count(chosen: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(chosen, tf.int32), axis=-1)
+def _count(chosen: np.ndarray) -> np.ndarray:
+    return chosen.sum(axis=-1)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from hpe.fields import Needs
 from hpe.pipeline import damage, images
 from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.spec import DatasetSpec
 from hpe.records import framing
 from hpe.records.reading import DatasetShards
 
@@ -22,19 +23,27 @@ class ImageSource:
         shards: of `hpe.records.reading.find_shards`.
         config: crop size, augmentation, shuffling.
         needs: which fields are wanted, and in which joint sets.
+        specs: of the datasets, their shares and their own settings; None for none.
     """
 
     unit = "image"
 
-    def __init__(self, shards: Sequence[DatasetShards], config: PipelineConfig, needs: Needs):
+    def __init__(
+        self,
+        shards: Sequence[DatasetShards],
+        config: PipelineConfig,
+        needs: Needs,
+        specs: Sequence[DatasetSpec] | None = None,
+    ):
         self.shards = shards
+        self.specs = specs
         self.config = config
         self.needs = needs
         self.count = sum(dataset.count for dataset in shards)
 
     def for_needs(self, needs: Needs) -> ImageSource:
         """Returns a source of the same records with other fields, or joints of other sets."""
-        return ImageSource(self.shards, self.config, needs)
+        return ImageSource(self.shards, self.config, needs, self.specs)
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Nothing: backbones normalise images by constants."""
@@ -43,7 +52,13 @@ class ImageSource:
     def training_batches(self, *, batch_size: int, seed: int, **place) -> tf.data.Dataset:
         """Returns endless augmented batches, see `hpe.pipeline.images.training_batches`."""
         return images.training_batches(
-            self.shards, self.config, needs=self.needs, batch_size=batch_size, seed=seed, **place
+            self.shards,
+            self.config,
+            needs=self.needs,
+            specs=self.specs,
+            batch_size=batch_size,
+            seed=seed,
+            **place,
         )
 
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:

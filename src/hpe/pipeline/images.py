@@ -1,49 +1,48 @@
-"""Image records become batches: a dict of fixed keys and static shapes for every system.
+"""Image records become batches: a dict of the fields of `hpe.fields` that are needed, of static shapes.
 
-| key | shape, B first | content |
-|---|---|---|
-| image | (S, S, 3) uint8 | RGB crop |
-| silhouette, silhouette_weight | (S, S) uint8, () float32 | 1 where the person is |
-| joints2d, joints2d_weight | (J, 2), (J,) float32 | x, y in [-1, 1]; zeros where not visible |
-| joints3d, joints3d_weight | (J, 3), (J,) float32 | metres, camera frame; confidence |
-| head_size | () float32 | unit of PCKh in pixels of the crop; 0 where unknown |
-| pose, pose_weight | (72,), () float32 | axis-angle, root in the camera frame; of `body_models` |
-| shape, shape_weight | (10,), () float32 | of `body_models` |
-| camera, camera_weight | (3,), () float32 | weak-perspective (s, tx, ty) of the crop |
-| name | () string | for messages and pictures |
-| valid | () float32 | 0 in the rows that fill up the last batch of an evaluation |
-
-Joints come in the joint set that is asked for, `cocoplus19` (J = 19) if none is, whatever sets the records are in.
-What a sample lacks is zeros with a 0 beside it. Shape coefficients mean something else on every body model, so
-a sample whose body parameters belong to another model than the system's counts as one that lacks them. A body turns
-about its pelvis, joints and camera about the optical axis: of a turned crop `pose` has no place beside `camera`.
+Every batch has `image`, `image_to_crop`, `image_size`, `name` and `valid`; what else it has says `Needs`. Joints
+come in the joint sets that are asked for, whatever sets the records are in. Shape coefficients mean something
+else on every body model, so a sample whose body parameters belong to another model than the system's counts as
+one that lacks them. A body turns about its pelvis, joints and camera about the optical axis: of a turned crop
+`pose` has no place beside `camera`.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from hpe import skeletons
+from hpe import fields, skeletons
+from hpe.backends.threads import usable_cores
 from hpe.errors import SettingError
-from hpe.fields import FIELDS, Needs
-from hpe.pipeline import augmentation, crops, labels, ordering
-from hpe.pipeline.augmentation import Jitter, Placement
+from hpe.fields import Field, Needs
+from hpe.pipeline import augmentation, crops, ordering
+from hpe.pipeline.augmentation import Jitter
 from hpe.pipeline.config import PipelineConfig
-from hpe.pipeline.half_body import halved_box
+from hpe.pipeline.shares import Shares
+from hpe.pipeline.spec import DatasetSpec, shares_of
 from hpe.records.reading import DatasetShards
-from hpe.records.schema import parse_example
+from hpe.records.schema import parse_examples
 
 # More would wait for Python's lock.
 _MOST_THREADS = 16
 
-# All that image records can hold; the file of a mask is for judging alone.
-EVERYTHING = Needs(
-    tuple(field.key for field in FIELDS if field.key != "silhouette_file"), skeletons.COCOPLUS19.name
+# What records of the published datasets can hold; depths, parts and the files of masks are for those who ask for
+# them.
+USUAL = Needs(
+    tuple(
+        field.key for field in fields.FIELDS if field.key not in ("depth", "part_labels", "silhouette_file")
+    ),
+    skeletons.COCOPLUS19.name,
 )
+
+_BODY = ("pose", "shape")
+# The mask of the whole picture, by which pictures are judged.
+_MASK_FILE = "silhouette_file"
+# What every batch has, beside what the pipeline makes.
+_ALWAYS = ("image", "name")
 
 # Any crop size shows whether a record can be used.
 _CHECK_SIZE = 8
@@ -56,15 +55,15 @@ def steps_per_epoch(shards: Sequence[DatasetShards], batch_size: int) -> int:
     anew, leaves out others.
 
     Raises:
-        UserError: if the datasets do not fill one batch.
+        SettingError: if the datasets do not fill one batch.
     """
     count = sum(dataset.count for dataset in shards)
     if batch_size > count:
         names = ", ".join(dataset.name for dataset in shards)
         raise SettingError(
             "batch_size",
-            f"is larger than the dataset: {names} has {count} records; set `batch_size` to {count} or "
-            "less, or add datasets.",
+            f"is larger than the dataset: {names} has {count} records; lower it to {count} or less, or add "
+            "datasets.",
             batch_size,
         )
     return count // batch_size
@@ -77,15 +76,16 @@ def training_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    needs: Needs = EVERYTHING,
+    needs: Needs = USUAL,
+    specs: Sequence[DatasetSpec] | None = None,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> tf.data.Dataset:
     """Returns endless, augmented batches: batch k is a function of (seed, k), the data and the config alone.
 
-    The records of all datasets are mixed, or drawn by `config.dataset_ratios`. With `start_step` the same batches
-    follow that an uninterrupted run would see from that step on; records before it are passed over without being
-    parsed.
+    The records of all datasets are mixed, or their shares of every batch are exact. With `start_step` the same
+    batches follow that an uninterrupted run would see from that step on; records before it are passed over without
+    being parsed.
 
     Args:
         shards: datasets of `hpe.records.reading.find_shards`.
@@ -94,6 +94,7 @@ def training_batches(
         seed: of order and augmentation.
         start_step: number of batches to pass over.
         needs: which fields are wanted, and in which joint sets.
+        specs: of the datasets, their shares and their own settings; None for none.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) B / num_shards.
             The others are read, but neither parsed nor decoded.
         num_shards: number of shares.
@@ -103,17 +104,22 @@ def training_batches(
         TensorFlow error: iterate inside `hpe.pipeline.damage.translate_errors`.
 
     Raises:
-        UserError: if the datasets do not fill one batch, the batch does not divide, or there are not as many
-            ratios as datasets.
+        SettingError: if the datasets do not fill one batch, the batch does not divide, or shares or settings of the
+            datasets are wrong.
     """
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
-    records = _training_records(shards, config, batch_size=batch_size, seed=seed, start_step=start_step)
+    specs = [DatasetSpec(dataset.name) for dataset in shards] if specs is None else specs
+    configs = [spec.configured(config) for spec in specs]
+    records = _training_records(
+        shards, config, specs, configs, batch_size=batch_size, seed=seed, start_step=start_step
+    )
     jitter_key = ordering.stream_key(seed, ordering.Stream.IMAGE_JITTER)
-    parse = functools.partial(_parse, size=config.img_size, needs=needs)
 
-    def augmented(serialized: tf.Tensor, step: tf.Tensor) -> dict:
-        jitter = augmentation.draw_jitter(config, tf.stack([jitter_key, step]), batch_size)
-        return parse(serialized[rows], jitter.rows(rows))
+    def augmented(record: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[dict, Jitter]:
+        serialized, numbers = record
+        numbers = tf.ensure_shape(numbers, [batch_size])
+        jitter = augmentation.draw_jitter(configs, numbers, tf.stack([jitter_key, step]))
+        return _parse(serialized[rows], needs, halves=jitter.half is not None), jitter.rows(rows)
 
     steps = tf.data.Dataset.counter(start=start_step)
     parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
@@ -121,34 +127,39 @@ def training_batches(
 
 
 def _training_records(
-    shards: Sequence[DatasetShards], config: PipelineConfig, *, batch_size: int, seed: int, start_step: int
+    shards: Sequence[DatasetShards],
+    config: PipelineConfig,
+    specs: Sequence[DatasetSpec],
+    configs: Sequence[PipelineConfig],
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int,
 ) -> tf.data.Dataset:
-    """Returns the endless stream of serialized records that training sees from a step on."""
+    """Returns the endless stream of serialized records from a step on, and of which dataset each is."""
     steps = steps_per_epoch(shards, batch_size)
-    if config.ratios:
-        if len(config.ratios) != len(shards):
-            raise SettingError(
-                "dataset_ratios",
-                f"has {len(config.ratios)} numbers, but there are {len(shards)} `datasets`: "
-                f"{', '.join(dataset.name for dataset in shards)}. Give one for each.",
-                ",".join(config.dataset_ratios),
-            )
+    shares = shares_of(specs, config.dataset_ratios)
+    if shares:
         return ordering.mixed_records(
             [dataset.files for dataset in shards],
             [dataset.count for dataset in shards],
-            config.ratios,
+            Shares(shares, batch_size, key=ordering.stream_key(seed, ordering.Stream.DATASET_CHOICE)),
             seed=seed,
             buffer=config.shuffle_buffer,
-            start=start_step * batch_size,
+            start_step=start_step,
         )
-    return ordering.shuffled_records(
+    alike = all(one == configs[0] for one in configs)
+    records = ordering.shuffled_records(
         [file for dataset in shards for file in dataset.files],
         key=ordering.stream_key(seed, ordering.Stream.IMAGE_ORDER),
         buffer=config.shuffle_buffer,
         per_epoch=steps * batch_size,
         start_epoch=start_step // steps,
         start_record=(start_step % steps) * batch_size,
+        numbers=None if alike else [index for index, dataset in enumerate(shards) for _ in dataset.files],
     )
+    # Where nothing depends on whose records they are, they need not be told apart one by one.
+    return records.map(lambda record: (record, tf.constant(0))) if alike else records
 
 
 def evaluation_batches(
@@ -156,7 +167,7 @@ def evaluation_batches(
     config: PipelineConfig,
     *,
     batch_size: int,
-    needs: Needs = EVERYTHING,
+    needs: Needs = USUAL,
 ) -> tf.data.Dataset:
     """Returns every record once, in order, without augmentation.
 
@@ -170,128 +181,68 @@ def evaluation_batches(
         A finite dataset of batches as the module says.
     """
     files = [file for dataset in shards for file in dataset.files]
-    parsed = (
-        tf.data.TFRecordDataset(files)
-        .batch(batch_size)
-        .map(functools.partial(_parse_plainly, size=config.img_size, needs=needs))
-    )
+    records = tf.data.TFRecordDataset(files).batch(batch_size)
+    parsed = records.map(lambda serialized: _plainly(serialized, needs))
     return _finished(_crops(parsed, config, needs).map(lambda batch: _fill(batch, batch_size)))
 
 
 def plain_batch(serialized: tf.Tensor, config: PipelineConfig, *, needs: Needs) -> dict[str, tf.Tensor]:
     """Returns serialized records (B,) as a batch, as evaluation sees them."""
-    return _crop(
-        _parse_plainly(serialized, size=config.img_size, needs=needs), size=config.img_size, needs=needs
-    )
+    return _crop(*_plainly(serialized, needs), needs=needs, size=config.img_size, box_share=config.box_share)
 
 
 def check_record(serialized: tf.Tensor) -> tf.Tensor:
-    """Raises tf.errors.InvalidArgumentError if a serialized record has no image that can be used."""
-    parsed = _parse_plainly(serialized[None], size=_CHECK_SIZE, needs=EVERYTHING)
-    return tf.reduce_max(_crop(parsed, size=_CHECK_SIZE, needs=EVERYTHING)["image"])
+    """Raises tf.errors.InvalidArgumentError if a serialized record cannot be used."""
+    needs = Needs(tuple(field.key for field in fields.all_fields()), skeletons.COCOPLUS19.name)
+    config = PipelineConfig(img_size=_CHECK_SIZE)
+    return tf.reduce_max(plain_batch(serialized[None], config, needs=needs)["image"])
 
 
-def _parse_plainly(serialized: tf.Tensor, *, size: int, needs: Needs) -> dict[str, tf.Tensor]:
-    return _parse(serialized, augmentation.no_jitter(tf.size(serialized)), size=size, needs=needs)
+def _plainly(serialized: tf.Tensor, needs: Needs) -> tuple[dict[str, tf.Tensor], Jitter]:
+    return _parse(serialized, needs), augmentation.no_jitter(tf.size(serialized))
 
 
-def _parse(
-    serialized: tf.Tensor,
-    jitter: Jitter,
-    *,
-    size: int,
-    needs: Needs,
-) -> dict[str, tf.Tensor]:
-    """Parses N records and places their crops; returns few tensors with a leading axis N."""
-    skeleton = skeletons.get(needs.skeleton2d)
-    record = _only_of(parse_example(serialized, skeleton=skeleton.name), needs.body_models)
-    if "silhouette" not in needs.fields:
-        record["mask"] = tf.zeros_like(record["mask"])
-    center, scale = record["center"], record["scale"]
-    if jitter.half is not None:
-        center, scale = halved_box(
-            center,
-            scale,
-            record["joints2d"],
-            record["visibility"],
-            half=jitter.half,
-            upper=jitter.upper,
-            skeleton=skeleton,
-        )
-    placement = augmentation.place(center, scale, jitter, size=size)
-    numbers = [placement.extent, placement.reduction, tf.cast(placement.mirror, tf.int32)]
-    return {
-        "image": record["image"],
-        "mask": record["mask"],
-        "name": record["name"],
-        "placement": tf.concat([placement.corner, tf.stack(numbers, axis=-1)], axis=-1),
-        "labels": labels.pack(record, skeleton),
-        **({} if placement.angle is None else {"angle": placement.angle}),
-    }
+def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict[str, tf.Tensor]:
+    """Parses what is needed of N records."""
+    keys = dict.fromkeys((*_ALWAYS, *needs.fields))
+    if halves:
+        keys["joints2d"] = None
+    if _MASK_FILE in keys:
+        keys["silhouette"] = None
+    if needs.body_models and not keys.keys().isdisjoint(_BODY):
+        keys["body_model"] = None
+    record = parse_examples(serialized, tuple(keys), skeleton2d=needs.skeleton2d, skeleton3d=needs.skeleton3d)
+    if "body_model" not in record or not needs.body_models:
+        return record
+    known = tf.reduce_any(
+        record["body_model"][:, None] == tf.constant(list(needs.body_models), tf.string), axis=1
+    )
+    for field in (fields.get(key) for key in _BODY if key in record):
+        record[field.key] = tf.where(known[:, None], record[field.key], 0.0)
+        record[field.weight] = tf.where(known, record[field.weight], 0.0)
+    return record
 
 
 def _crops(parsed: tf.data.Dataset, config: PipelineConfig, needs: Needs) -> tf.data.Dataset:
     """Makes the crops of batches of `_parse`, while the next is parsed."""
+    threads = config.num_parallel_calls or min(usable_cores(), _MOST_THREADS)
     crop = functools.partial(
-        _crop, size=config.img_size, needs=needs, threads=config.num_parallel_calls or _threads()
+        _crop, needs=needs, size=config.img_size, box_share=config.box_share, threads=threads
     )
     return parsed.prefetch(1).map(crop)
 
 
-def _threads() -> int:
-    """Returns the number of cores that this process may use, within reason."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_THREADS)
+def _crop(parsed: dict[str, tf.Tensor], jitter: Jitter, *, needs: Needs, **options) -> dict[str, tf.Tensor]:
+    """Makes the crops of a batch of `_parse`, and moves its fields into them."""
+    batch = crops.crop_people(parsed, jitter, wanted_fields(needs), needs=needs, **options)
+    if _MASK_FILE in needs.fields:
+        batch[_MASK_FILE] = parsed["silhouette"]
+    return {**batch, "valid": tf.ones_like(parsed["scale"])}
 
 
-def _crop(parsed: dict[str, tf.Tensor], *, size: int, needs: Needs, threads: int = 1) -> dict[str, tf.Tensor]:
-    """Makes the crops of a batch of `_parse`, and maps its labels into them."""
-    placement = _placement(parsed)
-    image, silhouette, image_shape = crops.crop_people(
-        parsed["image"], parsed["mask"], placement, size=size, names=parsed["name"], threads=threads
-    )
-    mapped = labels.to_crop(
-        parsed["labels"], image_shape, placement, size=size, skeleton=skeletons.get(needs.skeleton2d)
-    )
-    return {
-        "image": image,
-        "silhouette": silhouette,
-        "silhouette_weight": tf.cast(tf.strings.length(parsed["mask"]) > 0, tf.float32),
-        **_of_picture(parsed, placement, size=size, needs=needs),
-        "name": parsed["name"],
-        **mapped,
-        "valid": tf.ones_like(mapped["pose_weight"]),
-    }
-
-
-def _of_picture(parsed: dict, placement: Placement, *, size: int, needs: Needs) -> dict[str, tf.Tensor]:
-    """Returns what leads from a crop back to its picture, of what is needed."""
-    found = {}
-    if "silhouette_file" in needs.fields:
-        found["silhouette_file"] = parsed["mask"]
-    if "image_to_crop" in needs.fields:
-        corners = tf.constant([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        corners = tf.tile(corners[None], [tf.shape(placement.corner)[0], 1, 1])
-        origin, right, down = tf.unstack(augmentation.points_to_crop(corners, placement, size=size), axis=1)
-        found["image_to_crop"] = tf.stack([right - origin, down - origin, origin], axis=-1)
-    return found
-
-
-def _placement(parsed: dict[str, tf.Tensor]) -> Placement:
-    """Returns the Placement of what `_parse` made of it, with or without a batch axis."""
-    numbers = parsed["placement"]
-    return Placement(
-        numbers[..., :2], numbers[..., 2], numbers[..., 3], numbers[..., 4] > 0, parsed.get("angle")
-    )
-
-
-def _only_of(record: dict, body_models: Sequence[str]) -> dict:
-    """Takes the body parameters out of the records (N) where they belong to none of the body models."""
-    if not body_models:
-        return record
-    known = tf.reduce_any(record["body_model"][:, None] == tf.constant(list(body_models), tf.string), axis=1)
-    kept = {key: tf.where(known[:, None], record[key], 0.0) for key in ("pose", "shape")}
-    return {**record, **kept, "has_body": tf.where(known, record["has_body"], 0.0)}
+def wanted_fields(needs: Needs) -> list[Field]:
+    """Returns the fields that a batch has and records keep."""
+    return [fields.get(key) for key in dict.fromkeys((*_ALWAYS, *needs.fields))]
 
 
 def _fill(batch: dict, batch_size: int) -> dict:

@@ -15,9 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpe.errors import SettingError
-
-# Choices of a dataset that are drawn together. It is part of the order, too.
-_CHOICES = 2**16
+from hpe.pipeline.shares import Shares
 
 # Files read in turns. It is part of the order, so it is fixed rather than tuned to the machine.
 _CYCLE_LENGTH = 8
@@ -50,6 +48,7 @@ def shuffled_records(
     per_epoch: int | None = None,
     start_epoch: int = 0,
     start_record: int = 0,
+    numbers: Sequence[int] | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless dataset of serialized records, shuffled anew in every epoch.
 
@@ -60,18 +59,26 @@ def shuffled_records(
         per_epoch: records taken from every epoch, None for all.
         start_epoch: first epoch.
         start_record: records of the first epoch that are left out; they are read but not decoded.
+        numbers: what comes beside the records of each file, None for nothing.
 
     Returns:
-        A dataset of scalar strings.
+        A dataset of scalar strings, or of pairs of a string and an int32.
     """
     names = tf.constant(list(files))
+    beside = None if numbers is None else tf.constant(list(numbers), tf.int32)
+
+    def read(index: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(names[index])
+        return records if beside is None else records.map(lambda record: (record, beside[index]))
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         # Dataset.shuffle mixes the graph's seed, which is the program's, into its own.
         tf.compat.v1.set_random_seed(1)
-        order = tf.random.experimental.stateless_shuffle(names, seed=tf.stack([key, epoch]), alg="philox")
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(files)), seed=tf.stack([key, epoch]), alg="philox"
+        )
         records = tf.data.Dataset.from_tensor_slices(order).interleave(
-            tf.data.TFRecordDataset,
+            read,
             cycle_length=_CYCLE_LENGTH,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
@@ -90,59 +97,46 @@ def shuffled_records(
 def mixed_records(
     datasets: Sequence[Sequence[str]],
     counts: Sequence[int],
-    ratios: Sequence[float],
+    shares: Shares,
     *,
     seed: int,
     buffer: int,
-    start: int = 0,
+    start_step: int = 0,
 ) -> tf.data.Dataset:
-    """Returns an endless dataset of serialized records, each drawn from one of several datasets by their ratios.
+    """Returns an endless dataset of serialized records and the number of the dataset that each is of.
 
-    Which dataset a position takes is a function of (seed, position). Every dataset has its own epochs: none of
-    its records comes again before all of them came.
+    As many of each batch are of each dataset as `shares` says. Every dataset has its own epochs and its own order
+    in each, a function of (seed, epoch of the dataset): none of its records comes again before all of them came.
 
     Args:
         datasets: TFRecord files of every dataset.
         counts: number of records of every dataset.
-        ratios: one number per dataset, at least 0 and not all 0; they need not add up to 1.
-        seed: of the choice and of the orders.
-        buffer: records held in memory to draw from, shared out by the ratios.
-        start: first position.
+        shares: of batches.
+        seed: of the orders.
+        buffer: records held in memory to draw from, shared out among the datasets by the shares.
+        start_step: number of the first batch.
 
     Returns:
-        A dataset of scalar strings.
+        A dataset of pairs of a scalar string and a scalar int32; to be batched by the shares' batch.
     """
+    taken, cycle = shares.before(start_step), shares.before(shares.cycle)
     # A dataset that is never drawn is never opened either.
-    drawn = [index for index, ratio in enumerate(ratios) if ratio > 0]
-    shares = np.array([ratios[index] for index in drawn]) / sum(ratios)
-    bounds = tf.constant(np.cumsum(shares)[:-1], tf.float64)
-    key = stream_key(seed, Stream.DATASET_CHOICE)
-
-    def choices(block: tf.Tensor) -> tf.Tensor:
-        uniform = tf.random.stateless_uniform(
-            (_CHOICES,), seed=tf.stack([key, block]), dtype=tf.float64, alg="philox"
-        )
-        return tf.searchsorted(bounds, uniform, side="right", out_type=tf.int64)
-
-    first_block, passed = divmod(start, _CHOICES)
-    taken = np.zeros(len(drawn), np.int64)
-    for block in range(first_block + (passed > 0)):
-        chosen = choices(tf.constant(block, tf.int64)).numpy()
-        taken += np.bincount(chosen[: passed if block == first_block else None], minlength=len(drawn))
+    drawn = np.flatnonzero(cycle)
     streams = [
         shuffled_records(
             datasets[index],
             key=stream_key(seed, Stream.IMAGE_ORDER, index),
-            buffer=math.ceil(buffer * share),
-            start_epoch=int(before) // counts[index],
-            start_record=int(before) % counts[index],
+            buffer=math.ceil(buffer * cycle[index] / cycle.sum()),
+            start_epoch=int(taken[index]) // counts[index],
+            start_record=int(taken[index]) % counts[index],
         )
-        for index, share, before in zip(drawn, shares, taken, strict=True)
+        for index in drawn.tolist()
     ]
-    order = tf.data.Dataset.range(first_block, _FOREVER).flat_map(
-        lambda block: tf.data.Dataset.from_tensor_slices(choices(block))
-    )
-    return tf.data.Dataset.choose_from_datasets(streams, order.skip(passed))
+    rows = tf.data.Dataset.range(start_step, _FOREVER).map(shares.rows).unbatch()
+    number = np.zeros(len(cycle), np.int64)
+    number[drawn] = np.arange(len(drawn))
+    choices = rows.map(lambda index: tf.gather(tf.constant(number), index))
+    return tf.data.Dataset.zip(tf.data.Dataset.choose_from_datasets(streams, choices), rows)
 
 
 def share_of_batch(batch_size: int, shard_index: int, num_shards: int) -> slice:

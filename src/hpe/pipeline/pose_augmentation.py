@@ -9,13 +9,13 @@ they were given where they change nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
 from hpe.pipeline.pose_config import PosePipelineConfig
-from hpe.pipeline.rotation import turn
 
 # Nobody is shifted closer to the camera than this, metres.
 NEAREST = 2.0
@@ -43,42 +43,78 @@ _CHAINS = _chains()
 DRAWS = 7 + len(_BONES)
 
 
-def augment(joints2d, joints3d, up, uniform, *, config: PosePipelineConfig):
-    """Augments poses as the configuration says.
+def augment(
+    joints2d,
+    joints3d,
+    up,
+    uniform,
+    *,
+    configs: Sequence[PosePipelineConfig],
+    numbers: tf.Tensor | None = None,
+):
+    """Augments poses as the configurations say.
 
     Args:
-        joints2d: (B, J, 2) in the joint set `config.skeleton`.
+        joints2d: (B, J, 2) in the joint set of the configurations.
         joints3d: (B, 17, 3) from the camera's centre; from any point where nothing is projected again.
-        up: (B, 3), the vertical in the camera frame; only used where the configuration projects again.
+        up: (B, 3), the vertical in the camera frame; only used where a configuration projects again.
         uniform: (B, DRAWS) random numbers in [0, 1).
-        config: which augmentations, and how much.
+        configs: which augmentations, and how much, of every dataset.
+        numbers: (B,) int32, which dataset each pose is of; None where there is one.
 
     Returns:
         The augmented joints2d and joints3d, and who was mirrored, (B,) bool.
     """
     draws = tf.unstack(uniform, axis=-1)
     signed = [2.0 * draw - 1.0 for draw in draws]
-    if config.reproject:
-        turned = tf.cast(draws[6] < config.turn_share, tf.float32)
-        joints2d, joints3d = project_again(
+    numbers = tf.zeros_like(draws[0], tf.int32) if numbers is None else numbers
+    skeleton = skeletons.get(configs[0].skeleton)
+
+    def bound(name: str) -> tf.Tensor:
+        table = np.array([getattr(config, name) for config in configs], np.float32)
+        return tf.gather(tf.constant(table), numbers)
+
+    if any(config.reproject for config in configs):
+        turned = tf.cast(draws[6] < bound("turn_share"), tf.float32)
+        again2d, again3d = project_again(
             joints2d,
             joints3d,
             up,
-            angle=math.radians(config.turn_max) * signed[0] * turned,
-            shift=config.shift_max * tf.stack(signed[1:4], axis=-1),
-            bones=1.0 + config.bone_max * tf.stack(signed[7:], axis=-1),
-            skeleton=skeletons.get(config.skeleton),
+            angle=math.pi / 180 * bound("turn_max") * signed[0] * turned,
+            shift=bound("shift_max")[:, None] * tf.stack(signed[1:4], axis=-1),
+            bones=1.0 + bound("bone_max")[:, None] * tf.stack(signed[7:], axis=-1),
+            skeleton=skeleton,
         )
-    if config.rotation_max:
-        angle = math.radians(config.rotation_max) * signed[4]
+        chosen = bound("reproject")[:, None, None] > 0
+        joints2d, joints3d = tf.where(chosen, again2d, joints2d), tf.where(chosen, again3d, joints3d)
+    if any(config.rotation_max for config in configs):
+        angle = math.pi / 180 * bound("rotation_max") * signed[4]
         joints2d, joints3d = turn(joints2d, angle), turn(joints3d, angle)
-    mirrored = (draws[5] < 0.5) & config.flip
-    if config.flip:
+    mirrored = draws[5] < 0.5 * bound("flip")
+    if any(config.flip for config in configs):
         chosen = mirrored[:, None, None]
-        mirrored2d, mirrored3d = mirror(joints2d, joints3d, skeleton=skeletons.get(config.skeleton))
+        mirrored2d, mirrored3d = mirror(joints2d, joints3d, skeleton=skeleton)
         joints2d = tf.where(chosen, mirrored2d, joints2d)
         joints3d = tf.where(chosen, mirrored3d, joints3d)
     return joints2d, joints3d, mirrored
+
+
+def turn(points, angle):
+    """Turns points or joints about the optical axis.
+
+    By an angle a, (x, y) goes to R (x, y), R = [[cos a, -sin a], [sin a, cos a]]: clockwise, since y points down.
+
+    Args:
+        points: (..., J, C), C at least 2.
+        angle: (...) radians.
+
+    Returns:
+        (..., J, C); columns beyond the second stay.
+    """
+    cos, sin = tf.cos(angle)[..., None], tf.sin(angle)[..., None]
+    x, y = points[..., 0], points[..., 1]
+    turned = tf.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    return tf.concat([turned, points[..., 2:]], axis=-1)
 
 
 def mirror(joints2d, joints3d, *, skeleton: skeletons.Skeleton):

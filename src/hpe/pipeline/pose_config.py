@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from hpe.errors import SettingError
 from hpe.options import option
@@ -12,6 +13,11 @@ from hpe.systems.inputs import JointsInput
 @dataclasses.dataclass(frozen=True)
 class PosePipelineConfig(JointsInput):
     """Settings of the pipeline of poses, those of the input included; names are flag names."""
+
+    # What a dataset may have of its own, see `hpe.pipeline.spec`.
+    OWN: ClassVar[tuple[str, ...]] = (
+        *("flip", "rotation_max", "reproject", "turn_max", "turn_share", "shift_max", "bone_max"),
+    )
 
     flip: bool = option(True, "Mirror every second training pose, on average.")
     rotation_max: float = option(

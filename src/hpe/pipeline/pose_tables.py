@@ -32,9 +32,9 @@ class PoseTables:
         names, actions: (M,) string.
         lens: `f` (M, 2), `k` (M, 3), `p` (M, 2) float32 of every sequence's camera; where it is not known, of one
             that changes nothing.
-        up: (M, 3) float32, the world's vertical axis in the camera frame; None where a sequence lacks what it takes
-            to project its people again.
-        unprojectable: why a sequence cannot be projected again, in words, or None.
+        up: (M, 3) float32, the world's vertical axis in the camera frame; zeros where it is not known.
+        unprojectable: why a sequence cannot be projected again, in words, by the sequence's number; empty for those
+            that can.
     """
 
     joints2d: tf.Tensor
@@ -46,8 +46,8 @@ class PoseTables:
     names: tf.Tensor
     actions: tf.Tensor
     lens: Mapping[str, tf.Tensor]
-    up: tf.Tensor | None
-    unprojectable: str | None
+    up: tf.Tensor
+    unprojectable: Mapping[int, str]
 
     @property
     def count(self) -> int:
@@ -85,7 +85,7 @@ def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> Po
     """
     columns = {name: [] for name in ("joints2d", "confidence", "joints3d")}
     names, actions, has_3d, frames, lenses, ups = [], [], [], [], [], []
-    unprojectable = None
+    unprojectable = {}
     for sequence in sequences:
         joints2d, confidence = _keypoints(sequence, config)
         lens = _lens(sequence)
@@ -101,8 +101,9 @@ def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> Po
         has_3d.append(sequence.joints3d is not None)
         frames.append(len(sequence))
         lenses.append(lens or _NO_LENS)
-        unprojectable = unprojectable or _why_unprojectable(sequence)
-        ups.append(None if unprojectable else np.float32(sequence.rotation[:, 2]))
+        if reason := _why_unprojectable(sequence):
+            unprojectable[len(ups)] = reason
+        ups.append(np.zeros(3, np.float32) if reason else np.float32(sequence.rotation[:, 2]))
     if not names:
         raise UserError("the datasets hold no pose sequences.")
     if any(one is None for one in columns["confidence"]):
@@ -117,7 +118,7 @@ def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> Po
         names=on_host(names),
         actions=on_host(actions),
         lens={name: on_host(np.stack([lens[name] for lens in lenses])) for name in lenses[0]},
-        up=None if unprojectable else on_host(np.stack(ups)),
+        up=on_host(np.stack(ups)),
         unprojectable=unprojectable,
     )
 

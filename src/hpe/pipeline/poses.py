@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,6 +35,8 @@ from hpe.pipeline.pose_augmentation import DRAWS, augment
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.pose_detections import DetectionFile
 from hpe.pipeline.pose_tables import JOINTS3D, PoseTables, collect
+from hpe.pipeline.shares import Shares
+from hpe.pipeline.spec import DatasetSpec, parse_specs, shares_of
 from hpe.records.poses import find_sequences, stream_sequences
 from hpe.records.reading import DatasetShards
 
@@ -46,7 +48,7 @@ class PoseSource:
 
     Args:
         data_dir: folder of the datasets.
-        names: datasets by name.
+        specs: the datasets: their names, shares and own settings.
         config: which 2D joints, and the augmentation.
         verify: also compares every byte of the files with its checksum.
 
@@ -63,26 +65,43 @@ class PoseSource:
     def __init__(
         self,
         data_dir: str | os.PathLike,
-        names: Sequence[str],
+        specs: Sequence[str | DatasetSpec],
         config: PosePipelineConfig,
         *,
         verify: bool = False,
     ):
-        shards = find_sequences(data_dir, names, verify=verify)
-        self._fill(shards, (one for dataset in shards for one in stream_sequences(dataset)), config)
+        specs = parse_specs(specs)
+        shards = find_sequences(data_dir, [spec.name for spec in specs], verify=verify)
+        numbers: list[int] = []
+
+        def sequences() -> Iterator[PoseSequence]:
+            for number, dataset in enumerate(shards):
+                for sequence in stream_sequences(dataset):
+                    numbers.append(number)
+                    yield sequence
+
+        self._fill(shards, sequences(), config, specs)
+        self._number = np.array(numbers, np.int32)
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> PoseSource:
         """Returns a source of sequences that are in memory already."""
         source = cls.__new__(cls)
-        source._fill([], sequences, config)
+        source._fill([], sequences, config, [DatasetSpec("sequences")])
+        source._number = np.zeros(len(source._tables.names), np.int32)
         return source
 
     def _fill(
-        self, shards: Sequence[DatasetShards], sequences: Iterable[PoseSequence], config: PosePipelineConfig
+        self,
+        shards: Sequence[DatasetShards],
+        sequences: Iterable[PoseSequence],
+        config: PosePipelineConfig,
+        specs: Sequence[DatasetSpec],
     ) -> None:
         self.shards = shards
         self.config = config
+        self.specs = specs
+        self._configs = [spec.configured(config) for spec in specs]
         if config.keypoints.endswith(".npz"):
             manifests = [dataset.manifest for dataset in shards if dataset.manifest is not None]
             gaps = {name for manifest in manifests for name in manifest.notes.get(FRAMES_LEFT_OUT, ())}
@@ -149,26 +168,29 @@ class PoseSource:
         if batch_size > self.count:
             raise SettingError("batch_size", f"there are only {self.count} frames.", batch_size)
         rows = share_of_batch(batch_size, shard_index, num_shards)
-        config, tables = self.config, self._tables
-        if config.reproject:
-            _require_projections(config)
-            if tables.unprojectable:
-                raise UserError(f"{tables.unprojectable}; use `reproject=False`.")
-        rays = tables.rays(config) if config.augments else tables.joints2d
-        order = stream_key(seed, Stream.POSE_ORDER)
+        config, configs, tables = self.config, self._configs, self._tables
+        augments = any(own.augments for own in configs)
+        for number, own in enumerate(configs):
+            if own.reproject:
+                self._require_projections(number)
+        rays = tables.rays(config) if augments else tables.joints2d
+        order = self._order(batch_size, seed)
         jitter = stream_key(seed, Stream.POSE_JITTER)
 
         def make(step: tf.Tensor) -> dict[str, tf.Tensor]:
-            indices = shuffled_indices(step, batch_size, self.count, key=order)[rows]
+            indices = order(step)[rows]
             batch = self._gather(tables, indices)
             sequence = batch.pop("sequence")
             joints2d, joints3d = tf.gather(rays, indices), batch["joints3d"]
-            if config.augments:
+            if augments:
                 uniform = tf.random.stateless_uniform(
                     (batch_size, DRAWS), seed=tf.stack([jitter, step]), alg="philox"
                 )[rows]
-                up = tf.gather(tables.up, sequence) if config.reproject else None
-                joints2d, joints3d, mirrored = augment(joints2d, joints3d, up, uniform, config=config)
+                numbers = tf.gather(tf.constant(self._number), sequence)
+                up = tf.gather(tables.up, sequence)
+                joints2d, joints3d, mirrored = augment(
+                    joints2d, joints3d, up, uniform, configs=configs, numbers=numbers
+                )
                 flipped = tf.gather(batch["joints2d_weight"], skeletons.get(config.skeleton).flip, axis=1)
                 batch["joints2d_weight"] = tf.where(mirrored[:, None], flipped, batch["joints2d_weight"])
                 if not config.undistort:
@@ -178,6 +200,44 @@ class PoseSource:
         steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
         batches = steps.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return deterministic(batches.prefetch(tf.data.AUTOTUNE))
+
+    def _order(self, batch_size: int, seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns the function from the number of a batch to its frames, (batch_size,) int32. Graph code."""
+        key = stream_key(seed, Stream.POSE_ORDER)
+        shares = shares_of(self.specs)
+        if not shares:
+            return lambda step: shuffled_indices(step, batch_size, self.count, key=key)
+        exact = Shares(shares, batch_size, key=stream_key(seed, Stream.DATASET_CHOICE))
+        own = self._number[np.asarray(self._tables.sequence)]
+        counts = np.bincount(own, minlength=len(shares))
+        # Sequences are read dataset by dataset.
+        first = tf.constant(np.cumsum(counts) - counts)
+
+        def frames(step: tf.Tensor) -> tf.Tensor:
+            numbers = exact.rows(step)
+            places, count = exact.places(step, numbers), tf.gather(tf.constant(counts), numbers)
+            # Every dataset has its own order in each of its own epochs.
+            wide = [tf.cast(numbers, tf.int64), places // count, tf.fill(tf.shape(places), key % 2**31)]
+            shuffled = tf.random.experimental.index_shuffle(
+                places % count, tf.cast(tf.stack(wide, axis=1), tf.int32), count - 1
+            )
+            return tf.cast(tf.gather(first, numbers) + shuffled, tf.int32)
+
+        return frames
+
+    def _require_projections(self, number: int) -> None:
+        """Refuses a dataset that cannot be projected again."""
+        target = skeletons.get(self.config.skeleton)
+        lacking = skeletons.convert(JOINTS3D, target, missing=True).missing
+        if lacking:
+            raise SettingError(
+                "reproject",
+                f"{', '.join(lacking)} of {target.name} cannot be projected, for the 3D joints ({JOINTS3D.name}) "
+                "lack them; use `reproject=False` or other 2D joints (`input_skeleton`).",
+            )
+        for sequence, reason in self._tables.unprojectable.items():
+            if self._number[sequence] == number:
+                raise UserError(f"{reason}; use `reproject=False`.")
 
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
         """Returns every frame once, in order, without augmentation; the last batch is filled up with zeros."""
@@ -261,15 +321,3 @@ def shuffled_indices(step: tf.Tensor, batch_size: int, count: int, *, key: int) 
     )
     positions = place * batch_size + tf.range(batch_size)
     return tf.random.experimental.index_shuffle(positions, seed, count - 1)
-
-
-def _require_projections(config: PosePipelineConfig) -> None:
-    """Refuses 2D joints that no 3D joint says how to move."""
-    target = skeletons.get(config.skeleton)
-    lacking = skeletons.convert(JOINTS3D, target, missing=True).missing
-    if lacking:
-        raise SettingError(
-            "reproject",
-            f"{', '.join(lacking)} of {target.name} cannot be projected, for the 3D joints "
-            f"({JOINTS3D.name}) lack them; use `reproject=False` or other 2D joints (`input_skeleton`).",
-        )

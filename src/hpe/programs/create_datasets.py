@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from absl import flags
 
+from hpe.backends.threads import usable_cores
 from hpe.datasets import lsp as lsp_files
 from hpe.datasets import mpii as mpii_files
 from hpe.datasets.coco import coco
@@ -163,7 +164,7 @@ def create(config: CreateConfig, *, progress: bool = True) -> list[WriteSummary]
 
 def plan(config: CreateConfig) -> list[Callable[[bool], WriteSummary]]:
     """Returns one function per selected dataset that creates it; checks all folders and indices before."""
-    num_workers = config.num_workers or workers.default_workers()
+    num_workers = config.num_workers or usable_cores()
     sources: list[Source] = []
     if config.lsp or config.lsp_val:
         folders = _lsp_folders(config)

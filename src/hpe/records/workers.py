@@ -121,13 +121,6 @@ class _Worker:
                 answers.put((number, error))
 
 
-def default_workers() -> int:
-    """Returns the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     iterator = iter(items)
     while chunk := tuple(itertools.islice(iterator, size)):

@@ -18,8 +18,7 @@ from hpe import pipeline, systems
 from hpe.inference.predictor import Predictor
 from hpe.pipeline import PipelineConfig, PosePipelineConfig, Source
 from hpe.pipeline.damage import translate_errors
-from hpe.pipeline.image_source import ImageSource
-from hpe.pipeline.images import EVERYTHING
+from hpe.pipeline.images import USUAL
 from hpe.visualization.grids import grid
 from hpe.visualization.panels import pose_panel, prediction_panel
 
@@ -79,12 +78,11 @@ class ImageFeed:
 
     def open(self, data_dir, names, config, *, verify=False) -> Source:
         """Finds the datasets; crops are made when batches are asked for."""
-        return pipeline.open("image", data_dir, names, config, needs=EVERYTHING, verify=verify)
+        return pipeline.open("image", data_dir, names, config, needs=USUAL, verify=verify)
 
     def training_batches(self, source, system, *, batch_size, seed, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.images`."""
-        source = ImageSource(source.shards, source.config, system.needs)
-        return source.training_batches(batch_size=batch_size, seed=seed, **place)
+        return source.for_needs(system.needs).training_batches(batch_size=batch_size, seed=seed, **place)
 
     def explained(self, source, mocap_files):
         """Looks for damage in images and mocap frames."""
@@ -113,7 +111,7 @@ class PoseFeed:
 
     def open(self, data_dir, names, config, *, verify=False) -> Source:
         """Reads all sequences."""
-        return pipeline.open("joints2d", data_dir, names, config, needs=EVERYTHING, verify=verify)
+        return pipeline.open("joints2d", data_dir, names, config, needs=USUAL, verify=verify)
 
     def training_batches(self, source, system, **place) -> tf.data.Dataset:
         """Returns the batches of `hpe.pipeline.poses`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpe.datasets.sample import Sample, Skipped
 from hpe.formats import images as image_files
+from hpe.geometry.crops import BOX_SHARE
 
 SKELETON = "h36m17"
 CROP_SIZE = 256
@@ -57,7 +58,8 @@ def load_crop(crop: Crop) -> Sample | Skipped:
         joints2d=crop.joints2d.astype(np.float32) if known else np.zeros((_JOINTS, 2), np.float32),
         visibility=np.full(_JOINTS, float(known), np.float32),
         center=np.array([(width - 1) / 2, (height - 1) / 2], np.float32),
-        scale=float(max(height, width)),
+        # The crop is taken as it is: its middle part, which a box fills, is the box.
+        scale=BOX_SHARE * max(height, width),
         skeleton3d=None if crop.joints3d is None else SKELETON,
         joints3d=None if crop.joints3d is None else crop.joints3d.astype(np.float32),
         confidence3d=None if crop.joints3d is None else np.ones(_JOINTS, np.float32),

@@ -1,0 +1,130 @@
+"""What is read, and how: a dataset by name, its share of every batch, and what is its own of the augmentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import fractions
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from hpe.errors import SettingError
+
+Config = TypeVar("Config")
+
+_SHARE = re.compile(r"^(?P<name>.+):(?P<share>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+|\d+/[1-9]\d*)$")
+_SETTING = re.compile(r"^\s*([a-z][a-z0-9_]*)=(.*)$")
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """One dataset of a run, written `name[:share][,setting=value...]`, such as `mpii:0.5,rotation_max=30`.
+
+    Attributes:
+        name: its name in the data folder, or the path of record files.
+        share: its part of every batch, beside the shares of the others; they need not add up to 1. None for all:
+            records of all datasets are mixed.
+        settings: what replaces the pipeline's settings for this dataset, by name.
+    """
+
+    name: str
+    share: fractions.Fraction | None = None
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> DatasetSpec:
+        """Returns the one dataset that a text describes; raises SettingError if it is none."""
+        specs = parse_specs(text.split(","))
+        if len(specs) != 1:
+            raise SettingError("datasets", "must name one dataset here.", text)
+        return specs[0]
+
+    def configured(self, config: Config) -> Config:
+        """Returns the settings of a pipeline with this dataset's own in their place.
+
+        Raises:
+            SettingError: there is no such setting, it is the same for all datasets, or the value does not suit it.
+        """
+        own = {}
+        for name, text in self.settings.items():
+            if name not in config.OWN:
+                known = ", ".join(config.OWN)
+                raise SettingError(
+                    "datasets", f"{self.name} cannot have a {name} of its own, only: {known}.", str(self)
+                )
+            kind = type(getattr(config, name))
+            try:
+                own[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+            except (KeyError, ValueError):
+                wanted = "true or false" if kind is bool else "a number"
+                raise SettingError(
+                    "datasets", f"{name} of {self.name} must be {wanted}.", str(self)
+                ) from None
+        try:
+            return dataclasses.replace(config, **own)
+        except SettingError as error:
+            raise SettingError("datasets", f"{self.name}: {error}", str(self)) from None
+
+    def __str__(self) -> str:
+        share = "" if self.share is None else f":{self.share}"
+        return ",".join([f"{self.name}{share}", *(f"{key}={value}" for key, value in self.settings.items())])
+
+
+def parse_specs(items: Iterable[str | DatasetSpec]) -> tuple[DatasetSpec, ...]:
+    """Returns datasets from items of a list that was cut at its commas: settings belong to the name before them.
+
+    Raises:
+        SettingError: a setting has no name before it.
+    """
+    specs: list[DatasetSpec] = []
+    for item in items:
+        if isinstance(item, DatasetSpec):
+            specs.append(item)
+        elif setting := _SETTING.match(item):
+            if not specs:
+                raise SettingError("datasets", "must begin with the name of a dataset.", item)
+            settings = {**specs[-1].settings, setting[1]: setting[2].strip()}
+            specs[-1] = dataclasses.replace(specs[-1], settings=settings)
+        elif share := _SHARE.match(item.strip()):
+            specs.append(DatasetSpec(share["name"], fractions.Fraction(share["share"])))
+        else:
+            specs.append(DatasetSpec(item.strip()))
+    return tuple(specs)
+
+
+def shares_of(
+    specs: Sequence[DatasetSpec], ratios: Sequence[str] = ()
+) -> tuple[fractions.Fraction, ...] | None:
+    """Returns the shares of datasets, which add up to 1, or None if their records are all mixed.
+
+    Args:
+        specs: the datasets.
+        ratios: `dataset_ratios`, another way to write the shares.
+
+    Raises:
+        SettingError: some datasets have a share and others have none, both ways are used, or all shares are 0.
+    """
+    given = [spec.share for spec in specs if spec.share is not None]
+    if ratios:
+        names = ", ".join(spec.name for spec in specs)
+        if given:
+            raise SettingError(
+                "dataset_ratios", "the `datasets` have shares already; give one of the two.", ratios
+            )
+        if len(ratios) != len(specs):
+            raise SettingError(
+                "dataset_ratios",
+                f"has {len(ratios)} numbers, but there are {len(specs)} `datasets`: {names}. Give one for each.",
+                ratios,
+            )
+        given = [fractions.Fraction(ratio) for ratio in ratios]
+    if not given:
+        return None
+    if len(given) != len(specs):
+        without = ", ".join(spec.name for spec in specs if spec.share is None)
+        raise SettingError("datasets", f"{without} has no share, but others have; give all of them one.")
+    total = sum(given)
+    if not total:
+        raise SettingError("datasets", "one of the shares must be above 0.", ",".join(map(str, specs)))
+    return tuple(share / total for share in given)
