@@ -12,7 +12,7 @@ from hpe.evaluation.judging import judge
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.image_source import ImageSource
-from hpe.pipeline.images import EVERYTHING, evaluation_batches
+from hpe.pipeline.images import USUAL, evaluation_batches
 from hpe.records.reading import find_shards
 from hpe.records.writing import write_dataset
 from hpe.synthetic.people import SyntheticConfig, generate
@@ -90,7 +90,7 @@ def boxes(tmp_path_factory):
 
 def evaluate(system, shards, answers, *, batch_size=2, size=224, **options):
     predictor = KnowingPredictor(system, size, answers)
-    source = ImageSource(shards, PipelineConfig(img_size=size), EVERYTHING)
+    source = ImageSource(shards, PipelineConfig(img_size=size), USUAL)
     return judge(predictor, source, batch_size=batch_size, show_progress=False, **options)
 
 
