@@ -204,7 +204,7 @@ def _plainly(serialized: tf.Tensor, needs: Needs) -> tuple[dict[str, tf.Tensor],
 
 def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict[str, tf.Tensor]:
     """Parses what is needed of N records."""
-    keys = dict.fromkeys((*_ALWAYS, *needs.fields))
+    keys = {field.key: None for field in wanted_fields(needs)}
     if halves:
         keys["joints2d"] = None
     if _MASK_FILE in keys:
@@ -241,8 +241,10 @@ def _crop(parsed: dict[str, tf.Tensor], jitter: Jitter, *, needs: Needs, **optio
 
 
 def wanted_fields(needs: Needs) -> list[Field]:
-    """Returns the fields that a batch has and records keep."""
-    return [fields.get(key) for key in dict.fromkeys((*_ALWAYS, *needs.fields))]
+    """Returns the fields of a batch; a weight that is asked for by name stands for its field."""
+    weighed = {field.weight: field.key for field in fields.all_fields() if field.weight}
+    keys = dict.fromkeys(weighed.get(key, key) for key in (*_ALWAYS, *needs.fields))
+    return [fields.get(key) for key in keys]
 
 
 def _fill(batch: dict, batch_size: int) -> dict:

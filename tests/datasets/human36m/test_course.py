@@ -67,7 +67,9 @@ def test_images_become_samples(root):
         np.testing.assert_allclose(sample.joints3d, pose3d[row] / 1000, rtol=1e-6)
         np.testing.assert_array_equal(sample.visibility, 1)
         np.testing.assert_array_equal(sample.center, 127.5)
-        assert (sample.scale, sample.height, sample.skeleton3d) == (256, 256, "h36m17")
+        assert (sample.height, sample.skeleton3d) == (256, "h36m17")
+        # What a box fills of a crop: the picture is taken as it is.
+        assert sample.scale == pytest.approx(0.8 * 256)
     for item in valid.items:
         sample = valid.load(item)
         np.testing.assert_array_equal(sample.visibility, 0)
