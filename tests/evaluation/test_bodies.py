@@ -104,8 +104,8 @@ def test_who_knows_the_truth_makes_no_error(system, synthetic, truth):
         assert values[name] == pytest.approx(0, abs=0.01), name
     # Masks are cut out pixel by pixel, at fractions of pixels: a person's edge is some hundred pixels long.
     assert values["silhouette_iou@crop"] > 0.96
-    assert values["silhouette_accuracy@crop"] > 0.999
-    assert values["silhouette_f1@crop"] > 0.998
+    assert values["silhouette_accuracy@crop"] > 0.995
+    assert values["silhouette_f1@crop"] > 0.98
     # Vertices are denser than pixels nowhere: the way from mask to vertex is not quite 0.
     assert values["mesh_loss@crop"] < 2.5
     for name in ("silhouette_iou@picture", "silhouette_f1@picture"):
