@@ -47,7 +47,7 @@ import sys
 import numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 np.savez(sys.argv[3], **model(image=tf.constant(np.load(sys.argv[2]))))
-assert not any(name == "hpe" or name.startswith(("hpe.", "keras")) for name in sys.modules)
+assert not any(name.split(".")[0] == "hpe" for name in sys.modules)
 """
 
 
