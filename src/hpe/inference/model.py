@@ -130,7 +130,7 @@ class Model:
         export_model(self.system, path, format=format, details=self.details())
 
     def details(self) -> dict:
-        """Returns what files of the model tell of it beside its arrays."""
+        """Returns what files of the model tell of it besides its arrays."""
         return {"step": self.step, "box_share": BOX_SHARE if self.takes == "image" else None}
 
     def predict_joints2d(

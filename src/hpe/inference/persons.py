@@ -82,7 +82,11 @@ def person_of(
 
 
 def shared_joints(first: str, second: str) -> tuple[list[int], list[int]]:
-    """Returns the places of the points of the body that two skeletons share, in the first and in the second."""
+    """Returns the places of the points of the body that two skeletons share, in the first and in the second.
+
+    Args:
+        first, second: names of skeletons.
+    """
     one, other = skeletons.get(first).points, skeletons.get(second).points
     shared = [point for point in dict.fromkeys(one) if point in other]
     return [one.index(point) for point in shared], [other.index(point) for point in shared]

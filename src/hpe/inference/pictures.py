@@ -146,7 +146,12 @@ def as_boxes(boxes, size: tuple[int, int]) -> list[tuple[float, float, float, fl
 
 
 def per_picture(values, count: int, name: str) -> Sequence:
-    """Returns one value for each of `count` pictures: None is None for all.
+    """Returns one value for each of several pictures: None is None for all.
+
+    Args:
+        values: None, or a sequence.
+        count: of the pictures.
+        name: of the argument, for the message.
 
     Raises:
         ValueError: there are more or fewer values.

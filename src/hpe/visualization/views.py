@@ -91,6 +91,11 @@ def person_panel(image: np.ndarray, person: Person, *, size: int = 224) -> np.nd
 def close_up(image: np.ndarray, person: Person, *, size: int) -> tuple[np.ndarray, Person]:
     """Cuts a square around a person's box out of the frame; what lies outside the frame is plain.
 
+    Args:
+        image: (H, W, 3) uint8 RGB, the frame.
+        person: of this frame.
+        size: side of the square in pixels.
+
     Returns:
         (size, size, 3) uint8 RGB, and the person in its pixels and camera.
     """
