@@ -1,6 +1,7 @@
 """Human3.6M in every layout becomes the same sequences; what is missing is noted, what is wrong is one line."""
 
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -201,6 +202,20 @@ def test_an_unknown_layout_lists_what_was_looked_for(tmp_path):
         assert name in str(caught.value)
 
 
+def assert_told(root, message):
+    """Something of a folder is refused, left out or noted, in one line that matches."""
+    try:
+        told = [
+            f"{result.name}: {remark}"
+            for result in by_name(root).values()
+            for remark in ([result.reason] if isinstance(result, Skipped) else result.notes)
+        ]
+    except UserError as error:
+        told = [str(error)]
+    assert any(re.search(message, line) for line in told), told
+    assert not any("\n" in line for line in told)
+
+
 def _h5(name, **arrays):
     def change(root):
         path = folders.positions_h5(root, "S9", "Photo 1") if name == "3D" else root / name
@@ -243,14 +258,14 @@ def _replace(file, name, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_h5("3D"), r"Photo 1\.h5: is not a readable HDF5 file"),
-        (_h5("3D", poses=np.zeros(3)), r"Photo 1\.h5: has no dataset 3D_positions; it holds poses"),
+        (_h5("3D"), r"Photo 1.*is not a readable HDF5 file"),
+        (_h5("3D", poses=np.zeros(3)), r"Photo 1.*has no dataset 3D_positions; it holds poses"),
         (_h5("3D", **{"3D_positions": np.zeros((51, 9))}), r"3D_positions must be 96xT. Received: 51x9"),
         (_h5("3D", **{"3D_positions": [b"a"]}), "3D_positions must be numbers"),
-        (_endless, r"Photo 1\.h5: refused, because 3D_positions of shape .* needs 3.84e\+06 GB"),
+        (_endless, r"Photo 1.*refused, because 3D_positions of shape .* needs 3.84e\+06 GB"),
         (
             _detections(np.zeros((6, 17, 2))),
-            r"Photo_1\.55011271\.h5: must hold Tx16x2 pixels. Received: 6x17x2",
+            r"Photo 1/55011271.*must hold Tx16x2 pixels. Received: 6x17x2",
         ),
         (lambda root: (root / "cameras.h5").unlink(), "has no cameras: neither cameras.h5"),
         (_h5("cameras.h5"), "cameras.h5: is not a readable HDF5 file"),
@@ -275,9 +290,7 @@ def _replace(file, name, value):
 def test_bad_input_is_one_line(tmp_path, change, message):
     root = folders.write_h5(tmp_path)
     change(root)
-    with pytest.raises(UserError, match=message) as caught:
-        read(root)
-    assert "\n" not in str(caught.value)
+    assert_told(root, message)
 
 
 @pytest.mark.parametrize(
@@ -299,15 +312,11 @@ def test_bad_cdf_is_one_line(tmp_path):
     root = folders.write_cdf(tmp_path)
     path = root / "S9" / "MyPoseFeatures" / "D3_Positions" / "Photo 1.cdf"
     path.write_bytes(b"not CDF at all")
-    with pytest.raises(UserError, match=r"Photo 1\.cdf: is not a readable CDF file") as caught:
-        read(root)
-    assert "\n" not in str(caught.value)
+    assert_told(root, "Photo 1.*is not a readable CDF file")
     folders.write_cdf_file(path, np.zeros((1, 5, 51)))
-    with pytest.raises(UserError, match=r"Pose must be 96 numbers per frame\. Received: 1x5x51"):
-        read(root)
+    assert_told(root, r"Pose must be 96 numbers per frame\. Received: 1x5x51")
     folders.write_cdf_file(path, np.zeros((1, 5, 96)), variable="Angles")
-    with pytest.raises(UserError, match="is not a readable CDF file with the variable Pose"):
-        read(root)
+    assert_told(root, "is not a readable CDF file with the variable Pose")
 
 
 class _Malice:
@@ -343,9 +352,7 @@ def test_an_npz_that_wants_to_run_code_is_refused(tmp_path, key):
     ],
 )
 def test_bad_npz_is_one_line(tmp_path, changes, message):
-    with pytest.raises(UserError, match=message) as caught:
-        read(folders.write_npz(tmp_path, **changes))
-    assert "\n" not in str(caught.value)
+    assert_told(folders.write_npz(tmp_path, **changes), message)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pathlib
 
 from hpe.datasets.human36m import cameras as h36m_cameras
 from hpe.datasets.human36m import cdf as h36m_cdf
+from hpe.datasets.human36m import conventions
 from hpe.datasets.human36m import course as h36m_course
 from hpe.datasets.human36m import h5 as h36m_h5
 from hpe.datasets.human36m import npz as h36m_npz
@@ -57,5 +58,6 @@ def h36m(directory: str | os.PathLike) -> list[PoseSource | Source]:
             "detections": sorted(detections),
         }
         recordings = dataclasses.replace(recordings, detections=detections)
+        conventions.check(recordings, cameras, directory=str(directory), cameras_file=path.name)
         return h36m_recordings.sources(recordings, cameras, options)
     raise UserError(f"{directory}: holds no known layout of Human3.6M; looked for {', '.join(_LOOKED_FOR)}.")

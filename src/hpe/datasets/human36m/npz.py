@@ -49,7 +49,7 @@ def find_positions(directory: str | os.PathLike) -> Recordings | None:
         positions[trial] = functools.partial(select_joints, f"{path}: {trial}", _numbers(path, trial, values))
     if not positions:
         raise UserError(f"{path}: positions_3d holds no trial of Human3.6M.")
-    return Recordings("npz", positions, {}, FRAMES_PER_SECOND, tuple(strangers))
+    return Recordings("npz", positions, {}, FRAMES_PER_SECOND, tuple(strangers), unit="metres")
 
 
 def find_detections(directory: str | os.PathLike) -> dict[str, Detections]:

@@ -57,6 +57,7 @@ class Recordings:
         detections: for every detector what it found.
         frames_per_second: 0 where it is unknown.
         strangers: files and keys that name no trial.
+        unit: of the positions in the files.
     """
 
     layout: str
@@ -64,6 +65,7 @@ class Recordings:
     detections: dict[str, Detections]
     frames_per_second: float
     strangers: tuple[str, ...] = ()
+    unit: str = "millimetres"
 
 
 def select_joints(where: str, raw: np.ndarray) -> np.ndarray:
@@ -138,12 +140,15 @@ def trial_sequences(
     """Yields a trial as every camera sees it, or why that cannot be.
 
     Detections of a few frames more or less are cut, and so are the positions, to the common first frames;
-    detections of quite another length are left out. Both are noted.
-
-    Raises:
-        UserError: if a file cannot be read or holds something else.
+    detections of quite another length or that cannot be read are left out. All of it is noted.
     """
-    world = recordings.positions[trial]()
+    try:
+        world = recordings.positions[trial]()
+    except UserError as error:
+        # One damaged file among many is left out and named like a damaged image.
+        for name in CAMERAS:
+            yield Skipped(f"{trial}/{name}", f"3D positions cannot be used ({_reason(error)})")
+        return
     for name, image_size in CAMERAS.items():
         camera = cameras[trial.subject, name]
         joints3d = camera.to_camera(world)
@@ -151,7 +156,7 @@ def trial_sequences(
         notes = []
         for detector, detections in recordings.detections.items():
             joints, note = _detected(detections, trial, name, len(world))
-            notes += [note.format(detector)] if note else []
+            notes += [note.replace("%", detector, 1)] if note else []
             if joints is not None:
                 keypoints[detector] = joints
         frames = min(len(points.joints) for points in keypoints.values())
@@ -176,6 +181,11 @@ def trial_sequences(
         )
 
 
+def _reason(error: UserError) -> str:
+    """Returns what an error says of a file, without the file's name."""
+    return str(error).partition(": ")[2].removesuffix(".") or str(error)
+
+
 def _stream(trials, recordings, cameras) -> Iterator[PoseSequence | Skipped]:
     for trial in trials:
         yield from trial_sequences(trial, recordings, cameras)
@@ -189,16 +199,19 @@ def _order(trial: Trial):
 def _detected(detections: Detections, trial: Trial, camera: str, frames: int) -> tuple[Keypoints | None, str]:
     load = detections.files.get((trial, camera))
     if load is None:
-        return None, "detections {} are missing"
-    values = load()
+        return None, "detections % are missing"
+    try:
+        values = load()
+    except UserError as error:
+        return None, f"detections % cannot be used ({_reason(error)}): left out"
     difference = abs(len(values) - frames)
     if difference > max(FEW_FRAMES, FEW_FRAMES_FRACTION * frames):
         return None, (
-            f"detections {{}} differ from the 3D positions by more than {FEW_FRAMES_FRACTION:.0%} of the frames: "
+            f"detections % differ from the 3D positions by more than {FEW_FRAMES_FRACTION:.0%} of the frames: "
             "detections left out"
         )
     confidence = values[..., 2].astype(np.float32) if values.shape[2] == 3 else None
-    note = "detections {} and 3D positions differ by a few frames: common first frames kept"
+    note = "detections % and 3D positions differ by a few frames: common first frames kept"
     points = Keypoints(detections.skeleton, values[..., :2].astype(np.float32), confidence)
     return points, note if difference else ""
 
