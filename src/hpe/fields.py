@@ -137,6 +137,8 @@ class Needs:
         skeleton3d: joint set of 3D joints; None for that of the 2D joints.
         body_models: names of the body models whose pose and shape are truth; those of others count as absent.
             Empty: of all.
+        joint_table: name of a published table of `hpe.skeletons.rules` by which joints come from the sets that it
+            has an entry for; None for what the rules say, see docs/skeletons.md.
         streams: what else is fed beside the batches, with how many of it for each sample: `{"mocap": 12}`.
     """
 
@@ -144,6 +146,7 @@ class Needs:
     skeleton2d: str
     skeleton3d: str | None = None
     body_models: tuple[str, ...] = ()
+    joint_table: str | None = None
     streams: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 

@@ -362,3 +362,24 @@ def test_records_of_the_original_code_are_read(data_dir):
         inside = record["joints2d"].numpy()[visible]
         assert (inside >= 0).all()
         assert (inside < [record["width"], record["height"]]).all()
+
+
+def test_joints_come_by_the_published_table_that_is_asked_for():
+    names = ["h36m17", "lsp14", "mpii16"]
+    samples = [_in_skeleton(name, 3 + index) for index, name in enumerate(names)]
+    records = tf.constant([encode_sample(sample) for sample in samples])
+    keys = ("joints2d", "joints3d")
+    plain = schema.parse_examples(records, keys, skeleton2d="mpii16")
+    parsed = schema.parse_examples(records, keys, skeleton2d="mpii16", joint_table="pose_hg_3d")
+    target = skeletons.MPII16
+    table = skeletons.convert(skeletons.H36M17, target, table="pose_hg_3d")
+    np.testing.assert_array_equal(parsed["joints3d_weight"][0], table.confidences(samples[0].confidence3d))
+    known = parsed["joints3d_weight"][0] > 0
+    np.testing.assert_array_equal(
+        parsed["joints3d"][0][known], table.coordinates(samples[0].joints3d).astype(np.float32)[known]
+    )
+    # Sets that the table has no entry for are converted by the rules.
+    for key in ("joints2d", "joints2d_weight", "joints3d", "joints3d_weight"):
+        np.testing.assert_array_equal(parsed[key][1:], plain[key][1:])
+    with pytest.raises(ValueError, match="no table 'mine' of joints; there are pose_hg_3d, spin"):
+        schema.parse_examples(records, keys, skeleton2d="mpii16", joint_table="mine")

@@ -15,7 +15,12 @@ from hpe.skeletons import COCOPLUS19, Skeleton
 
 
 def in_skeleton(
-    target: Skeleton, keypoints: tf.Tensor, own: tf.Tensor, own_skeleton: tf.Tensor
+    target: Skeleton,
+    keypoints: tf.Tensor,
+    own: tf.Tensor,
+    own_skeleton: tf.Tensor,
+    *,
+    joint_table: str | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Converts joints of one record or of several (`...`) by names: from their own set, else from `cocoplus19`.
 
@@ -25,12 +30,13 @@ def in_skeleton(
         own: (..., n) float32, the same of the own set, row after row; filled up with NaN.
         own_skeleton: (...) string, the own set. Where it is unknown or `own` does not have as many values as it
             says, `keypoints` are taken.
+        joint_table: name of a published table that holds for the sets which it has an entry for.
 
     Returns:
         (..., J, C) float32 coordinates, 0 where the set has no such joint, and (..., J) float32 weights.
     """
     names = tuple(skeletons.SKELETONS)
-    sources, weights, lengths = _tables(target, names)
+    sources, weights, lengths = _tables(target, names, joint_table)
     most = int(lengths.max())
     columns = keypoints.shape[-1]
     count = tf.reduce_sum(tf.cast(tf.math.is_finite(own), tf.int32), axis=-1)
@@ -54,10 +60,20 @@ def in_skeleton(
 
 
 @functools.cache
-def _tables(target: Skeleton, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _tables(
+    target: Skeleton, names: tuple[str, ...], joint_table: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns sources (K, J, 4) and weights (K, J) of the conversions from all K joint sets, and their lengths."""
     known = [skeletons.get(name) for name in names]
-    conversions = [skeletons.convert(skeleton, target, missing=True) for skeleton in known]
+    conversions = [
+        skeletons.convert(
+            skeleton,
+            target,
+            missing=True,
+            table=joint_table if skeletons.has_table(joint_table, skeleton, target) else None,
+        )
+        for skeleton in known
+    ]
     return (
         np.stack([conversion.sources for conversion in conversions]),
         np.stack([conversion.weights for conversion in conversions]),

@@ -22,7 +22,8 @@ Masks of the original are JPEG here and there, so that a decoded mask is cut at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,12 @@ _NAN = float("nan")
 
 
 def parse_examples(
-    serialized: tf.Tensor, keys: Sequence[str], *, skeleton2d: str, skeleton3d: str | None = None
+    serialized: tf.Tensor,
+    keys: Sequence[str],
+    *,
+    skeleton2d: str,
+    skeleton3d: str | None = None,
+    joint_table: str | None = None,
 ) -> dict[str, tf.Tensor]:
     """Returns the wanted fields of image records, ours or the originals', as tensors of fixed shape.
 
@@ -54,6 +60,7 @@ def parse_examples(
         skeleton2d: the joint set of 2D joints, whatever sets the records are in. Joints are found by their names in
             a record's own set, else in `cocoplus19`; those that are in neither have weight 0.
         skeleton3d: the joint set of 3D joints; None for that of the 2D joints.
+        joint_table: of `hpe.fields.Needs`.
 
     Returns:
         The fields by their keys and their weights by theirs, as the table says but for the frame: everything that a
@@ -68,9 +75,12 @@ def parse_examples(
         if field.stored:
             features |= _stored_features(field)
     record = tf.io.parse_example(serialized, features)
-    targets = {
-        Kind.POINTS2D: skeletons.get(skeleton2d),
-        Kind.POINTS3D: skeletons.get(skeleton3d or skeleton2d),
+    converted = {
+        kind: functools.partial(record_joints.in_skeleton, skeletons.get(skeleton), joint_table=joint_table)
+        for kind, skeleton in (
+            (Kind.POINTS2D, skeleton2d),
+            (Kind.POINTS3D, skeleton3d or skeleton2d),
+        )
     }
     center = record["image/box_center"]
     known = _is_present(center)[..., None]
@@ -79,7 +89,7 @@ def parse_examples(
         "scale": record["image/scale"],
     }
     for field in wanted:
-        value, weight = _READERS.get(field.key, _read)(field, record, targets.get(field.kind))
+        value, weight = _READERS.get(field.key, _read)(field, record, converted.get(field.kind))
         parsed[field.key] = value
         if field.weight:
             parsed[field.weight] = weight
@@ -184,12 +194,12 @@ def _stored_features(field: Field) -> dict:
     return {} if codec is Codec.IMAGE and field.key == "image" else {key: _TEXT}
 
 
-def _read(field: Field, record: dict, target: skeletons.Skeleton | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _read(field: Field, record: dict, converted: Callable | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns value and weight of a field from where the table says that it is."""
     codec, values = field.stored.codec, record[field.stored.key]
     if codec is Codec.JOINTS:
         nothing = tf.zeros([*tf.unstack(tf.shape(values)[:-1]), KEYPOINTS, field.shape[1] + 1])
-        return record_joints.in_skeleton(target, nothing, values, record[_SKELETON_KEYS[field.kind]])
+        return converted(nothing, values, record[_SKELETON_KEYS[field.kind]])
     if codec is Codec.FLOATS:
         return _known(values, field) if field.weight else (values, tf.ones(()))
     if codec is Codec.INTS:
@@ -199,22 +209,22 @@ def _read(field: Field, record: dict, target: skeletons.Skeleton | None) -> tupl
     return values, tf.cast(tf.strings.length(values) > 0, tf.float32)
 
 
-def _read_image_size(field, record, target):
+def _read_image_size(field, record, converted):
     size = tf.stack([record["image/height"], record["image/width"]], axis=-1)
     return tf.cast(size, tf.int32), None
 
 
-def _read_joints2d(field, record, target):
+def _read_joints2d(field, record, converted):
     joints2d = tf.stack([record["image/x"], record["image/y"]], axis=-1)
     face = _split(record["image/face_pts"], (3, FACE_POINTS))
     joints2d = tf.concat([joints2d, tf.linalg.matrix_transpose(face[..., :2, :])], axis=-2)
     visibility = tf.concat([tf.cast(record["image/visibility"], tf.float32), face[..., 2, :]], axis=-1)
     labels = _with(joints2d, tf.cast(visibility > 0, tf.float32))
     own = record[field.stored.key], record[_SKELETON_KEYS[field.kind]]
-    return record_joints.in_skeleton(target, labels, *own)
+    return converted(labels, *own)
 
 
-def _read_joints3d(field, record, target):
+def _read_joints3d(field, record, converted):
     """From the set of the sample, else from `cocoplus19`, else from HMR's 14 joints."""
     own, hmr = record["joints3d/xyz"], record["mosh/gt3d"]
     has_own, has_hmr = _is_present(own), _is_present(hmr)
@@ -224,17 +234,17 @@ def _read_joints3d(field, record, target):
     confidence = _first_of((has_own, record["joints3d/confidence"]), (has_hmr, hmr_confidence))
     labels = _with(_split(joints3d, (KEYPOINTS, 3)), confidence)
     own = record[field.stored.key], record[_SKELETON_KEYS[field.kind]]
-    return record_joints.in_skeleton(target, labels, *own)
+    return converted(labels, *own)
 
 
-def _read_body(field, record, target):
+def _read_body(field, record, converted):
     """Pose or shape. HMR writes -1 into all values where `meta/has_3d` is 0."""
     own, hmr = record[field.stored.key], record[f"mosh/{field.key}"]
     has_own, has_hmr = _is_present(own), _is_present(hmr) & (record["meta/has_3d"] > 0)
     return _first_of((has_own, own), (has_hmr, hmr)), tf.cast(has_own | has_hmr, tf.float32)
 
 
-def _read_body_text(field, record, target):
+def _read_body_text(field, record, converted):
     """Body parameters of HMR were fitted with the neutral SMPL model."""
     has_own = _is_present(record["body/pose"]) | _is_present(record["body/shape"])
     has_hmr = _is_present(record["mosh/pose"]) & (record["meta/has_3d"] > 0)

@@ -5,7 +5,7 @@ conversion tables, drawing - follows from the names of its joints and from the p
 that no index table has to be kept in step by hand.
 """
 
-from hpe.skeletons.conversion import Conversion, Match, convert
+from hpe.skeletons.conversion import Conversion, Match, convert, has_table
 from hpe.skeletons.sets import (
     BLAZEPOSE33,
     COCO17,
@@ -54,6 +54,7 @@ __all__ = [
     "Skeleton",
     "convert",
     "get",
+    "has_table",
     "mirror_name",
     "register",
 ]

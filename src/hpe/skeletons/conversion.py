@@ -116,6 +116,13 @@ def convert(
     )
 
 
+def has_table(table: str | None, source: Skeleton, target: Skeleton) -> bool:
+    """Returns whether a published table has an entry for a pair of sets; ValueError if there is no such table."""
+    if table is not None and table not in TABLES:
+        raise ValueError(f"There is no table {table!r} of joints; there are {', '.join(TABLES)}.")
+    return table is not None and (source.name, target.name) in TABLES[table]
+
+
 def _four(names: tuple[str, ...]) -> tuple[str, ...]:
     """Repeats one or two joints so that the mean stays the same."""
     return tuple(names[place * len(names) // 4] for place in range(4))
