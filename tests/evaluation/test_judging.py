@@ -1,11 +1,18 @@
 """Judging: one loop for every system, one meaning for every name, truth in the joint set of the dataset."""
 
+import cv2
 import numpy as np
 import pytest
 
 from hpe import skeletons
+from hpe.datasets.sample import Sample
 from hpe.errors import SettingError, UserError
 from hpe.evaluation.feasibility import NO_REFERENCE
+from hpe.fields import Needs
+from hpe.pipeline import PipelineConfig
+from hpe.pipeline.image_source import ImageSource
+from hpe.records.reading import find_shards
+from hpe.records.writing import write_dataset
 from hpe.skeletons import COCO17, H36M17, LSP14
 from tests.evaluation.judged import Predictor, Source, judged
 
@@ -186,3 +193,44 @@ def test_what_looks_on_sees_every_prediction_once():
     seen = Looking()
     judged(lifter(POSES), poses_source(), also=[seen])
     np.testing.assert_array_equal(seen, POSES[:, 1, 0])
+
+
+def test_records_of_pictures_are_judged_in_their_own_joint_sets_and_by_action(tmp_path):
+    """2D joints of COCO's set beside 3D joints of Human3.6M's: once the 3D truth came in the 2D joints' set."""
+    picture = cv2.imencode(".png", np.zeros((40, 40, 3), np.uint8))[1].tobytes()
+    actions = ["Walking", "Eating", "Walking"]
+    samples = [
+        Sample(
+            f"{row}.png",
+            picture,
+            40,
+            40,
+            "coco17",
+            RNG.uniform(0, 40, (17, 2)).astype(np.float32),
+            np.ones(17, np.float32),
+            np.float32([20, 20]),
+            scale=40.0,
+            skeleton3d="h36m17",
+            joints3d=POSES[row],
+            action=action,
+        )
+        for row, action in enumerate(actions)
+    ]
+    write_dataset(samples, tmp_path, "studio", skeleton="coco17", progress=False)
+    source = ImageSource(
+        find_shards(tmp_path, ["studio"]), PipelineConfig(img_size=32), Needs(("image",), "coco17")
+    )
+    wrong = POSES[:3].copy()
+    wrong[:, H36M17.index("thorax")] += 1.0
+    predictor = Predictor(
+        {"joints2d": np.zeros((3, 17, 2)), "joints3d": wrong},
+        key="image",
+        skeleton="coco17",
+        skeleton3d="h36m17",
+        metrics=("mpjpe@h36m17", "pck0.2torso"),
+    )
+    result = judged(predictor, source, batch_size=2)
+    assert result.values()["mpjpe@h36m17"] == pytest.approx(1000 * 3**0.5 / 17, rel=1e-4)
+    assert result.find("mpjpe@h36m17/Walking").count == 2
+    assert result.find("mpjpe_actions").count == 3
+    assert result.find("pck0.2torso@coco17").count == 3

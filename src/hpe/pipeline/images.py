@@ -211,7 +211,13 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
         keys["silhouette"] = None
     if needs.body_models and not keys.keys().isdisjoint(_BODY):
         keys["body_model"] = None
-    record = parse_examples(serialized, tuple(keys), skeleton2d=needs.skeleton2d, skeleton3d=needs.skeleton3d)
+    record = parse_examples(
+        serialized,
+        tuple(keys),
+        skeleton2d=needs.skeleton2d,
+        skeleton3d=needs.skeleton3d,
+        joint_table=needs.joint_table,
+    )
     if "body_model" not in record or not needs.body_models:
         return record
     known = tf.reduce_any(
