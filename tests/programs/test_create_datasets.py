@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.programs.create_datasets import CreateConfig, create, format_summary
+from hpe.programs.create_datasets import create
+from hpe.programs.create_datasets import settings as configured
+from hpe.programs.creation_summary import format_summary
 from hpe.records.mocap import find_frames
 from hpe.records.poses import find_sequences, read_sequences
 from hpe.records.reading import find_shards
@@ -40,7 +42,7 @@ def settings(folders, tmp_path):
 
 
 def run(settings, **more):
-    return create(CreateConfig(**(settings | more)), progress=False)
+    return create(*configured(**(settings | more)), progress=False)
 
 
 def command_line(*arguments, cwd=PROJECT_ROOT):
@@ -110,8 +112,9 @@ def test_only_segmented(settings):
 
 @pytest.mark.parametrize("flag", ["mpii_json", "h36m"])
 def test_datasets_without_segmentations_refuse_only_segmented(flag):
-    with pytest.raises(ValueError, match=f"--only_segmented would leave out everybody of --{flag}"):
-        CreateConfig(**{flag: "folder", "only_segmented": True})
+    message = f"only_segmented: would leave out everybody of `{flag}=folder`"
+    with pytest.raises(UserError, match=message):
+        create(*configured(**{flag: "folder", "only_segmented": True}), progress=False)
 
 
 def test_images_and_masks_may_lie_elsewhere(settings, folders, tmp_path):
@@ -262,7 +265,7 @@ def test_wrong_directory_is_named_before_anything_is_written(settings, selection
     # A good dataset comes first: it must not be written either.
     with pytest.raises(UserError) as error:
         run(settings, **({"lsp": True, selection: True} | {flag: "/no/such/folder"}))
-    assert f"--{flag}=/no/such/folder" in str(error.value)
+    assert f"{flag}=/no/such/folder" in str(error.value)
     assert "\n" not in str(error.value)
     assert not pathlib.Path(settings["data_dir"]).exists()
 
@@ -271,7 +274,7 @@ def test_wrong_directory_is_named_before_anything_is_written(settings, selection
 def test_folder_that_lacks_a_part(settings, folders, part):
     (folders[0].root / part).rename(folders[0].root / "elsewhere")
     with pytest.raises(
-        UserError, match=f"--lsp_dir=.*: has no {re.escape(part)}; it should hold joints.mat and"
+        UserError, match=f"lsp_dir=.*: has no {re.escape(part)}; it should hold joints.mat and"
     ):
         run(settings, lsp=True)
 
@@ -280,19 +283,19 @@ def test_missing_segmentations_are_no_error_unless_asked_for(settings, tmp_path,
     monkeypatch.chdir(tmp_path)
     settings.pop("up_dir")
     assert run(settings, lsp=True)[0].with_mask == 0
-    with pytest.raises(UserError, match="--up_dir=data/upi-s1h: no such folder with data/lsp/"):
+    with pytest.raises(UserError, match="up_dir=data/upi-s1h: no such folder with data/lsp/"):
         run(settings, lsp=True, only_segmented=True)
 
 
 def test_nothing_selected(settings):
-    with pytest.raises(UserError, match="nothing is selected: say --lsp, "):
+    with pytest.raises(UserError, match="nothing is selected: say `h36m=DIR`, `lsp`, "):
         run(settings)
 
 
 @pytest.mark.parametrize("flag", ["synthetic", "num_workers", "seed", "shard_size"])
 def test_numbers_out_of_range(flag):
-    with pytest.raises(ValueError, match=f"--{flag} must be at least"):
-        CreateConfig(**{flag: -1})
+    with pytest.raises(ValueError, match=f"{flag}=-1: must be at least"):
+        configured(**{flag: -1})
 
 
 @pytest.mark.parametrize(
@@ -300,8 +303,8 @@ def test_numbers_out_of_range(flag):
     [("mocap_fps", -5.0), ("mocap_fps", float("nan")), ("mocap_set", "a/b"), ("mocap_set", "*")],
 )
 def test_recordings_are_not_thinned_or_named_by_nonsense(flag, value):
-    with pytest.raises(ValueError, match=f"--{flag} must be"):
-        CreateConfig(**{flag: value})
+    with pytest.raises(ValueError, match=f"{flag}=.*: must be"):
+        configured(**{flag: value})
 
 
 @pytest.mark.slow
@@ -323,6 +326,37 @@ def test_command_line(settings, spelling):
     )
     assert "img/s" in result.stderr  # the progress bar
     assert [len(records(settings, name)) for name in ("lsp_train", "lsp_val", "lsp_ext")] == [4, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_plugin_adds_a_dataset_with_a_field_of_its_own(tmp_path):
+    """The file of docs/add_a_dataset.md, as it stands there."""
+    page = (PROJECT_ROOT / "docs" / "add_a_dataset.md").read_text()
+    (tmp_path / "plates.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1])
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        dataset_folders.write_image(tmp_path / "pictures" / f"{number}.png", 40, 30)
+        np.savetxt(tmp_path / "pictures" / f"{number}.txt", np.full((14, 2), 9))
+    np.savetxt(tmp_path / "pictures" / "1.txt", np.full((3, 2), 9))
+    flags = (
+        f"--plates={tmp_path / 'pictures'}",
+        f"--plugins={tmp_path / 'plates.py'}",
+        f"--data_dir={tmp_path}",
+    )
+    result = command_line(*flags, "--num_workers=2")
+    assert result.returncode == 0, result.stderr
+    assert "plates: skipped: 1 x labels are not 14 joints (1.txt)" in result.stdout
+    (shards,) = find_shards(tmp_path, ["plates"])
+    assert (shards.count, shards.manifest.fields["warmth"], shards.manifest.provenance.licence) == (
+        2,
+        2,
+        "CC0",
+    )
+
+
+def test_settings_that_are_none(settings):
+    with pytest.raises(TypeError, match="no setting called so"):
+        configured(lspp=True)
 
 
 @pytest.mark.slow
@@ -363,7 +397,7 @@ def test_our_lsp_records_agree_with_those_of_the_original_code(data_dir, tmp_pat
 
 
 def test_synthetic_mocap_is_a_set_that_the_critic_reads(tmp_path):
-    create(CreateConfig(synthetic_mocap=12, data_dir=str(tmp_path)), progress=False)
+    create(*configured(synthetic_mocap=12, data_dir=str(tmp_path)), progress=False)
     (found,) = find_frames(tmp_path, ["synthetic"])
     records = tf.data.TFRecordDataset(found.files)
     examples = [tf.train.Example.FromString(raw) for raw in records.as_numpy_iterator()]

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.programs.create_datasets import CreateConfig, create, format_summary
+from hpe.programs.create_datasets import create, settings
+from hpe.programs.creation_summary import format_summary
 from hpe.records.reading import find_shards
 from hpe.records.schema import parse_example
 from tests.dataset_folders import write_image
@@ -29,26 +30,26 @@ def test_coco_and_mpii_become_records(tmp_path):
     (tmp_path / "mpii" / "annot" / "train.json").write_text(json.dumps(entries))
     content = {"images": [image], "annotations": people}
     (tmp_path / "coco" / "person_keypoints_val2017.json").write_text(json.dumps(content))
-    config = CreateConfig(
+    write, configs = settings(
         mpii_json=str(tmp_path / "mpii"),
         coco=str(tmp_path / "coco"),
         data_dir=str(tmp_path / "records"),
         num_workers=1,
     )
-    summaries = create(config, progress=False)
+    summaries = create(write, configs, progress=False)
     assert [(summary.name, summary.read, summary.kept) for summary in summaries] == [
         ("mpii_train", 2, 1),
         ("coco_val", 2, 1),
     ]
     text = format_summary(summaries)
     assert "mpii_train: skipped: 1 x image is missing (2.jpg#1)" in text
-    assert "coco_val: note: 1 x segmentation is run-length encoded: left out" in text
-    (shards,) = find_shards(config.data_dir, ["mpii_train"], verify=True)
+    assert "coco_val: note: 1 x segmentation is damaged: left out" in text
+    (shards,) = find_shards(write.data_dir, ["mpii_train"], verify=True)
     (record,) = tf.data.TFRecordDataset(list(shards.files))
     np.testing.assert_allclose(parse_example(record, skeleton="mpii16")["joints2d"], joints - 1, rtol=1e-5)
 
 
 def test_folders_that_are_not_there(tmp_path):
     for flag in ("coco", "mpii_json"):
-        with pytest.raises(UserError, match=f"--{flag}=.*nowhere: no such folder"):
-            create(CreateConfig(**{flag: str(tmp_path / "nowhere")}), progress=False)
+        with pytest.raises(UserError, match=f"{flag}=.*nowhere: no such folder"):
+            create(*settings(**{flag: str(tmp_path / "nowhere")}), progress=False)

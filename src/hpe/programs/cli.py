@@ -34,7 +34,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
         ),
     },
     "Data": {
-        "create-datasets": Command("create_datasets", "turns datasets into records"),
+        "create-datasets": Command("create_datasets", "turns datasets into records", is_light=True),
         "show-records": Command("show_records", "draws people of records, to check them"),
     },
     "Training": {

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import tqdm
 
+from hpe.datasets.registry import SHARD_SIZE
 from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import NOWHERE, Provenance
 from hpe.errors import UserError
@@ -23,7 +24,6 @@ from hpe.records.sharding import ShardWriter
 
 Item = TypeVar("Item")
 
-SHARD_SIZE = 500
 RECORD_SUFFIX = ".tfrecords"
 
 

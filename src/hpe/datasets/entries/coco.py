@@ -1,0 +1,29 @@
+"""Flags of COCO's people with keypoints."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hpe.datasets.coco import coco
+from hpe.datasets.registry import Entry, WriteConfig, require_folder
+from hpe.datasets.source import Source
+from hpe.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class CocoConfig:
+    """COCO's people with keypoints, and what other tools write in its form."""
+
+    coco: str = option(
+        "", "Create coco_train and coco_val from this folder: annotations/person_keypoints_*.json and images."
+    )
+
+
+def open_coco(config: CocoConfig, write: WriteConfig) -> list[Source]:
+    """Returns a Source for each annotation file if a folder is named."""
+    if not config.coco:
+        return []
+    return coco(require_folder(config.coco, "coco"), only_segmented=write.only_segmented)
+
+
+ENTRY = Entry("coco", "`coco=DIR`", CocoConfig, open_coco)

@@ -1,0 +1,128 @@
+"""The one list of datasets that can be turned into records: what programs know of each by its name.
+
+A file of your own adds one with `hpe.datasets.register(Entry(...))`; `create_datasets --plugins=FILE.py` then has
+its flags, see docs/add_a_dataset.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.source import Source
+from hpe.errors import SettingError
+from hpe.options import option
+
+# Images per record file.
+SHARD_SIZE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteConfig:
+    """How records are written; names are flag names."""
+
+    data_dir: str = option("data", "Folder that the records are written to.")
+    only_segmented: bool = option(False, "Leave out people without a usable segmentation.")
+    seed: int = option(0, "Synthetic people and the order of mocap frames are functions of this.")
+    num_workers: int = option(0, "Worker processes; 0 is one per processor, 1 works in the program itself.")
+    shard_size: int = option(SHARD_SIZE, "Images per record file.")
+
+    def __post_init__(self):
+        for name, least in (("seed", 0), ("num_workers", 0), ("shard_size", 1)):
+            require_at_least(self, name, least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """How to find the files of a dataset, or of several that share flags.
+
+    Attributes:
+        name: for messages and the list.
+        usage: how flags select it, in words for a message, such as `lsp` or `coco=DIR` in backquotes.
+        config: a dataclass of options, which become flags; by default nothing is selected.
+        open: takes the config and the WriteConfig, and returns what is selected, nothing if nothing is: a Source of
+            people, a PoseSource of sequences, or a function of whether progress is shown that writes records of
+            another kind and returns the summary. It checks folders and indices, and writes nothing.
+        aliases: other names of its flags.
+    """
+
+    name: str
+    usage: str
+    config: type
+    open: Callable[[Any, WriteConfig], Sequence[Source | PoseSource | Callable[[bool], Any]]]
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+# Each module holds its `ENTRY`; some stand on floors above this one, so that they are imported when asked for.
+_MODULES = {
+    "h36m": "hpe.datasets.entries.human36m",
+    "lsp": "hpe.datasets.entries.lsp",
+    "mpii": "hpe.datasets.entries.mpii",
+    "mpii_json": "hpe.datasets.entries.mpii_json",
+    "coco": "hpe.datasets.entries.coco",
+    "synthetic": "hpe.synthetic.entry",
+    "mocap": "hpe.programs.mocap_entry",
+}
+_registered: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> Entry:
+    """Adds a dataset of another package or file and returns it.
+
+    Raises:
+        ValueError: if there is one of that name.
+    """
+    if entry.name in names():
+        raise ValueError(f"There is a dataset called {entry.name!r} already.")
+    _registered[entry.name] = entry
+    return entry
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all datasets: the package's own and those that were registered, in order."""
+    return (*_MODULES, *_registered)
+
+
+def get(name: str) -> Entry:
+    """Returns the entry of a dataset; raises ValueError with the known names if there is none."""
+    if name in _registered:
+        return _registered[name]
+    if name not in _MODULES:
+        raise ValueError(f"Unknown dataset {name!r}; known are {', '.join(names())}.")
+    return importlib.import_module(_MODULES[name]).ENTRY
+
+
+def require_folder(folder: str | pathlib.Path, setting: str, *contents: str) -> pathlib.Path:
+    """Returns a folder as a path if it is there with what it should hold.
+
+    Raises:
+        SettingError: naming the setting that it came from.
+    """
+    path = pathlib.Path(folder)
+    holding = f"; it should hold {' and '.join(contents)}" if contents else ""
+    if not path.is_dir():
+        raise SettingError(setting, f"no such folder{holding}.", folder)
+    missing = [name for name in contents if not (path / name).exists()]
+    if missing:
+        raise SettingError(setting, f"has no {' and no '.join(missing)}{holding}.", folder)
+    return path
+
+
+def require_at_least(config: Any, setting: str, least: float) -> None:
+    """Raises SettingError if a setting is below a number."""
+    if (value := getattr(config, setting)) < least:
+        raise SettingError(setting, f"must be at least {least}.", value)
+
+
+def refuse_only_segmented(write: WriteConfig, setting: str, value: str) -> None:
+    """Raises SettingError if people without segmentation are left out of a dataset that has none."""
+    if write.only_segmented:
+        raise SettingError(
+            "only_segmented",
+            f"would leave out everybody of `{setting}={value}`, which has no segmentations; create it by a call of "
+            "its own, without this setting.",
+        )
