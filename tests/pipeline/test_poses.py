@@ -273,6 +273,14 @@ def test_detections_come_from_a_file(tmp_path):
     assert from_file.config.skeleton == "mpii16"
 
 
+def test_sequences_without_the_wanted_keypoints_are_left_out_and_named(caplog):
+    whole, other = poses.sequence(), dataclasses.replace(poses.sequence(), name="S0/Sitting/cam")
+    lacking = dataclasses.replace(other, keypoints={"gt": other.keypoints["gt"]})
+    source = PoseSource.from_sequences([whole, lacking], PosePipelineConfig(keypoints="sh"))
+    assert source.count == len(whole)
+    assert "left out: 1 of 2 sequences without keypoints sh (S0/Sitting/cam)" in caplog.text
+
+
 def test_a_file_of_other_detections_is_one_line(tmp_path):
     root = folders.write_npz(tmp_path / "npz")
     (sequences,) = ([*found.stream()] for found in h36m(root) if found.name == "h36m_train")
@@ -280,8 +288,8 @@ def test_a_file_of_other_detections_is_one_line(tmp_path):
     shorter = [sequences[0].frames(slice(0, 1)), *sequences[1:]]
     other = dataclasses.replace(sequences[0], camera="1234")
     for given, message in (
-        ([poses.sequence()], "has no detections of S0/Walking/cam"),
-        ([other], "has no detections of "),
+        ([poses.sequence()], "S0/Walking/cam: has no keypoints '.*sh_pt_mpii.npz', only gt, sh"),
+        ([other], "has no keypoints "),
         (
             [dataclasses.replace(one, joints3d=np.repeat(one.joints3d, 30, axis=0)) for one in shorter[1:]],
             "the records have .*; both must be of the same frame rate",

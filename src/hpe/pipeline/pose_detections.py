@@ -38,8 +38,10 @@ class DetectionFile:
     def with_detections(self, sequence: PoseSequence) -> PoseSequence:
         """Returns a sequence, with all frames of its recording from the first on, that has them under the path.
 
+        A sequence that the file lacks stays as it is.
+
         Raises:
-            UserError: the file lacks the sequence or has another number of frames of it, or the sequence has gaps.
+            UserError: the file has another number of frames of the sequence, or the sequence has gaps.
         """
         path, detections = self._path, self._detections
         if sequence.name in self._gaps:
@@ -52,7 +54,7 @@ class DetectionFile:
         trial = parse_trial(sequence.subject, sequence.name.split("/")[1]) if "/" in sequence.name else None
         load = detections.files.get((trial, sequence.camera))
         if load is None:
-            raise UserError(f"{path}: has no detections of {sequence.name}.")
+            return sequence
         values = load()
         frames = len(sequence)
         if not frames <= len(values) <= frames + _MORE_FRAMES:

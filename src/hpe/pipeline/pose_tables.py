@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,9 @@ from hpe.geometry.cameras import undistort
 from hpe.pipeline.pose_config import PosePipelineConfig
 
 JOINTS3D = skeletons.H36M17
+
+_log = logging.getLogger(__name__)
+_NAMES_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +84,12 @@ def on_host(values) -> tf.Tensor:
 def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> PoseTables:
     """Reads sequences one by one and keeps of them what batches need.
 
+    Sequences without the keypoints asked for are left out, and the log says which.
+
     Raises:
         UserError: there are none, or one lacks what the configuration asks for.
     """
+    sequences = _with_keypoints(sequences, config.keypoints)
     columns = {name: [] for name in ("joints2d", "confidence", "joints3d")}
     names, actions, has_3d, frames, lenses, ups = [], [], [], [], [], []
     unprojectable = {}
@@ -134,13 +141,35 @@ def _joined(parts: list[np.ndarray]) -> tf.Tensor:
     return on_host(whole)
 
 
+def _with_keypoints(sequences: Iterable[PoseSequence], name: str) -> Iterator[PoseSequence]:
+    """Yields the sequences that have keypoints of a name; UserError at the end if none of them had."""
+    kept, lacking = 0, []
+    for sequence in sequences:
+        if name in sequence.keypoints:
+            kept += 1
+            yield sequence
+        else:
+            lacking.append(sequence)
+    if lacking and not kept:
+        raise UserError(
+            f"{lacking[0].name}: has no keypoints {name!r}, only "
+            f"{', '.join(sorted(lacking[0].keypoints)) or 'none'}; choose with `keypoints`."
+        )
+    if lacking:
+        shown = ", ".join(sequence.name for sequence in lacking[:_NAMES_SHOWN])
+        more = ", ..." if len(lacking) > _NAMES_SHOWN else ""
+        _log.warning(
+            "left out: %d of %d sequences without keypoints %s (%s%s)",
+            len(lacking),
+            kept + len(lacking),
+            name,
+            shown,
+            more,
+        )
+
+
 def _keypoints(sequence: PoseSequence, config: PosePipelineConfig) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns 2D joints (T, J, 2), pixels from the principal point, in the joint set asked for; and confidences."""
-    if config.keypoints not in sequence.keypoints:
-        raise UserError(
-            f"{sequence.name}: has no keypoints {config.keypoints!r}, only "
-            f"{', '.join(sorted(sequence.keypoints)) or 'none'}; choose with `keypoints`."
-        )
     points = sequence.keypoints[config.keypoints]
     source, target = skeletons.get(points.skeleton), skeletons.get(config.skeleton)
     conversion = skeletons.convert(source, target, missing=True)
