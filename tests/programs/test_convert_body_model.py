@@ -49,8 +49,8 @@ def test_the_command_refuses_a_pickle_that_runs_code_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (ConvertConfig(output="a.npz"), "--input is missing"),
-        (ConvertConfig(input="a.pkl", output="b.pkl"), "--output must name a file ending in .npz"),
+        (ConvertConfig(output="a.npz"), "input: is missing"),
+        (ConvertConfig(input="a.pkl", output="b.pkl"), "output=b.pkl: must name a file ending in .npz"),
         (ConvertConfig(input="none.pkl", output="b.npz"), "none.pkl: no such body model file"),
     ],
 )

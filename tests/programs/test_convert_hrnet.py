@@ -54,8 +54,8 @@ def test_the_skeleton_of_the_head_is_a_flag(tmp_path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"output": "a.npz"}, "--input is missing"),
-        ({"input": "a.pth", "output": "b.pth"}, "--output must name a file ending in .npz"),
+        ({"output": "a.npz"}, "input: is missing"),
+        ({"input": "a.pth", "output": "b.pth"}, "output=b.pth: must name a file ending in .npz"),
         ({"input": "none.pth", "output": "b.npz"}, "none.pth: cannot be read"),
     ],
 )
@@ -65,7 +65,7 @@ def test_wrong_flags_say_which(config, message):
 
 
 def test_an_unknown_skeleton_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"--skeleton must be one of coco17, .* Received: skeleton=body25"):
+    with pytest.raises(UserError, match="skeleton=body25: must be one of blazepose33, coco17, "):
         run(convert_hrnet, "--input=a.pth", "--output=a.npz", "--skeleton=body25")
 
 
@@ -78,5 +78,6 @@ def test_a_file_that_is_no_hrnet_is_named(tmp_path):
 
 def test_an_output_that_cannot_be_written_is_named(tmp_path):
     source = write(tmp_path / "pose.pth", tensors(random_state(2, 17)))
-    with pytest.raises(UserError, match=r"none.pose\.npz: cannot be written"):
+    (tmp_path / "none").write_text("")
+    with pytest.raises(UserError, match="none: cannot be written"):
         convert(ConvertConfig(str(source), str(tmp_path / "none" / "pose.npz")))

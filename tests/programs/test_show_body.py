@@ -3,7 +3,8 @@
 import numpy as np
 
 from hpe.body.data import load_body_model
-from hpe.programs.show_body import ShowBodyConfig, _Artist, show_body
+from hpe.programs.body_pictures import Artist, show_body
+from hpe.programs.show_body import ShowBodyConfig
 from hpe.visualization.grids import read_image
 
 
@@ -15,7 +16,7 @@ def test_three_pictures_are_written(tmp_path):
 
 
 def test_the_body_fills_the_picture_and_leaves_its_border_free():
-    artist = _Artist(load_body_model())
+    artist = Artist(load_body_model())
     pose = np.zeros(72)
     pose[0] = np.pi
     picture = artist.draw(120, pose)
@@ -30,7 +31,7 @@ def test_the_body_fills_the_picture_and_leaves_its_border_free():
 
 
 def test_joints_are_drawn_over_the_faded_body():
-    artist = _Artist(load_body_model())
+    artist = Artist(load_body_model())
     pose = load_body_model().mean_pose
     plain, joints = artist.draw(120, pose), artist.draw(120, pose, over="joints")
     drawn = (plain != plain[0, 0]).any(axis=2)

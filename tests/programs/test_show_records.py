@@ -13,7 +13,8 @@ from hpe import skeletons
 from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
 from hpe.datasets.sample import Sample
 from hpe.errors import UserError
-from hpe.programs.show_records import ShowConfig, draw_person, show
+from hpe.programs.record_pictures import draw_person, show
+from hpe.programs.show_records import ShowConfig
 from hpe.records.encoding import encode_sample
 from hpe.records.mocap import write_frames
 from hpe.records.poses import write_sequences
@@ -151,7 +152,7 @@ def test_pose_sequences_are_drawn_in_2d_and_3d(tmp_path):
 def test_bad_names_and_numbers(data):
     with pytest.raises(UserError, match="there is no dataset nobody; found: people"):
         show("nobody", config(data))
-    with pytest.raises(ValueError, match="--count must be at least 1"):
+    with pytest.raises(ValueError, match="count=0: must be at least 1"):
         config(data, count=0)
 
 

@@ -133,7 +133,7 @@ def load(path: str | os.PathLike) -> HrnetWeights:
 
     def refuse(reason: str) -> UserError:
         return UserError(
-            f"{path}: not a weights file of HRNet ({reason}); python -m hpe.programs.convert_hrnet makes one from "
+            f"{path}: not a weights file of HRNet ({reason}); hpe convert-hrnet makes one from "
             "a PyTorch checkpoint."
         )
 

@@ -35,7 +35,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
     },
     "Data": {
         "create-datasets": Command("create_datasets", "turns datasets into records", is_light=True),
-        "show-records": Command("show_records", "draws people of records, to check them"),
+        "show-records": Command("show_records", "draws people of records, to check them", is_light=True),
     },
     "Training": {
         "train": Command("train", "trains a system from records"),
@@ -46,8 +46,10 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "convert-body-model": Command(
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),
-        "convert-hrnet": Command("convert_hrnet", "turns published weights of HRNet into an npz"),
-        "show-body": Command("show_body", "draws a body model: its shapes and postures"),
+        "convert-hrnet": Command(
+            "convert_hrnet", "turns published weights of HRNet into an npz", is_light=True
+        ),
+        "show-body": Command("show_body", "draws a body model: its shapes and postures", is_light=True),
     },
 }
 

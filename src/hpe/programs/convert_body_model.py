@@ -1,4 +1,4 @@
-"""`python -m hpe.programs.convert_body_model`: turns a SMPL pickle into an npz that needs no unpickling."""
+"""`hpe convert-body-model`: turns a SMPL pickle into an npz that needs no unpickling."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 
 from hpe.body.data import load_body_model, save_body_model
-from hpe.errors import UserError
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
 
@@ -36,9 +36,9 @@ def convert(config: ConvertConfig) -> str:
         UserError: a flag is missing, or a file cannot be read or written.
     """
     if not config.input:
-        raise UserError("--input is missing; give the SMPL pickle to convert, as in --input=model.pkl.")
+        raise SettingError("input", "is missing; give the SMPL pickle to convert, as in `input=model.pkl`.")
     if pathlib.Path(config.output).suffix != ".npz":
-        raise UserError(f"--output must name a file ending in .npz. Received: output={config.output!r}")
+        raise SettingError("output", "must name a file ending in .npz.", config.output)
     data = load_body_model(config.input)
     save_body_model(config.output, data)
     correctives = "no" if data.pose_dirs is None else str(data.pose_dirs.shape[2])
@@ -49,5 +49,6 @@ def convert(config: ConvertConfig) -> str:
 
 
 if __name__ == "__main__":
-    define_flags()
-    program_flags.run(main)
+    from hpe.programs.cli import run
+
+    run("convert-body-model")

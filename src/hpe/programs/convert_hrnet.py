@@ -1,4 +1,4 @@
-"""`python -m hpe.programs.convert_hrnet`: turns a PyTorch checkpoint into weights for `--hrnet_weights`."""
+"""`hpe convert-hrnet`: turns a PyTorch checkpoint into weights for `--hrnet_weights`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import dataclasses
 import pathlib
 
 from hpe import skeletons
-from hpe.errors import UserError
-from hpe.formats.torch_files import load_torch_file
-from hpe.networks import hrnet_weights
+from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
 
@@ -26,10 +24,8 @@ class ConvertConfig:
 
     def __post_init__(self):
         if self.skeleton and self.skeleton not in skeletons.SKELETONS:
-            raise ValueError(
-                f"--skeleton must be one of {', '.join(sorted(skeletons.SKELETONS))}. "
-                f"Received: skeleton={self.skeleton}"
-            )
+            known = ", ".join(sorted(skeletons.SKELETONS))
+            raise SettingError("skeleton", f"must be one of {known}.", self.skeleton)
 
 
 def define_flags() -> None:
@@ -50,11 +46,15 @@ def convert(config: ConvertConfig) -> list[str]:
         UserError: a flag is missing, or a file cannot be read or written, or is no HRNet.
     """
     if not config.input:
-        raise UserError(
-            "--input is missing; give the checkpoint to convert, as in --input=pose_hrnet_w32.pth."
+        raise SettingError(
+            "input", "is missing; give the checkpoint to convert, as in `input=pose_hrnet_w32.pth`."
         )
     if pathlib.Path(config.output).suffix != ".npz":
-        raise UserError(f"--output must name a file ending in .npz. Received: output={config.output!r}")
+        raise SettingError("output", "must name a file ending in .npz.", config.output)
+    # Keras, which the help can do without.
+    from hpe.formats.torch_files import load_torch_file
+    from hpe.networks import hrnet_weights
+
     weights, left = hrnet_weights.from_pytorch(
         load_torch_file(config.input), source=config.input, skeleton=config.skeleton
     )
@@ -68,5 +68,6 @@ def convert(config: ConvertConfig) -> list[str]:
 
 
 if __name__ == "__main__":
-    define_flags()
-    program_flags.run(main)
+    from hpe.programs.cli import run
+
+    run("convert-hrnet")

@@ -43,7 +43,7 @@ def main() -> None:
     write = program_flags.read(WriteConfig)
     configs = {name: program_flags.read(datasets.get(name).config) for name in datasets.names()}
     print(format_summary(create(write, configs)))
-    print(f"records are in {write.data_dir}; look at them with python -m hpe.programs.show_records")
+    print(f"records are in {write.data_dir}; look at them with hpe show-records")
 
 
 def settings(**values) -> tuple[WriteConfig, dict[str, object]]:

@@ -41,7 +41,7 @@ class HrnetConfig:
         skeletons.LSP14.name, f"Joint set of the heat maps: {', '.join(sorted(skeletons.SKELETONS))}."
     )
     hrnet_weights: str = option(
-        _NO_WEIGHTS, "Weights to start from: none, or a file that hpe.programs.convert_hrnet wrote."
+        _NO_WEIGHTS, "Weights to start from: none, or a file that hpe convert-hrnet wrote."
     )
     backbone_only: bool = option(
         False, "Take the backbone of `hrnet_weights` alone, and start with a new head, as for other joints."
