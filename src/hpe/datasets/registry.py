@@ -1,6 +1,6 @@
 """The one list of datasets that can be turned into records: what programs know of each by its name.
 
-A file of your own adds one with `hpe.datasets.register(Entry(...))`; `create_datasets --plugins=FILE.py` then has
+A file of your own adds one with `hpe.datasets.register(Entry(...))`; create_datasets with `plugins=FILE.py` then has
 its flags, see docs/add_a_dataset.md.
 """
 
