@@ -1,7 +1,7 @@
 """The one list of datasets that can be turned into records: what programs know of each by its name.
 
-A file of your own adds one with `hpe.datasets.register(Entry(...))`; create_datasets with `plugins=FILE.py` then has
-its flags, see docs/add_a_dataset.md.
+A file of your own adds one with `hpe.datasets.register(Entry(...))`; create_datasets with `plugins=FILE.py` then
+has its flags, see docs/add_a_dataset.md.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
     flags.DEFINE_boolean(
         "resume", False, "Go on with the run in --model_dir, or with the latest one in --logs."
     )
+    program_flags.describe("What is trained", "system", "resume")
     for config in (TrainingConfig, OptimizationConfig, feed_of(system).config, entry.config):
         program_flags.define(config, defaults=entry.defaults)
     aliases = {"epoch": "num_epochs", "train_from_checkpoint": "resume"}
