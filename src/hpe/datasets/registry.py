@@ -64,6 +64,7 @@ _MODULES = {
     "mpii": "hpe.datasets.entries.mpii",
     "mpii_json": "hpe.datasets.entries.mpii_json",
     "coco": "hpe.datasets.entries.coco",
+    "own": "hpe.datasets.entries.own",
     "synthetic": "hpe.synthetic.entry",
     "mocap": "hpe.programs.mocap_entry",
 }
