@@ -37,7 +37,7 @@ def draw(number: int) -> Sample:
     generator = np.random.default_rng(number)
     centre, radius = generator.uniform(16, 32, size=2), generator.uniform(8, 14)
     picture = np.full((_SIZE, _SIZE, 3), 30, np.uint8)
-    place = tuple(int(round(value)) for value in centre)
+    place = tuple(round(value) for value in centre)
     cv2.circle(picture, place, round(radius), (80, 160, 240), -1)
     inside = cv2.circle(np.zeros((_SIZE, _SIZE), np.float32), place, round(radius), 1.0, -1)
     joints = centre + radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
