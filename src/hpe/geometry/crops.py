@@ -54,23 +54,27 @@ def reduction_of(scale: float, largest: int = 2**20) -> int:
     return min(2 ** max(math.floor(math.log2(1 / scale)), 0), largest)
 
 
-def bounds(matrix: np.ndarray, size: int, reduction: int = 1) -> tuple[int, int, int, int]:
-    """Returns what sampling a crop reads of a picture that has no end.
+def bounds(matrix: np.ndarray, size: int, reduction=1) -> np.ndarray:
+    """Returns what sampling crops reads of pictures that have no end.
 
     Args:
-        matrix: (2, 3) of `image_to_crop`.
-        size: side of the crop in pixels.
-        reduction: of `reduction_of`.
+        matrix: (..., 2, 3) of `image_to_crop`.
+        size: side of the crops in pixels.
+        reduction: (...) of `reduction_of`.
 
     Returns:
-        (left, top, right, bottom), pixels, the last two excluded; multiples of the reduction.
+        (..., 4) int64: left, top, right, bottom in pixels, the last two excluded; multiples of the reduction.
     """
-    low, high = -0.5, size - 0.5
-    corners = np.array([[low, low], [high, low], [low, high], [high, high]]) - matrix[:, 2]
-    seen = np.linalg.solve(matrix[:, :2], corners.T)
-    first = np.floor(seen.min(axis=1) / reduction).astype(int) - 1
-    last = np.ceil(seen.max(axis=1) / reduction).astype(int) + 2
-    return (*(first * reduction).tolist(), *(last * reduction).tolist())
+    (a, b, x), (c, d, y) = (np.moveaxis(matrix[..., row, :], -1, 0) for row in (0, 1))
+    determinant = a * d - b * c
+    inverse = np.stack([d, -b, -c, a], axis=-1).reshape(*np.shape(a), 2, 2) / determinant[..., None, None]
+    middle = np.stack([(size - 1) / 2 - x, (size - 1) / 2 - y], axis=-1)
+    center = (inverse @ middle[..., None])[..., 0]
+    reach = np.abs(inverse).sum(axis=-1) * (size / 2)
+    blocks = np.asarray(reduction, np.int64)[..., None]
+    first = np.floor((center - reach) / blocks).astype(np.int64) - 1
+    last = np.ceil((center + reach) / blocks).astype(np.int64) + 2
+    return np.concatenate([first * blocks, last * blocks], axis=-1)
 
 
 def inside(start: int, end: int, length: int) -> slice:
@@ -118,20 +122,62 @@ def warp(
         The crop, of the type of the pixels.
     """
     step = 1 + max(pixels.shape[:2]) // _LONGEST_WARPED
-    pixels = pixels[::step, ::step]
+    if step > 1:
+        pixels = pixels[::step, ::step]
     block = reduction * step
     # A pixel of the reduced picture lies in the middle of its block.
-    start = reduction * np.asarray(first, np.float64) + (reduction - 1) / 2
-    shifted = np.column_stack([matrix[:, :2] * block, matrix[:, :2] @ start + matrix[:, 2]])
-    return cv2.warpAffine(
+    left, top = (reduction * place + (reduction - 1) / 2 for place in first)
+    (a, b, x), (c, d, y) = matrix.tolist()
+    x, y = a * left + b * top + x, c * left + d * top + y
+    a, b, c, d = a * block, b * block, c * block, d * block
+    turned = bool(b or c)
+    columns, rows = (
+        (range(size), range(size))
+        if turned
+        else (
+            _shown(scale, start, pixels.shape[1 - axis], size)
+            for axis, (scale, start) in enumerate(((a, x), (d, y)))
+        )
+    )
+    whole = len(columns) == len(rows) == size
+    sampled = cv2.warpAffine(
         pixels,
-        shifted,
-        (size, size),
-        dst=out,
+        np.array([[a, b, x - columns.start], [c, d, y - rows.start]]),
+        (len(columns), len(rows)),
+        dst=out if whole else None,
         flags=cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if background is None else cv2.BORDER_CONSTANT,
         borderValue=(background or 0.0,) * 4,
     )
+    if whole:
+        return sampled
+    return cv2.copyMakeBorder(
+        sampled,
+        rows.start,
+        size - rows.stop,
+        columns.start,
+        size - columns.stop,
+        cv2.BORDER_REPLICATE if background is None else cv2.BORDER_CONSTANT,
+        dst=out,
+        value=(background or 0.0,) * 4,
+    )
+
+
+def _shown(scale: float, start: float, length: int, size: int) -> range:
+    """Returns which pixels of an upright crop show a picture along an axis, and the first beyond on either side.
+
+    Beyond these the border goes on, or there is background; sampling that would take longer than all the rest.
+
+    Args:
+        scale: crop pixels per pixel of the picture, below 0 where mirrored.
+        start: crop pixel of its first pixel.
+        length: of the picture in pixels.
+        size: of the crop.
+    """
+    ends = start - scale / 2, start + scale * (length - 1) + scale / 2
+    first, last = math.floor(min(ends)) - 1, math.ceil(max(ends)) + 1
+    first = min(max(first, 0), size - 1)
+    return range(first, max(min(last + 1, size), first + 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +208,7 @@ class Crop:
         """Cuts the crop (S, S, 3) out of an image (H, W, 3); outside the image its edge is repeated."""
         matrix, reduction = self.image_to_crop, reduction_of(self.scale)
         # What the crop does not show costs time, and OpenCV warps no image of more than 32767 pixels a side.
-        left, top, right, bottom = bounds(matrix, self.size, reduction)
+        left, top, right, bottom = bounds(matrix, self.size, reduction).tolist()
         rows, columns = inside(top, bottom, image.shape[0]), inside(left, right, image.shape[1])
         first = columns.start // reduction, rows.start // reduction
         window = image[first[1] * reduction : rows.stop, first[0] * reduction : columns.stop]

@@ -122,17 +122,24 @@ def _make(
         channels = field.shape[2:]
         made[field.key] = np.full((batch, size, size, *channels), field.background, field.dtype)
 
+    largest = decoding.REDUCTIONS[-1]
+    reductions = [crops.reduction_of(scale, largest) for scale in placement.scale.tolist()]
+    windows = crops.bounds(placement.matrix, size, reductions).tolist()
+    if pictures:
+        unreduced = crops.bounds(placement.matrix, size).tolist()
+
     def crop(rows: range) -> None:
         for row in rows:
             with _named(given["name"][row]):
-                matrix, scale = placement.matrix[row], placement.scale[row]
-                shapes[row] = _crop_image(given["image"][row], matrix, scale, made["image"][row])
+                matrix = placement.matrix[row]
+                shape = _crop_image(
+                    given["image"][row], matrix, windows[row], reductions[row], made["image"][row]
+                )
+                shapes[row] = shape
                 for field in pictures:
                     if encoded := given[field.key][row]:
-                        flipped = bool(placement.mirror[row])
-                        made[field.key][row] = _crop_map(
-                            field, encoded, matrix, size, tuple(shapes[row].tolist()), flipped=flipped
-                        )
+                        flip = field.flip if placement.mirror[row] else ()
+                        _crop_map(field, encoded, matrix, unreduced[row], shape, flip, made[field.key][row])
 
     _share_out(crop, batch, threads)
     made |= {"image_to_crop": placement.matrix, "image_size": shapes}
@@ -177,10 +184,10 @@ def _named(name: bytes) -> Iterator[None]:
         raise ValueError(f"{subject} {error}") from None
 
 
-def _crop_image(encoded: bytes, matrix: np.ndarray, scale: float, out: np.ndarray) -> tuple[int, int]:
+def _crop_image(
+    encoded: bytes, matrix: np.ndarray, window: list[int], reduction: int, out: np.ndarray
+) -> tuple[int, int]:
     """Fills in the crop (S, S, 3) of an image and returns height and width of the image."""
-    reduction = crops.reduction_of(scale, decoding.REDUCTIONS[-1])
-    window = crops.bounds(matrix, len(out), reduction)
     try:
         pixels, first, shape = decoding.decode_window(encoded, window, reduction)
     except ValueError as error:
@@ -190,29 +197,37 @@ def _crop_image(encoded: bytes, matrix: np.ndarray, scale: float, out: np.ndarra
 
 
 def _crop_map(
-    field: Field, encoded: bytes, matrix: np.ndarray, size: int, shape: tuple[int, int], *, flipped: bool
-) -> np.ndarray:
-    """Returns the crop of an encoded map, (S, S) or (S, S, C)."""
+    field: Field,
+    encoded: bytes,
+    matrix: np.ndarray,
+    window: list[int],
+    shape: tuple[int, int],
+    flip: tuple[int, ...],
+    out: np.ndarray,
+) -> None:
+    """Fills in the crop of an encoded map, (S, S) or (S, S, C); its labels change sides by `flip`."""
     values = decode_map(field, encoded)
     if values.shape[:2] != shape:
         found, expected = (" ".join(map(str, lengths)) for lengths in (values.shape[:2], shape))
         raise ValueError(f"its {field.key} has height and width {found}, but its image {expected}")
-    left, top, right, bottom = crops.bounds(matrix, size)
+    left, top, right, bottom = window
     rows, columns = crops.inside(top, bottom, shape[0]), crops.inside(left, right, shape[1])
-    window = values[rows, columns]
-    if window.dtype.kind in "iu" and window.dtype.itemsize > 2:
-        window = window.astype(np.float64)  # OpenCV knows no longer integers
+    part = values[rows, columns]
+    if part.dtype.kind in "iu" and part.dtype.itemsize > 2:
+        part = part.astype(np.float64)  # OpenCV knows no longer integers
     cropped = crops.warp(
-        window,
+        part,
         matrix,
-        size,
+        len(out),
         first=(columns.start, rows.start),
         nearest=not field.smooth,
         background=field.background,
+        out=out if out.dtype == part.dtype else None,
     )
-    if flipped and field.flip and field.dtype != "float32":
-        cropped = np.asarray(field.flip, field.dtype)[cropped.astype(np.int64)]
-    return cropped
+    if flip and field.dtype != "float32":
+        cropped = np.asarray(flip, field.dtype)[cropped.astype(np.int64)]
+    if cropped is not out:
+        out[...] = cropped
 
 
 def _share_out(work, count: int, threads: int) -> None:

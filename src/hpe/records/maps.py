@@ -69,7 +69,7 @@ def decode_map(field: Field, encoded: bytes) -> np.ndarray:
     if stored is None:
         raise ValueError(f"its {field.key} does not decode")
     if field.stored.codec is Codec.MASK:
-        return (stored >= MASK_THRESHOLD).astype(field.dtype)
+        return (stored >= MASK_THRESHOLD).view(np.uint8).astype(field.dtype, copy=False)
     if (stored.shape[2] if stored.ndim == 3 else 1) != channels:
         raise ValueError(f"its {field.key} does not have {channels} channels")
     stored = stored[..., ::-1] if stored.ndim == 3 else stored
