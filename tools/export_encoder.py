@@ -10,7 +10,7 @@ from absl import flags
 
 from hpe.networks.backbones import SYNTHETIC_WEIGHTS
 from hpe.programs import flags as program_flags
-from hpe.training.restoring import load_predictor
+from hpe.runs import load
 
 flags.DEFINE_string("checkpoint", None, "Run directory, or one checkpoint in it.", required=True)
 flags.DEFINE_string("output", str(SYNTHETIC_WEIGHTS), "File to write (.npz).")
@@ -18,14 +18,16 @@ flags.DEFINE_string("output", str(SYNTHETIC_WEIGHTS), "File to write (.npz).")
 
 def main() -> None:
     """Writes the weights in half precision: they are where a training starts, not a result."""
-    predictor, config, step = load_predictor(flags.FLAGS.checkpoint)
-    weights = predictor.system.encoder.get_weights()
+    loaded = load(flags.FLAGS.checkpoint)
+    weights = loaded.system.encoder.get_weights()
     arrays = {f"{index:03d}": array.astype(np.float16) for index, array in enumerate(weights)}
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError("a weight does not fit into half precision")
     with open(flags.FLAGS.output, "wb") as file:
         np.savez_compressed(file, **arrays)
-    print(f"{config.model.encoder} of step {step}: {len(arrays)} arrays to {flags.FLAGS.output}")
+    print(
+        f"{loaded.settings.model.encoder} of step {loaded.step}: {len(arrays)} arrays to {flags.FLAGS.output}"
+    )
 
 
 if __name__ == "__main__":

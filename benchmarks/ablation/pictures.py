@@ -11,9 +11,11 @@ import numpy as np
 
 from benchmarks.ablation.plan import Run
 from hpe.fields import Needs
+from hpe.inference.predictor import Predictor
+from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.image_source import ImageSource
 from hpe.records.reading import find_shards
-from hpe.training.restoring import load_predictor
+from hpe.runs import load
 from hpe.visualization.grids import grid, write_image
 from hpe.visualization.panels import prediction_panel
 
@@ -34,9 +36,10 @@ def write_grid(path: pathlib.Path, runs: Sequence[Run], *, data_dir: str, report
     columns = [([], []) for _ in range(len(runs) + 1)]
     samples = None
     for number, run in enumerate(runs, start=1):
-        predictor, config, _ = load_predictor(run.directory)
+        loaded = load(run.directory)
+        predictor, config = Predictor(loaded.system), PipelineConfig(**vars(loaded.settings.input))
         if samples is None:
-            samples = ImageSource(shards, config.pipeline, Needs(("image",), "lsp14")).samples(indices)
+            samples = ImageSource(shards, config, Needs(("image",), "lsp14")).samples(indices)
         results = json.loads(run.report(report).read_text())["samples"]
         for index in indices:
             crop = samples[index]["image"][0].numpy()

@@ -48,12 +48,19 @@ _HOMES = {
 }
 
 
-def load(path: str | os.PathLike, *, body_model: str | None = None) -> Model:
+def load(
+    path: str | os.PathLike,
+    *,
+    lifter: str | os.PathLike | None = None,
+    body_model: str | os.PathLike | None = None,
+) -> Model:
     """Loads a trained model.
 
     Args:
-        path: a run directory, of which the newest checkpoint is taken, or one checkpoint in it.
-        body_model: where the body model of the run lies now, if its file has moved since the training.
+        path: a run directory, of which the newest checkpoint is taken; one checkpoint in it; a file of released
+            weights, `.safetensors`; or the name of a preset.
+        lifter: the same for a second stage, a `lifter`, which gets its 2D joints from the `hrnet` of `path`.
+        body_model: file of the body model, where it has moved since the training or was not released.
 
     Returns:
         The model; call its `predict`.
@@ -62,10 +69,10 @@ def load(path: str | os.PathLike, *, body_model: str | None = None) -> Model:
         UserError: there is no such run, or it is damaged.
     """
     from hpe.inference.model import Model
-    from hpe.training.restoring import load_predictor
+    from hpe.runs import load as load_weights
 
-    predictor, _, step = load_predictor(path, body_model=body_model)
-    return Model(predictor.system, step=step)
+    loaded = load_weights(path, lifter=lifter, body_model=body_model)
+    return Model(loaded.system, step=loaded.step)
 
 
 def __getattr__(name: str):

@@ -7,11 +7,12 @@ import subprocess
 import sys
 
 import pytest
-import tensorflow as tf
 
 from hpe.errors import UserError
 from hpe.programs import train
-from hpe.training.runs import RunDirectory
+from hpe.runs import RunDirectory
+from hpe.runs.checkpoints import latest_checkpoint
+from hpe.training.runs import read_config
 from tests.conftest import PROJECT_ROOT
 from tests.programs.conftest import SMALL
 from tests.programs.running import run
@@ -26,7 +27,7 @@ def test_a_run_has_settings_checkpoints_a_log_and_metrics(trained):
     files = {str(path.relative_to(trained.run)) for path in trained.run.rglob("*")}
     assert {"params.json", "validation.json", "checkpoints/ckpt-1.index", "checkpoints/ckpt-2.index"} <= files
     assert any(name.startswith("tensorboard/events") for name in files)
-    config = RunDirectory(trained.run).read_params()
+    config = read_config(RunDirectory(trained.run))
     assert (config.pipeline.img_size, config.training.batch_size, config.model.encoder) == (48, 4, "small")
     assert config.model.use_mesh_repro_loss
     metrics = json.loads((trained.run / "validation.json").read_text())
@@ -60,7 +61,7 @@ def test_a_new_run_gets_a_name_and_can_be_resumed_without_one(trained, tmp_path,
 def test_the_original_spellings(trained, tmp_path):
     given = [flag for flag in flags(trained, model_dir=tmp_path / "run") if "num_epochs" not in flag]
     run(train, *given, "--epoch=1", "--encoder_only", "--max_steps=1", "--nouse_validation")
-    assert RunDirectory(tmp_path / "run").read_params().training.num_epochs == 1
+    assert read_config(RunDirectory(tmp_path / "run")).training.num_epochs == 1
 
 
 def test_what_a_run_computes_cannot_change_when_it_is_resumed(trained):
@@ -130,7 +131,7 @@ def test_nothing_to_resume(tmp_path):
 FULL_DISK = """
 import resource
 from hpe.programs import flags, train
-from hpe.training.checkpoints import CheckpointStore
+from hpe.runs.store import CheckpointStore
 
 save = CheckpointStore.save
 
@@ -169,7 +170,7 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
         "ckpt-1.index",
     ]
     run(train, "--resume", f"--model_dir={path}", "--max_steps=2")
-    assert tf.train.latest_checkpoint(str(path / "checkpoints")).endswith("ckpt-2")
+    assert latest_checkpoint(path / "checkpoints").endswith("ckpt-2")
 
 
 @pytest.mark.data

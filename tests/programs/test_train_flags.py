@@ -9,7 +9,8 @@ from absl import flags
 
 from hpe import systems
 from hpe.programs import train
-from hpe.training.runs import RunDirectory
+from hpe.runs import RunDirectory
+from hpe.training.runs import write_config
 from tests.written_people import run_config
 
 CONFIGS = sorted(pathlib.Path(__file__).parents[2].glob("configs/*.cfg"))
@@ -74,7 +75,7 @@ def test_flags_of_another_system_are_unknown():
 
 def test_a_resumed_run_says_what_system_it_is_of(tmp_path):
     run = RunDirectory(tmp_path / "run")
-    run.write_params(run_config(tmp_path))
+    write_config(run, run_config(tmp_path))
     assert read("--resume", f"--model_dir={run.path}").system == "hybrid_hmr"
     stored = json.loads(run.params.read_text())
     run.params.write_text(json.dumps({**stored, "system": "lifter"}))

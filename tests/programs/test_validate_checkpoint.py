@@ -92,7 +92,7 @@ def test_more_panels_than_people(trained, tmp_path):
         (["--mocap_datasets=nobody"], r"neutrSMPL_nobody_\*\.tfrecord; found sets: random"),
         (["--batch_size=0"], "--batch_size must be at least 1"),
         (["--num_panels=-1"], "--num_panels must not be negative"),
-        (["--checkpoint=/no/run"], "/no/run: no such run directory or checkpoint"),
+        (["--checkpoint=/no/run"], "/no/run: no such run directory, checkpoint"),
         (["--checkpoint=/"], r"/: not a run directory .no readable params\.json"),
     ],
 )

@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.runs import RunDirectory
 from hpe.systems import hrnet
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import LifterConfig
 from hpe.training.config import Strategy, TrainingConfig
 from hpe.training.distribution import Distribution
 from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig
 from hpe.training.trainer import train
 from tests.networks.strided_backbone import strided_backbone
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.errors import UserError
 from hpe.records.poses import write_sequences
-from hpe.training.checkpoints import latest_checkpoint
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.training.config import Strategy, TrainingConfig
 from hpe.training.distribution import Cluster, Distribution, read_cluster
 from hpe.training.history import read_history
@@ -103,17 +103,10 @@ def single(data, tmp_path_factory):
 
 def assert_same_training(run, single):
     """Compares everything in the last checkpoints, up to rounding."""
-    readers = [
-        tf.train.load_checkpoint(str(path / "checkpoints" / f"ckpt-{STEPS}")) for path in (run, single)
-    ]
-    names = [
-        name
-        for name in readers[1].get_variable_to_shape_map()
-        if "GRAPH" not in name and "save_counter" not in name
-    ]
-    assert len(names) > 200
-    for name in names:
-        found, expected = (reader.get_tensor(name).astype(np.float64) for reader in readers)
+    checkpoints = [Checkpoint(path / "checkpoints" / f"ckpt-{STEPS}") for path in (run, single)]
+    assert len(checkpoints[1].shapes) > 200
+    for name in checkpoints[1].shapes:
+        found, expected = (checkpoint.read(name).astype(np.float64) for checkpoint in checkpoints)
         # Moments of the optimizers are sums of gradients, whatever the rate.
         # A bias that started at 0 is a few steps of 1e-6 from it; the tolerance is a fiftieth of one.
         scale = max(np.abs(expected).max(), 1e-5)
@@ -162,9 +155,8 @@ def mirrored(with_poses, tmp_path_factory):
 
 def last_state(run, steps):
     """Returns all weights, statistics and moments of a run."""
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"ckpt-{steps}"))
-    names = [name for name in reader.get_variable_to_shape_map() if "/listed/" in name]
-    return {name: reader.get_tensor(name).astype(np.float64) for name in names}
+    checkpoint = Checkpoint(run / "checkpoints" / f"ckpt-{steps}")
+    return {name: checkpoint.read(name).astype(np.float64) for name in checkpoint.shapes if "/" in name}
 
 
 @pytest.mark.slow
@@ -229,9 +221,8 @@ def test_a_chief_that_is_killed_stops_the_other_and_leaves_a_whole_checkpoint(wi
     assert "}}" not in line
     assert line.endswith(f"start all workers again with --resume --model_dir={run}.")
     assert "Traceback" not in output
-    reader = tf.train.load_checkpoint(latest_checkpoint(run / "checkpoints"))
-    values = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map()]
-    assert len(values) > 70
+    checkpoint = Checkpoint(latest_checkpoint(run / "checkpoints"))
+    assert len([checkpoint.read(name) for name in checkpoint.shapes]) > 70
 
 
 @pytest.mark.parametrize(

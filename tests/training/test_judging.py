@@ -15,10 +15,11 @@ from hpe.errors import UserError
 from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.fields import Needs
+from hpe.runs import RunDirectory
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.training import best, trainer
-from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.history import read_history
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig, read_config
 from hpe.training.trainer import train
 from tests.written_people import run_config
 
@@ -47,7 +48,11 @@ class System:
     def __init__(self):
         self.needs = Needs(fields=("image",), skeleton2d="lsp14")
         self.training_networks = {}
-        self.networks = {"net": types.SimpleNamespace(variables=[keras.Variable(np.zeros(2, np.float32))])}
+        self.networks = {
+            "net": types.SimpleNamespace(
+                name="net", variables=[keras.Variable(np.zeros(2, np.float32), name="weight")]
+            )
+        }
 
     def adapt(self, statistics):
         """Needs nothing."""
@@ -65,7 +70,9 @@ class Step:
     def __init__(self, system, *_, step, **__):
         (self.weights,) = system.networks["net"].variables
         self.step, self.bad_steps = step, tf.Variable(0, dtype=tf.int64)
-        self.optimizers = {"main": types.SimpleNamespace(variables=[keras.Variable(0.0)])}
+        self.optimizers = {
+            "main": types.SimpleNamespace(name="adam", variables=[keras.Variable(0.0, name="rate")])
+        }
         Step.last = self
 
     def __call__(self, batch, **_):
@@ -110,9 +117,10 @@ def config_of(data, **changes):
 
 
 def networks(directory):
-    reader = tf.train.load_checkpoint(latest_checkpoint(directory))
-    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(("network_", "best_"))]
-    return {name: reader.get_tensor(name) for name in names}
+    checkpoint = Checkpoint(latest_checkpoint(directory))
+    return {
+        name: checkpoint.read(name) for name in checkpoint.shapes if name.startswith(("networks/", "best_"))
+    }
 
 
 def validated(run):
@@ -137,7 +145,7 @@ def test_a_run_stops_early_and_keeps_its_best(undisturbed, data):
     assert best_of(run) == {"metric": "silhouette_iou", "value": 0.6, "step": 3}
     assert latest_checkpoint(run.checkpoints).endswith("ckpt-5")  # no step had asked for it
     assert [path.name for path in (run.best / "checkpoints").glob("*.index")] == ["ckpt-3.index"]
-    assert RunDirectory(run.best).read_params() == run.read_params()
+    assert read_config(RunDirectory(run.best)) == read_config(run)
     resumed = go(config_of(data), run, Validation(), resume=True)
     assert resumed.was_finished
     assert (resumed.step, resumed.stopped_early) == (5, result.stopped_early)
@@ -228,7 +236,9 @@ def test_a_best_of_another_metric_is_replaced(data, tmp_path):
     assert go(changed, run, evaluate, resume=True).best == (99.0, 2)
     assert best_of(run) == {"metric": "mpjpe", "value": 99.0, "step": 2}
     (run.best / "checkpoints" / "ckpt-2.index").write_bytes(b"garbage")
-    with pytest.raises(UserError, match=r"ckpt-2: is damaged or incomplete .*delete .*best to keep the best"):
+    with pytest.raises(
+        UserError, match=r"ckpt-2: is not a readable checkpoint .*delete .*best to keep the best"
+    ):
         go(changed, run, evaluate, resume=True)
 
 

@@ -7,19 +7,20 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import resource_variable_ops
 
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.evaluation.judging import judge
+from hpe.inference.predictor import Predictor
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.records.poses import write_sequences
+from hpe.runs import RunDirectory, load
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.systems.lifter import InputFrame, LifterConfig, LifterLoss
 from hpe.training.config import TrainingConfig
 from hpe.training.optimization import OptimizationConfig
-from hpe.training.restoring import load_predictor
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig
 from hpe.training.step import TrainingStep
 from hpe.training.trainer import train
 from tests.pipeline import poses
@@ -71,9 +72,8 @@ def go(config, path, *, steps=STEPS, resume=False):
 
 def values(path):
     """All that the last checkpoint of a run holds: weights, averages, statistics, moments, step."""
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(RunDirectory(path).checkpoints)))
-    names = reader.get_variable_to_shape_map()
-    return {n: reader.get_tensor(n) for n in names if not n.startswith(("_CHECKPOINTABLE", "save_counter"))}
+    checkpoint = Checkpoint(latest_checkpoint(RunDirectory(path).checkpoints))
+    return {name: checkpoint.read(name) for name in checkpoint.shapes}
 
 
 def test_nothing_is_read_from_the_device_but_in_steps_that_log(config, tmp_path, monkeypatch):
@@ -122,7 +122,8 @@ def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, 
     assert expected <= measured.keys()
 
     # From the checkpoint alone: the statistics are in it.
-    predictor, _, step = load_predictor(tmp_path / "whole")
+    loaded = load(tmp_path / "whole")
+    predictor, step = Predictor(loaded.system), loaded.step
     assert step == STEPS
     statistics = config.feed.open(config.training.data_dir, ["people"], config.pipeline).statistics()
     seen = np.asarray(predictor.system.standardized(statistics["joints2d"]))

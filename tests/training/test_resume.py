@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from tests.conftest import PATIENCE
 from tests.xla import COMPILE_QUICKLY
 
@@ -54,13 +54,10 @@ def wait_for_checkpoint(process, run, step):
 
 
 def final_state(run):
-    path = tf.train.latest_checkpoint(str(run / "checkpoints"))
+    path = latest_checkpoint(run / "checkpoints")
     assert path.endswith(f"ckpt-{STEPS}")
-    reader = tf.train.load_checkpoint(path)
-    names = [n for n in reader.get_variable_to_shape_map() if n != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    return {
-        name: reader.get_tensor(name) for name in names if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"
-    }
+    checkpoint = Checkpoint(path)
+    return {name: checkpoint.read(name) for name in checkpoint.shapes}
 
 
 @pytest.mark.slow

@@ -15,13 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hpe.errors import UserError
 from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
+from hpe.inference.predictor import Predictor
 from hpe.losses.means import Mean
+from hpe.runs import RunDirectory, load
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.systems.base import Losses
 from hpe.training import trainer
-from hpe.training.checkpoints import latest_checkpoint
 from hpe.training.history import read_history
-from hpe.training.restoring import load_predictor
-from hpe.training.runs import RunDirectory
+from hpe.training.runs import read_config
 from hpe.training.trainer import train
 from tests.written_people import run_config, write_people
 
@@ -53,8 +54,8 @@ def on_step(monkeypatch, step, action):
 
 
 def variables(run):
-    reader = tf.train.load_checkpoint(latest_checkpoint(run.checkpoints))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "listed" in name}
+    checkpoint = Checkpoint(latest_checkpoint(run.checkpoints))
+    return {name: checkpoint.read(name) for name in checkpoint.shapes if "/" in name}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_a_run_writes_settings_checkpoints_and_a_log(finished):
     config, run, result = finished
     assert (result.step, result.interrupted, result.was_finished) == (3, None, False)
     assert result.evaluation.values() == {"keypoint_loss": 4.5}
-    assert run.read_params() == config
+    assert read_config(run) == config
     assert {path.stem for path in run.checkpoints.glob("*.index")} == {"ckpt-2", "ckpt-3"}
     events = EventAccumulator(str(run.tensorboard), size_guidance={"tensors": 0}).Reload()
     steps = {name: [e.step for e in events.Tensors(name)] for name in events.Tags()["tensors"]}
@@ -155,14 +156,15 @@ def test_a_predictor_is_loaded_by_run_by_folder_and_by_checkpoint(finished):
     _, run, _ = finished
     image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     exact = run.checkpoints / "ckpt-2"
-    predictor, config, step = load_predictor(run.path)
-    assert (step, config.pipeline.img_size) == (3, 48)
+    loaded = load(run.path)
+    assert (loaded.step, loaded.settings.input.img_size) == (3, 48)
+    predictor = Predictor(loaded.system)
     prediction = predictor.predict_one(image)
     assert prediction.vertices.shape[0] == len(prediction) == 1
-    assert load_predictor(run.checkpoints)[2] == load_predictor(run.best)[2] == 3
-    assert load_predictor(exact)[2] == load_predictor(f"{exact}.index")[2] == 2
-    with pytest.raises(UserError, match="ckpt-7: no such run directory or checkpoint"):
-        load_predictor(run.checkpoints / "ckpt-7")
+    assert load(run.checkpoints).step == load(run.best).step == 3
+    assert load(exact).step == load(f"{exact}.index").step == 2
+    with pytest.raises(UserError, match="ckpt-7: no such run directory, checkpoint or file"):
+        load(run.checkpoints / "ckpt-7")
     with pytest.raises(ValueError, match=r"Inputs must be \(B, 48, 48, 3\)"):
         predictor.predict_one(image[:40])
 

@@ -19,11 +19,13 @@ from hpe.evaluation.judging import judge
 from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices, make_reproducible
+from hpe.runs import RunDirectory, latest_run
+from hpe.training import runs as training_runs
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
 from hpe.training.feeds import feed_of
 from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig, RunDirectory, latest_run, new_run
+from hpe.training.runs import RunConfig, new_run
 from hpe.training.trainer import train
 
 # What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
@@ -120,7 +122,7 @@ def read_config() -> RunConfig:
 
 def _resumed_config(run: RunDirectory) -> RunConfig:
     """Takes the settings of the run and, over them, those flags that may change."""
-    stored, asked = run.read_params(), read_config()
+    stored, asked = training_runs.read_config(run), read_config()
     if asked.system != stored.system:
         raise UserError(f"--system={asked.system}: the run in {run.path} is of {stored.system}.")
     sections = {}

@@ -18,9 +18,9 @@ from hpe.inference.predictor import Predictor
 from hpe.options import option
 from hpe.pipeline import Source
 from hpe.programs import flags as program_flags
-from hpe.training.combining import load_system
-from hpe.training.feeds import Feed
-from hpe.training.restoring import run_directory
+from hpe.runs import Loaded, load
+from hpe.training.feeds import Feed, feed_of
+from hpe.training.runs import read_training
 from hpe.visualization.grids import grid, write_image
 
 
@@ -72,31 +72,33 @@ class ValidationConfig:
 def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
-    predictor, run, step = load_system(
-        config.system,
+    loaded = load(
         config.checkpoint,
-        lifter_checkpoint=config.lifter_checkpoint,
+        lifter=config.lifter_checkpoint,
+        system=config.system,
         body_model=config.body_model,
     )
+    predictor, feed = Predictor(loaded.system), feed_of(loaded.settings.system)
+    training = read_training(loaded.run)
     submission = Submission(predictor.system) if config.submission else None
-    source = run.feed.open(
-        config.data_dir or run.training.data_dir,
-        config.val_datasets or run.training.val_datasets,
-        run.pipeline,
+    data_dir = config.data_dir or training.data_dir
+    source = feed.open(
+        data_dir,
+        config.val_datasets or training.val_datasets,
+        feed.config(**vars(loaded.settings.input)),
         verify=config.verify,
     )
-    data_dir = config.data_dir or run.training.data_dir
     if not predictor.system.body_models:
         feasibility = NO_REFERENCE
     elif config.mocap_datasets is None:
-        feasibility = reference_or_reason(data_dir, run.training.mocap_datasets)
+        feasibility = reference_or_reason(data_dir, training.mocap_datasets)
     else:
         feasibility = load_reference(data_dir, config.mocap_datasets)
     if submission:
         submission.check(source.shards)
-    output = pathlib.Path(config.output or run_directory(config.checkpoint).path / "validation")
+    output = pathlib.Path(config.output or _folder_of(loaded))
     make_folder(output)
-    print(f"{config.checkpoint}: {predictor.system.name} at step {step}")
+    print(f"{config.checkpoint}: {predictor.system.name} at step {loaded.step}")
     evaluation = judge(
         predictor,
         source,
@@ -108,16 +110,23 @@ def main() -> None:
     print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
-        "step": step,
+        "step": loaded.step,
         "datasets": [dataset.name for dataset in source.shards],
         "samples": {"name": _names(evaluation), **evaluation.samples},
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
-    written = _write_panels(evaluation, predictor, run.feed, source, config.num_panels, output)
+    written = _write_panels(evaluation, predictor, feed, source, config.num_panels, output)
     if submission:
         written += submission.write(output)
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
+
+
+def _folder_of(loaded: Loaded) -> pathlib.Path:
+    """Returns where a report goes by default: into the run, or beside the file of released weights."""
+    if loaded.run is not None:
+        return loaded.run.path / "validation"
+    return pathlib.Path(loaded.path).with_suffix("") / "validation"
 
 
 def _write_panels(

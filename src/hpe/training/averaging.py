@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-
-def averaged_variables(system) -> list:
-    """Returns the variables of a system that are averaged: all floating-point ones, statistics included."""
-    return [
-        variable
-        for network in system.networks.values()
-        for variable in network.variables
-        if variable.dtype.startswith("float")
-    ]
-
-
-def set_average(system, values: Sequence) -> None:
-    """Gives a system averaged weights, in the order of `averaged_variables`."""
-    for variable, value in zip(averaged_variables(system), values, strict=True):
-        variable.assign(value)
+from hpe.runs.weights import averaged_variables
 
 
 class WeightAverage:
@@ -36,15 +22,18 @@ class WeightAverage:
         decay: d, in [0, 1).
 
     Attributes:
-        variables: the averages, in the order of `averaged_variables`.
+        variables: the averages, by the names of what they follow, see `hpe.runs.weights.averaged_variables`.
         updates: int64 variable, how often it was updated.
     """
 
     def __init__(self, system, decay: float):
-        self._followed = [variable.value for variable in averaged_variables(system)]
+        followed = {name: variable.value for name, variable in averaged_variables(system).items()}
         self._decay = decay
         self._strategy = tf.distribute.get_strategy()
-        self.variables = [tf.Variable(value, trainable=False, dtype=value.dtype) for value in self._followed]
+        self.variables = {
+            name: tf.Variable(value, trainable=False, dtype=value.dtype) for name, value in followed.items()
+        }
+        self._pairs = [(average, followed[name]) for name, average in self.variables.items()]
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def update(self) -> None:
@@ -55,18 +44,18 @@ class WeightAverage:
         def approach(average, followed):
             average.assign_add(tf.cast(rate, average.dtype) * (followed - average))
 
-        for average, followed in zip(self.variables, self._followed, strict=True):
+        for average, followed in self._pairs:
             self._strategy.extended.update(average, approach, args=(followed,), group=False)
         self.updates.assign_add(1)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Puts the averages in the place of the variables, and the variables back at the end."""
-        kept = [variable.numpy() for variable in self._followed]
+        kept = [followed.numpy() for _, followed in self._pairs]
         try:
-            for variable, average in zip(self._followed, self.variables, strict=True):
-                variable.assign(average.numpy())
+            for average, followed in self._pairs:
+                followed.assign(average.numpy())
             yield
         finally:
-            for variable, value in zip(self._followed, kept, strict=True):
-                variable.assign(value)
+            for (_, followed), value in zip(self._pairs, kept, strict=True):
+                followed.assign(value)

@@ -14,9 +14,10 @@ import json
 import tensorflow as tf
 
 from hpe import files
-from hpe.errors import UserError, first_line
-from hpe.training.checkpoints import READ_ERRORS, CheckpointStore, latest_checkpoint
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.runs import RunDirectory
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
+from hpe.runs.store import CheckpointStore
+from hpe.training.runs import RunConfig, write_config
 from hpe.training.selection import is_better
 
 _VALUE = "best_value"
@@ -25,7 +26,7 @@ _VALUE = "best_value"
 class BestCheckpoint:
     """Keeps the networks whose metric is the best so far.
 
-    The value lies in the checkpoint itself, so that one move of TensorFlow's pointer file changes both: a run
+    The value lies in the checkpoint itself, so that one move changes both: a run
     that is killed at any moment has either the old networks and their value, or the new ones and theirs.
     `best.json` is written after that, and put right when the run is resumed.
 
@@ -63,7 +64,7 @@ class BestCheckpoint:
         """Saves the networks if `value`, which was just measured, is better than all before; returns whether."""
         if value is None or (self.value is not None and not is_better(self.metric, value, self.value)):
             return False
-        self._directory.write_params(self._config)
+        write_config(self._directory, self._config)
         self._value.assign(value)
         self._store.save()
         self.value, self.step = value, int(self._now)
@@ -75,16 +76,8 @@ class BestCheckpoint:
         path = latest_checkpoint(self._directory.checkpoints)
         if path is None or self._read().get("metric", self.metric) != self.metric:
             return
-        try:
-            reader = tf.train.load_checkpoint(path)
-            value = float(reader.get_tensor(f"{_VALUE}/.ATTRIBUTES/VARIABLE_VALUE"))
-            step = int(reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE"))
-        except READ_ERRORS as error:
-            raise UserError(
-                f"{path}: is damaged or incomplete ({first_line(error)}); delete {self._directory.path} to keep "
-                "the best from now on."
-            ) from error
-        self.value, self.step = value, step
+        checkpoint = Checkpoint(path, advice=f"delete {self._directory.path} to keep the best from now on")
+        self.value, self.step = float(checkpoint.read(_VALUE)), checkpoint.step
         if self._read() != self._content():
             self._write()
 

@@ -6,10 +6,11 @@ import tensorflow as tf
 
 from hpe.errors import SettingError
 from hpe.evaluation.judging import Evaluation
+from hpe.runs import RunDirectory
 from hpe.training.best import BestCheckpoint
 from hpe.training.config import TrainingConfig
 from hpe.training.history import History
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig
 from hpe.training.selection import EarlyStopping, judged_value
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from hpe.evaluation.judging import Evaluation
+from hpe.runs import RunDirectory
 from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
 from hpe.training.inputs import TrainingData
 from hpe.training.logging import TrainingLog
-from hpe.training.runs import RunDirectory
 from hpe.training.timing import binding, rates
 
 

@@ -13,15 +13,17 @@ from hpe.errors import SettingError, UserError
 from hpe.evaluation.judging import Evaluation
 from hpe.inference.predictor import Predictor
 from hpe.networks.randomness import initial_weights
-from hpe.training.checkpoints import CheckpointStore, latest_checkpoint
+from hpe.runs import RunDirectory
+from hpe.runs.checkpoints import latest_checkpoint
+from hpe.runs.initialization import describe, initialize
+from hpe.runs.store import CheckpointStore
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
-from hpe.training.initialization import describe, initialize
 from hpe.training.inputs import TrainingData, find_training_data, training_examples
 from hpe.training.interrupts import Interrupts
 from hpe.training.judging import Judge, check_validated
 from hpe.training.reporting import NoReport, RunReport
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig, write_config
 from hpe.training.step import TrainingStep
 from hpe.training.timing import StepTimer
 
@@ -80,11 +82,27 @@ def train(
         show_progress: draw a progress bar on stderr.
 
     Raises:
-        UserError: the data, the disk, the checkpoint or another worker is at fault, or the loss has stopped being
-            finite.
+        UserError: the data, the disk, the checkpoint or another worker is at fault, another process trains this
+            run, or the loss has stopped being finite.
     """
+    distribution = distribution or Distribution(config.training)
+    # The others write nothing.
+    with run.writing() if distribution.is_chief else contextlib.nullcontext():
+        return _train(
+            config, run, distribution, resume=resume, evaluate=evaluate, show_progress=show_progress
+        )
+
+
+def _train(
+    config: RunConfig,
+    run: RunDirectory,
+    distribution: Distribution,
+    *,
+    resume: bool,
+    evaluate: Evaluate | None,
+    show_progress: bool,
+) -> TrainingResult:
     training = config.training
-    distribution = distribution or Distribution(training)
     check_validated(training, validated=evaluate is not None)
     data = find_training_data(config)
     with distribution.explained_loss(lambda: "no step was taken; start all workers again as this time"):
@@ -97,7 +115,7 @@ def train(
             return distribution.keep(_Loop(config, data, *parts)).run()
 
     # Only now that all data is found: a mistake in a flag leaves no run behind.
-    run.write_params(config)
+    write_config(run, config)
 
     shown = systems.get(config.system).shown
     report = RunReport(run, data, first_step=trained.done, show_progress=show_progress, shown=shown)

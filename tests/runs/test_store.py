@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
-from hpe.training.averaging import averaged_variables
-from hpe.training.checkpoints import CheckpointStore, latest_checkpoint, read_average
-from hpe.training.restoring import load_predictor
-from hpe.training.runs import RunDirectory
+from hpe.runs import RunDirectory, load
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
+from hpe.runs.store import CheckpointStore
+from hpe.runs.weights import averaged_variables
+from hpe.training.runs import write_config
 from hpe.training.step import TrainingStep
 from tests.training.conftest import build_system, state
 from tests.written_people import run_config
@@ -93,11 +94,9 @@ def test_old_ones_go_and_the_newest_is_found(data, tmp_path, trained):
         run.store.save()
     assert {path.stem for path in run.store.directory.glob("*.index")} == {"ckpt-9", "ckpt-10"}
     assert latest_checkpoint(run.store.directory).endswith("ckpt-10")
-    (run.store.directory / "checkpoint").unlink()  # the pointer file
-    assert latest_checkpoint(run.store.directory).endswith("ckpt-10")
-    (run.store.directory / "checkpoint").write_bytes(b"\xff garbage")
-    assert latest_checkpoint(run.store.directory).endswith("ckpt-10")
-    (run.store.directory / "ckpt-11_temp").mkdir()  # what kill -9 leaves of a save
+    assert {path.name.split(".")[0] for path in run.store.directory.iterdir()} == {"ckpt-9", "ckpt-10"}
+    (run.store.directory / ".unfinished").mkdir()  # what kill -9 leaves of a save
+    (run.store.directory / ".unfinished" / "ckpt-11.index").write_bytes(b"half")
     resumed = CheckpointStore(
         run.store.directory, run.system, optimizers=run.update.optimizers, step=run.step
     )
@@ -105,7 +104,7 @@ def test_old_ones_go_and_the_newest_is_found(data, tmp_path, trained):
     run.step.assign(12)
     resumed.save()
     assert latest_checkpoint(run.store.directory).endswith("ckpt-12")
-    assert not (run.store.directory / "ckpt-11_temp").exists()
+    assert not (run.store.directory / ".unfinished").exists()
     assert run.store.restore(str(run.store.directory / "ckpt-9")) == 9
 
 
@@ -187,46 +186,50 @@ def test_damaged_files_are_named(trained, copied, spoil, message):
 
 def test_averaged_weights_come_back_and_are_what_predicts(data, examples, tmp_path):
     run = Run(data, tmp_path / "run" / "checkpoints", optimization={"ema_decay": 0.5})
-    for _ in range(2):
-        run.update(examples, done=0)
+    for done in range(2):
+        run.update(examples, done=done)
     path = run.store.save()
-    averages = [variable.numpy() for variable in run.update.average.variables]
-    for stored, average in zip(read_average(path), averages, strict=True):
-        np.testing.assert_array_equal(stored, average)
+    averages = {name: variable.numpy() for name, variable in run.update.average.variables.items()}
+    stored = Checkpoint(path).average
+    for name, average in averages.items():
+        np.testing.assert_array_equal(stored.read(name), average)
     other = Run(data, tmp_path / "run" / "checkpoints", optimization={"ema_decay": 0.5}, seed=1)
     other.store.restore()
-    for found, average in zip(other.update.average.variables, averages, strict=True):
-        np.testing.assert_array_equal(found.numpy(), average)
+    for name, average in averages.items():
+        np.testing.assert_array_equal(other.update.average.variables[name].numpy(), average)
     assert int(other.update.average.updates) == 2
 
-    RunDirectory(tmp_path / "run").write_params(run.config)
-    predictor, _, step = load_predictor(tmp_path / "run")
-    assert step == 2
-    for variable, average in zip(averaged_variables(predictor.system), averages, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), average)
-    assert any(
-        (v.numpy() != w.numpy()).any()
-        for v, w in zip(averaged_variables(predictor.system), averaged_variables(run.system), strict=True)
-    )
+    write_config(RunDirectory(tmp_path / "run"), run.config)
+    loaded = load(tmp_path / "run")
+    assert loaded.step == 2
+    own = averaged_variables(run.system)
+    for name, variable in averaged_variables(loaded.system).items():
+        np.testing.assert_array_equal(variable.numpy(), averages[name])
+    assert any((averages[name] != own[name].numpy()).any() for name in averages)
 
 
 def test_optimizers_of_another_layout_are_named(trained, data):
     changed = Run(data, trained.store.directory)
-    changed.store._optimizers["main"] = changed.update.optimizers["critic"]
+    optimizers = {**changed.update.optimizers, "main": changed.update.optimizers["critic"]}
+    changed.store = CheckpointStore(
+        trained.store.directory, changed.system, optimizers=optimizers, step=changed.step
+    )
     with pytest.raises(UserError, match=r"its optimizer main is of another layout.*`init_from`"):
         changed.store.restore()
 
 
 FULL_DISK = """
 import resource, sys
+import keras
 import tensorflow as tf
-from hpe.training.checkpoints import CheckpointStore
+from hpe.runs.store import CheckpointStore
 
 class System:
     training_networks = {}
     def __init__(self, size):
         self.networks = {"net": self}
-        self.variables = [tf.Variable(tf.zeros(size))]
+        self.name = "net"
+        self.variables = [keras.Variable(tf.zeros(size), name="weight")]
 
 step = tf.Variable(1, dtype=tf.int64)
 store = CheckpointStore(sys.argv[1], System(100_000), step=step)

@@ -5,22 +5,23 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
+from hpe.inference.predictor import Predictor
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.pose_config import PosePipelineConfig
+from hpe.runs import RunDirectory, load
+from hpe.runs.store import CheckpointStore
 from hpe.systems import hrnet
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import InputFrame, LifterConfig
-from hpe.training.checkpoints import CheckpointStore
-from hpe.training.combining import load_system
 from hpe.training.config import TrainingConfig
-from hpe.training.runs import RunConfig, RunDirectory
+from hpe.training.runs import RunConfig, write_config
 from tests.networks.strided_backbone import strided_backbone
 
 
 def write_run(path, config):
     """Writes a run of random weights."""
     run = RunDirectory(path)
-    run.write_params(config)
+    write_config(run, config)
     system = config.build_system()
     if config.system == "lifter":
         rng = np.random.default_rng(0)
@@ -55,27 +56,26 @@ def runs(tmp_path_factory):
 
 
 def test_two_runs_become_one_predictor(runs):
-    predictor, config, step = load_system("hrnet_lifter", runs["hrnet"], lifter_checkpoint=runs["crop"])
-    assert (predictor.system.name, config.system, step) == ("hrnet_lifter", "hrnet", 7)
-    prediction = predictor.predict_one(np.zeros((32, 32, 3), np.uint8))
+    loaded = load(runs["hrnet"], lifter=runs["crop"])
+    assert (loaded.system.name, loaded.settings.system, loaded.step) == ("hrnet_lifter", "hrnet", 7)
+    assert load(runs["hrnet"], lifter=runs["crop"], system="hrnet_lifter").system.name == "hrnet_lifter"
+    prediction = Predictor(loaded.system).predict_one(np.zeros((32, 32, 3), np.uint8))
     assert prediction.joints3d.shape == (1, 17, 3)
     # The statistics came with the checkpoint.
-    alone, _, _ = load_system(None, runs["crop"])
+    alone = load(runs["crop"])
     expected = np.random.default_rng(0).normal(size=(20, 17, 3)).astype(np.float32)[:, 1:].mean(axis=0)
     means = [v.numpy() for v in alone.system.standardization.variables if v.path.endswith("output_mean")]
     np.testing.assert_allclose(means[0], expected, atol=1e-6)
 
 
 def test_one_run_by_its_own_name(runs):
-    predictor, _, _ = load_system("hrnet", runs["hrnet"])
-    assert predictor.system.name == "hrnet"
+    assert load(runs["hrnet"], system="hrnet").system.name == "hrnet"
 
 
 @pytest.mark.parametrize(
     ("name", "checkpoint", "lifter", "message"),
     [
-        (None, "hrnet", "crop", "lifter_checkpoint=.*: needs `system=hrnet_lifter`"),
-        ("hrnet_lifter", "hrnet", None, "hrnet_lifter: needs the run of its second stage"),
+        ("hrnet_lifter", "hrnet", None, "system=hrnet_lifter: needs its second stage"),
         (
             "hrnet_lifter",
             "crop",
@@ -84,15 +84,15 @@ def test_one_run_by_its_own_name(runs):
         ),
         ("hrnet_lifter", "hrnet", "hrnet", "lifter_checkpoint=.*needs a run of lifter here, not of hrnet"),
         ("hrnet_lifter", "hrnet", "image", "trained on pixels of its cameras"),
-        ("lifter", "hrnet", None, "system=lifter: the run .* is of hrnet"),
-        ("pare", "hrnet", None, "system=pare: the run .* is of hrnet"),
+        ("lifter", "hrnet", None, "system=lifter: .*hrnet.*ckpt-7 is of hrnet"),
+        ("pare", "hrnet", None, "system=pare: .*hrnet.*ckpt-7 is of hrnet"),
     ],
 )
 def test_what_does_not_fit_is_one_line(runs, name, checkpoint, lifter, message):
     with pytest.raises(UserError, match=message):
-        load_system(name, runs[checkpoint], lifter_checkpoint=runs.get(lifter))
+        load(runs[checkpoint], lifter=runs.get(lifter), system=name)
 
 
 def test_a_body_model_is_refused(runs):
     with pytest.raises(UserError, match=r"body_model=a\.pkl: hrnet has no body model"):
-        load_system(None, runs["hrnet"], body_model="a.pkl")
+        load(runs["hrnet"], body_model="a.pkl")

@@ -1,0 +1,211 @@
+"""Opening what has been trained: a run, one checkpoint, a released file, a preset, or two stages as one system."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from hpe.errors import SettingError, UserError
+from hpe.runs import released, weights
+from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
+from hpe.runs.directory import RunDirectory, find_run, only_run
+from hpe.runs.presets import presets
+from hpe.runs.settings import Settings
+from hpe.runs.weights import StoredWeights
+
+# The setting of a system that names the file of its body model.
+_BODY_MODEL = "smpl_model_path"
+
+# Two systems that make one, for prediction alone: the module and the class that join them.
+_TWO_STAGES = {("hrnet", "lifter"): ("hpe.systems.hrnet_lifter", "HrnetLifter")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A system with its weights.
+
+    Attributes:
+        system: a `hpe.systems.base.System`, without what only training needs.
+        settings: by which it was built; of two stages those of the first.
+        step: of its training.
+        path: the checkpoint or the file that the weights are from.
+        run: that the checkpoint belongs to; None of a released file.
+        licence: of the weights, in words, if they were released.
+    """
+
+    system: Any
+    settings: Settings
+    step: int
+    path: str
+    run: RunDirectory | None = None
+    licence: str | None = None
+
+
+def load(
+    source: str | os.PathLike,
+    *,
+    lifter: str | os.PathLike | None = None,
+    system: str | None = None,
+    body_model: str | os.PathLike | None = None,
+) -> Loaded:
+    """Builds a system from the settings beside its weights, and gives it these weights, averaged if there are such.
+
+    Of a run's settings only those of the networks and of their input are read.
+
+    Args:
+        source: a run directory (its newest checkpoint is taken); the path of one checkpoint in it, such as
+            `runs/NAME/checkpoints/ckpt-500`; a file of released weights, `.safetensors`; or the name of a preset.
+        lifter: the same for a second stage, a `lifter`, which gets its 2D joints from the `hrnet` of `source`.
+        system: the name of the system that is expected.
+        body_model: file of the body model, where it has moved since the training or was not released.
+
+    Raises:
+        UserError: nothing is there, it does not fit its settings, is damaged, or is of another system.
+    """
+    if lifter is not None:
+        return _load_stages(source, lifter, system, body_model)
+    if system in _stage_names().values():
+        raise SettingError("system", "needs its second stage, too: `lifter_checkpoint`.", system)
+    opened = open_weights(source)
+    settings = opened.settings()
+    if system is not None and system != settings.system:
+        raise SettingError("system", f"{opened.path} is of {settings.system}.", system)
+    settings = _with_body_model(settings, body_model, opened)
+    built = settings.build()
+    _require_body_model(built, opened)
+    weights.assign(built, opened.weights())
+    return Loaded(built, settings, opened.step, opened.path, opened.run, opened.licence)
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenedWeights:
+    """Weights that were found, and what goes with them.
+
+    Attributes:
+        path: the checkpoint, or the file.
+        step: of the training.
+        run: the run of a checkpoint, else None.
+        file: the released file, else None.
+        checkpoint: the checkpoint, else None.
+    """
+
+    path: str
+    step: int
+    run: RunDirectory | None = None
+    file: released.ReleasedWeights | None = None
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def licence(self) -> str | None:
+        """The licence of the weights, if they were released."""
+        return None if self.file is None else self.file.licence
+
+    def settings(self) -> Settings:
+        """Returns the settings; UserError if they do not lie beside a checkpoint, or do not fit."""
+        return self.run.read_settings() if self.file is None else self.file.settings
+
+    def weights(self, *, averaged: bool = True) -> StoredWeights:
+        """Returns the weights; UserError if a checkpoint is of an earlier version.
+
+        Args:
+            averaged: take the averages, where a run has averaged its weights: they are what it validated.
+        """
+        if self.file is not None:
+            return self.file.weights
+        self.checkpoint.require_names()
+        own = self.checkpoint.weights
+        return own.overlaid(self.checkpoint.average) if averaged else own
+
+
+def open_weights(source: str | os.PathLike) -> OpenedWeights:
+    """Finds weights by a path or by the name of a preset.
+
+    Args:
+        source: see `load`.
+
+    Raises:
+        UserError: nothing is there, or it cannot be read.
+    """
+    path = _preset_path(source) or pathlib.Path(source)
+    if path.suffix == released.SUFFIX:
+        file = released.read(path)
+        return OpenedWeights(str(path), file.step, file=file)
+    path = only_run(path)
+    text = str(path).removesuffix(".index")
+    run = find_run(path if path.is_dir() else text)
+    if path.is_dir():
+        text = latest_checkpoint(run.checkpoints)
+        if text is None:
+            run.read()  # a folder that is no run at all says so
+            raise UserError(f"{run.checkpoints}: holds no checkpoint.")
+    elif not os.path.exists(f"{text}.index"):
+        raise UserError(_nothing_there(source))
+    checkpoint = Checkpoint(text)
+    return OpenedWeights(text, checkpoint.step, run=run, checkpoint=checkpoint)
+
+
+def _preset_path(source: str | os.PathLike) -> pathlib.Path | None:
+    """Returns the file of a preset; a file or folder of the same name goes before."""
+    preset = presets().get(os.fspath(source))
+    return None if preset is None or os.path.exists(source) else preset.path
+
+
+def _nothing_there(source: str | os.PathLike) -> str:
+    text = os.fspath(source)
+    message = (
+        f"{text}: no such run directory, checkpoint or file of weights; give the folder that training created"
+    )
+    if pathlib.PurePath(text).name != text:
+        return f"{message}."
+    names = ", ".join(presets())
+    return f"{message}, or a preset ({f'there are {names}' if names else 'this version has none'})."
+
+
+def _load_stages(first, second, system: str | None, body_model) -> Loaded:
+    import importlib
+
+    opened = [open_weights(path) for path in (first, second)]
+    found = tuple(one.settings().system for one in opened)
+    wanted = next((stages for stages, name in _stage_names().items() if name == system), None)
+    if system is not None and wanted is None:
+        raise SettingError(
+            "lifter_checkpoint", f"needs `system={' or '.join(_stage_names().values())}`.", second
+        )
+    wanted = wanted or next(iter(_TWO_STAGES))
+    name = _stage_names()[wanted]
+    for setting, path, stage, expected in zip(
+        ("checkpoint", "lifter_checkpoint"), (first, second), found, wanted, strict=True
+    ):
+        if stage != expected:
+            raise SettingError(setting, f"{name} needs a run of {expected} here, not of {stage}.", path)
+    if body_model is not None:
+        raise SettingError("body_model", f"{name} has no body model; leave it out.", body_model)
+    loaded = [load(path) for path in (first, second)]
+    module, join = _TWO_STAGES[wanted]
+    joined = getattr(importlib.import_module(module), join)(*(one.system for one in loaded))
+    return dataclasses.replace(loaded[0], system=joined)
+
+
+def _stage_names() -> dict[tuple[str, str], str]:
+    return {stages: module.rsplit(".", 1)[1] for stages, (module, _) in _TWO_STAGES.items()}
+
+
+def _with_body_model(settings: Settings, body_model, opened: OpenedWeights) -> Settings:
+    if body_model is None:
+        return settings
+    if not hasattr(settings.model, _BODY_MODEL):
+        raise SettingError("body_model", f"{settings.system} has no body model; leave it out.", body_model)
+    model = dataclasses.replace(settings.model, **{_BODY_MODEL: os.fspath(body_model)})
+    return dataclasses.replace(settings, model=model)
+
+
+def _require_body_model(system, opened: OpenedWeights) -> None:
+    """Raises UserError if released weights are for a body model that was not given."""
+    wanted = () if opened.file is None else opened.file.body_models
+    if tuple(system.body_models) != wanted and wanted:
+        raise UserError(
+            f"{opened.path}: was trained with the body model {', '.join(wanted)}, not with "
+            f"{', '.join(system.body_models)}; give its file as `body_model`."
+        )

@@ -1,0 +1,45 @@
+"""Released weights by name: those that the package brings along, and those that a plugin adds."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+
+ASSETS = pathlib.Path(__file__).parent / "assets"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Released weights that have a name.
+
+    Attributes:
+        file: a file of `hpe.runs.released`: a name in the package's `runs/assets`, or a path.
+        about: one line that says what they are for.
+    """
+
+    file: str | os.PathLike
+    about: str
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file."""
+        return ASSETS / self.file
+
+
+_presets: dict[str, Preset] = {}
+
+
+def presets() -> Mapping[str, Preset]:
+    """Returns all presets by name, sorted."""
+    return dict(sorted(_presets.items()))
+
+
+def register(name: str, preset: Preset) -> None:
+    """Adds a preset; raises ValueError if there is one of that name, or the name could be a path."""
+    if not name or pathlib.PurePath(name).name != name or "." in name:
+        raise ValueError(f"A preset's name has no folder and no ending. Received: {name!r}")
+    if name in _presets:
+        raise ValueError(f"There is a preset called {name!r} already.")
+    _presets[name] = preset
