@@ -22,7 +22,7 @@ from hpe.geometry.cameras import perspective_project
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.poses import PoseSource
 from hpe.systems.lifter import LifterConfig, LiftingSystem
-from hpe.training.optimization import OptimizationConfig
+from hpe.training.config import OptimizationConfig
 from hpe.training.step import TrainingStep
 
 POSES = 8192

@@ -19,7 +19,7 @@ from hpe.pipeline.images import training_batches
 from hpe.records.reading import find_shards
 from hpe.synthetic.poses import random_pose
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig
-from hpe.training.optimization import OptimizationConfig
+from hpe.training.config import OptimizationConfig
 from hpe.training.step import TrainingStep
 
 STEPS = 200

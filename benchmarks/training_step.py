@@ -18,7 +18,7 @@ from benchmarks.timing import Row, compare, interleaved, milliseconds
 from hpe.body.data import BodyModelData, load_body_model
 from hpe.networks.backbones import build_encoder
 from hpe.systems.hybrid_hmr import HybridHmr, HybridHmrConfig
-from hpe.training.optimization import OptimizationConfig
+from hpe.training.config import OptimizationConfig
 from hpe.training.step import TrainingStep
 
 ENCODER, IMAGE_SIZE, BATCH_SIZE = "ResNet50", 224, 16

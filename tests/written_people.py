@@ -11,9 +11,8 @@ from hpe.pipeline.config import PipelineConfig
 from hpe.records.mocap import write_frames
 from hpe.records.writing import write_dataset
 from hpe.systems.hybrid_hmr import HybridHmrConfig
-from hpe.training.config import TrainingConfig
-from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig
+from hpe.training.config import OptimizationConfig, TrainingConfig
+from hpe.training.settings import RunConfig
 
 SIZE = 200
 
@@ -75,6 +74,7 @@ def run_config(data_dir, *, model=None, pipeline=None, optimization=None, **trai
                 "mocap_datasets": ("random",),
                 "batch_size": 4,
                 "max_steps": 3,
+                "use_validation": False,
                 "eager": True,
                 **training,
             }

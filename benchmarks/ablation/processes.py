@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmarks.ablation.plan import Run, stages, state
 from hpe.errors import UserError
 from hpe.files import write_text
-from hpe.training.interrupts import Interrupts
+from hpe.training.signals import Signals
 
 NOTE = "ablation.json"
 _LOG = "ablation.log"
@@ -161,7 +161,7 @@ def run_all(
     """
     waiting, failures = list(runs), {}
     environment = shared_environment(parallel)
-    with Interrupts() as interrupts, _ended_at_exit() as active:
+    with Signals() as interrupts, _ended_at_exit() as active:
         while (waiting or active) and interrupts.received is None:
             while waiting and len(active) < parallel:
                 run = waiting.pop(0)

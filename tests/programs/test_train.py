@@ -12,7 +12,7 @@ from hpe.errors import UserError
 from hpe.programs import train
 from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import latest_checkpoint
-from hpe.training.runs import read_config
+from hpe.training.settings import read_config
 from tests.conftest import PROJECT_ROOT
 from tests.programs.conftest import SMALL
 from tests.programs.running import run

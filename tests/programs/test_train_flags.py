@@ -7,10 +7,10 @@ import pathlib
 import pytest
 from absl import flags
 
-from hpe import systems
+from hpe import pipeline, systems
 from hpe.programs import train
 from hpe.runs import RunDirectory
-from hpe.training.runs import write_config
+from hpe.training.settings import write_config
 from tests.written_people import run_config
 
 CONFIGS = sorted(pathlib.Path(__file__).parents[2].glob("configs/*.cfg"))
@@ -57,7 +57,7 @@ def test_a_system_brings_its_own_flags_and_defaults(system):
     config = read(f"--system={system}")
     assert config.system == system
     assert isinstance(config.model, systems.get(system).config)
-    assert isinstance(config.pipeline, config.feed.config)
+    assert isinstance(config.pipeline, pipeline.CONFIGS[systems.get(config.system).input_key])
     for name, value in systems.get(system).defaults.items():
         found = next(
             getattr(part, name)

@@ -14,10 +14,10 @@ from hpe.runs.store import CheckpointStore
 from hpe.runs.weights import all_networks, assign, named_variables
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import InputFrame, LifterConfig
-from hpe.training import trainer
+from hpe.training import loop
 from hpe.training.config import TrainingConfig
-from hpe.training.runs import RunConfig, read_config, write_config
-from hpe.training.trainer import train
+from hpe.training.loop import train
+from hpe.training.settings import RunConfig, read_config, write_config
 from tests.training.conftest import build_system
 from tests.written_people import run_config
 
@@ -221,13 +221,13 @@ def test_a_run_starts_there_and_a_resumed_one_goes_on_from_its_own(
         return seen[-1]
 
     monkeypatch.setattr(type(config), "build_system", watched)
-    call = trainer.TrainingStep.__call__
+    call = loop.TrainingStep.__call__
 
     def first(self, *args, **kwargs):
         seen.append(same(one.regressor, seen[-1].regressor))
         return call(self, *args, **kwargs)
 
-    monkeypatch.setattr(trainer.TrainingStep, "__call__", first)
+    monkeypatch.setattr(loop.TrainingStep, "__call__", first)
     train(config, run, show_progress=False)
     assert all(seen[-1])
     assert "regressor  7 of 7 variables matched" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from hpe.systems import hrnet
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import InputFrame, LifterConfig
 from hpe.training.config import TrainingConfig
-from hpe.training.runs import RunConfig, write_config
+from hpe.training.settings import RunConfig, write_config
 from tests.networks.strided_backbone import strided_backbone
 
 

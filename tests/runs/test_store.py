@@ -14,7 +14,7 @@ from hpe.runs import RunDirectory, load
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.runs.store import CheckpointStore
 from hpe.runs.weights import averaged_variables
-from hpe.training.runs import write_config
+from hpe.training.settings import write_config
 from hpe.training.step import TrainingStep
 from tests.training.conftest import build_system, state
 from tests.written_people import run_config

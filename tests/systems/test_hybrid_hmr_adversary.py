@@ -41,7 +41,7 @@ def build_like(system, **options):
 def posed(system, thetas):
     """What a generator of one stage yields for thetas."""
     thetas = keras.ops.convert_to_tensor(thetas)
-    return {"stages": [thetas], **system._pose_body(thetas, vertices=False)}
+    return {"stages": [thetas], **system.pose_body(thetas, vertices=False)}
 
 
 def sides(adversary, outputs, real):
@@ -90,27 +90,27 @@ def test_the_stages_of_one_image_stand_together(system, adversary, outputs, real
 def test_the_default_body_is_shown_shapes_of_the_normal_distribution(system, adversary):
     assert adversary.normal_shapes  # the coefficients in mocap files are SMPL's
     shape = np.full((1200, 10), 9.0, np.float32)
-    shapes = numpy(adversary._real_shapes(shape, SEED))
+    shapes = numpy(adversary.real_shapes(shape, SEED))
     assert np.abs(shapes.mean(axis=0)).max() < 0.15
     np.testing.assert_allclose(shapes.std(axis=0), 1, atol=0.1)
-    np.testing.assert_array_equal(shapes, numpy(adversary._real_shapes(shape, SEED)))
-    assert (shapes != numpy(adversary._real_shapes(shape, SEED + 1))).all()
-    assert (numpy(build_like(system, normal_shapes=False)._real_shapes(shape, SEED)) == 9).all()
+    np.testing.assert_array_equal(shapes, numpy(adversary.real_shapes(shape, SEED)))
+    assert (shapes != numpy(adversary.real_shapes(shape, SEED + 1))).all()
+    assert (numpy(build_like(system, normal_shapes=False).real_shapes(shape, SEED)) == 9).all()
 
 
 def test_a_shape_that_is_not_known_is_drawn(adversary):
     adversary = copy.copy(adversary)
     adversary.normal_shapes = False
     shape, weight = np.full((12, 10), 9.0, np.float32), np.float32([1, 0] * 6)
-    shapes = numpy(adversary._real_shapes(shape, SEED, weight))
+    shapes = numpy(adversary.real_shapes(shape, SEED, weight))
     np.testing.assert_array_equal(shapes[::2], 9)
     assert np.abs(shapes[1::2]).max() < 6
 
 
 def test_half_a_batch_is_shown_the_shapes_of_its_half(adversary):
     shape = np.zeros((12, 10), np.float32)
-    whole = numpy(adversary._real_shapes(shape, SEED))
-    half = numpy(adversary._real_shapes(shape[:6], BatchSeed(SEED, first=2, samples=4)))
+    whole = numpy(adversary.real_shapes(shape, SEED))
+    half = numpy(adversary.real_shapes(shape[:6], BatchSeed(SEED, first=2, samples=4)))
     np.testing.assert_array_equal(half, whole[6:])
 
 

@@ -69,7 +69,7 @@ def test_the_network_sees_standardised_joints(options):
 def test_relative_input_keeps_the_pelvis_where_it_is():
     system = lifter("mpii16", input_relative=True)
     joints2d = statistics()["joints2d"]
-    shown = numpy(system._shown(joints2d)[0])
+    shown = numpy(system.network_input(joints2d)[0])
     pelvis = skeletons.MPII16.index("pelvis")
     np.testing.assert_array_equal(shown[:, pelvis], joints2d[:, pelvis])
     np.testing.assert_allclose(shown[:, 0], joints2d[:, 0] - joints2d[:, pelvis], atol=1e-4)

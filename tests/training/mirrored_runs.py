@@ -16,11 +16,10 @@ from hpe.runs import RunDirectory
 from hpe.systems import hrnet
 from hpe.systems.hrnet import HrnetConfig
 from hpe.systems.lifter import LifterConfig
-from hpe.training.config import Strategy, TrainingConfig
+from hpe.training.config import OptimizationConfig, Strategy, TrainingConfig
 from hpe.training.distribution import Distribution
-from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig
-from hpe.training.trainer import train
+from hpe.training.loop import train
+from hpe.training.settings import RunConfig
 from tests.networks.strided_backbone import strided_backbone
 
 STEPS = 2

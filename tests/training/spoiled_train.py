@@ -10,13 +10,13 @@ def main():
     import numpy as np
 
     from hpe.programs import flags, train
-    from hpe.training import trainer
+    from hpe.training import loop
 
-    read = trainer.training_examples
+    read = loop.training_batches
 
-    def spoiled(config, data, system, distribution, *, start_step):
-        examples = read(config, data, system, distribution, start_step=start_step)
-        for step, batch in enumerate(examples, start_step):
+    def spoiled(config, source, needs, distribution, *, start_step):
+        batches = read(config, source, needs, distribution, start_step=start_step)
+        for step, batch in enumerate(batches, start_step):
             # Only one of the devices sees it.
             if step == SPOILED_STEP and distribution.worker == distribution.num_workers - 1:
                 joints = batch["joints2d"].numpy()
@@ -24,7 +24,7 @@ def main():
                 batch = {**batch, "joints2d": joints}
             yield batch
 
-    trainer.training_examples = spoiled
+    loop.training_batches = spoiled
     train.define_flags()
     flags.run(train.main)
 

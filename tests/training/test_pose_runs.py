@@ -11,18 +11,17 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import resource_variable_ops
 
 from hpe.datasets.pose_sequence import PoseSource
-from hpe.evaluation.judging import judge
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.records.poses import write_sequences
 from hpe.runs import RunDirectory, load
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.systems.lifter import InputFrame, LifterConfig, LifterLoss
-from hpe.training.config import TrainingConfig
-from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig
+from hpe.training.config import OptimizationConfig, TrainingConfig
+from hpe.training.data import open_source
+from hpe.training.loop import train
+from hpe.training.settings import RunConfig
 from hpe.training.step import TrainingStep
-from hpe.training.trainer import train
 from tests.pipeline import poses
 
 STEPS = 2
@@ -58,16 +57,11 @@ def config(tmp_path_factory):
     )
 
 
-def evaluate(config):
-    source = config.feed.open(config.training.data_dir, config.training.val_datasets, config.pipeline)
-    return lambda predictor: judge(predictor, source, batch_size=10, show_progress=False)
-
-
 def go(config, path, *, steps=STEPS, resume=False):
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, max_steps=steps))
+    changes = {"max_steps": steps, "use_validation": steps == STEPS}
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))
     run = RunDirectory(path)
-    measure = evaluate(config) if steps == STEPS else None
-    return train(config, run, resume=resume, evaluate=measure, show_progress=False)
+    return train(config, run, resume=resume, show_progress=False)
 
 
 def values(path):
@@ -77,7 +71,8 @@ def values(path):
 
 
 def test_nothing_is_read_from_the_device_but_in_steps_that_log(config, tmp_path, monkeypatch):
-    settings = {"batch_size": 4, "max_steps": 6, "log_every": 3, "checkpoint_steps": 99, "eager": False}
+    settings = {"batch_size": 4, "max_steps": 6, "log_every": 3, "eager": False}
+    settings |= {"checkpoint_steps": 99, "use_validation": False}
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, **settings))
     reads, ours = collections.Counter(), collections.Counter()
     done, call = 0, TrainingStep.__call__
@@ -125,7 +120,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, 
     loaded = load(tmp_path / "whole")
     predictor, step = Predictor(loaded.system), loaded.step
     assert step == STEPS
-    statistics = config.feed.open(config.training.data_dir, ["people"], config.pipeline).statistics()
+    statistics = open_source(config, ["people"]).statistics()
     seen = np.asarray(predictor.system.standardized(statistics["joints2d"]))
     np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(seen.std(axis=0), 1, atol=1e-3)

@@ -5,28 +5,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import functools
 import os
 import sys
 from collections.abc import Iterator, Sequence
 
 from absl import flags
 
-from hpe import systems
+from hpe import pipeline, systems
 from hpe.errors import UserError
-from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
-from hpe.evaluation.judging import judge
 from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices, make_reproducible
 from hpe.runs import RunDirectory, latest_run
-from hpe.training import runs as training_runs
-from hpe.training.config import TrainingConfig
+from hpe.training import settings
+from hpe.training.config import OptimizationConfig, TrainingConfig
 from hpe.training.distribution import Distribution
-from hpe.training.feeds import feed_of
-from hpe.training.optimization import OptimizationConfig
-from hpe.training.runs import RunConfig, new_run
-from hpe.training.trainer import train
+from hpe.training.loop import train
+from hpe.training.settings import RunConfig, new_run
 
 # What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
 _RESUMABLE = {
@@ -72,7 +67,7 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
         "resume", False, "Go on with the run in --model_dir, or with the latest one in --logs."
     )
     program_flags.describe("What is trained", "system", "resume")
-    for config in (TrainingConfig, OptimizationConfig, feed_of(system).config, entry.config):
+    for config in (TrainingConfig, OptimizationConfig, pipeline.CONFIGS[entry.input_key], entry.config):
         program_flags.define(config, defaults=entry.defaults)
     aliases = {"epoch": "num_epochs", "train_from_checkpoint": "resume"}
     for alias, name in {**aliases, **entry.aliases}.items():
@@ -110,11 +105,11 @@ def _system_in(arguments: Sequence[str]) -> str:
 
 def read_config() -> RunConfig:
     """Reads the configuration of a new run from the flags."""
-    system = flags.FLAGS.system
+    entry = systems.get(flags.FLAGS.system)
     return RunConfig(
-        system,
-        program_flags.read(systems.get(system).config),
-        program_flags.read(feed_of(system).config),
+        entry.name,
+        program_flags.read(entry.config),
+        program_flags.read(pipeline.CONFIGS[entry.input_key]),
         program_flags.read(TrainingConfig),
         program_flags.read(OptimizationConfig),
     )
@@ -122,7 +117,7 @@ def read_config() -> RunConfig:
 
 def _resumed_config(run: RunDirectory) -> RunConfig:
     """Takes the settings of the run and, over them, those flags that may change."""
-    stored, asked = training_runs.read_config(run), read_config()
+    stored, asked = settings.read_config(run), read_config()
     if asked.system != stored.system:
         raise UserError(f"--system={asked.system}: the run in {run.path} is of {stored.system}.")
     sections = {}
@@ -203,32 +198,14 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
     training = config.training
     devices = ", ".join(filter(None, [describe_devices(), distribution.describe()]))
     print(f"run directory: {run.path}; computing on {devices}")
-    evaluate = None
-    if training.use_validation and training.val_datasets:
-        source = config.feed.open(training.data_dir, training.val_datasets, config.pipeline)
-
-        @functools.cache
-        def reference():
-            return reference_or_reason(training.data_dir, training.mocap_datasets)
-
-        def evaluate(predictor):
-            return judge(
-                predictor,
-                source,
-                # The chief validates alone, on one device.
-                batch_size=training.batch_size // distribution.replicas,
-                feasibility=reference() if predictor.system.body_models else NO_REFERENCE,
-                show_progress=False,
-            )
-
-    result = train(config, run, distribution=distribution, resume=flags.FLAGS.resume, evaluate=evaluate)
+    result = train(config, run, distribution=distribution, resume=flags.FLAGS.resume)
     if result.interrupted:
         print(
             f"{result.interrupted}: saved at step {result.step}; go on with --resume --model_dir={run.path}"
         )
         sys.exit(130 if result.interrupted == "SIGINT" else 143)
-    done = "had no step left: it was finished" if result.was_finished else "finished"
-    print(f"{done} at step {result.step}; checkpoints in {run.checkpoints}")
+    if not result.was_finished:  # else that was said before it was validated again
+        print(f"finished at step {result.step}; checkpoints in {run.checkpoints}")
     if result.stopped_early is not None:
         print(
             f"stopped early: {result.stopped_early}; to go on, --resume with more --early_stopping_patience"
@@ -237,8 +214,8 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
         value, step = result.best
         print(f"best {training.keep_best_metric}: {value:.4g} at step {step}, in {run.best}")
     if result.evaluation is not None:
-        print(to_text(result.evaluation.metrics))
         write_json(run.path / "validation.json", result.evaluation.metrics, details={"step": result.step})
+        print(to_text(result.evaluation.metrics))
 
 
 if __name__ == "__main__":

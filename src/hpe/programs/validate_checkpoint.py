@@ -8,20 +8,21 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from hpe import files
+from hpe import files, pipeline
 from hpe.evaluation import registry
 from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
 from hpe.evaluation.judging import Evaluation, judge
 from hpe.evaluation.report import make_folder, to_text, write_json
 from hpe.evaluation.submission import Submission
+from hpe.fields import Needs
 from hpe.inference.predictor import Predictor
 from hpe.options import option
 from hpe.pipeline import Source
 from hpe.programs import flags as program_flags
 from hpe.runs import Loaded, load
-from hpe.training.feeds import Feed, feed_of
-from hpe.training.runs import read_training
+from hpe.training.settings import read_training
 from hpe.visualization.grids import grid, write_image
+from hpe.visualization.panels import sample_panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +79,20 @@ def main() -> None:
         system=config.system,
         body_model=config.body_model,
     )
-    predictor, feed = Predictor(loaded.system), feed_of(loaded.settings.system)
-    training = read_training(loaded.run)
-    submission = Submission(predictor.system) if config.submission else None
+    system, training = loaded.system, read_training(loaded.run)
+    predictor = Predictor(system)
+    submission = Submission(system) if config.submission else None
     data_dir = config.data_dir or training.data_dir
-    source = feed.open(
+    source = pipeline.open(
+        system.input_key,
         data_dir,
         config.val_datasets or training.val_datasets,
-        feed.config(**vars(loaded.settings.input)),
+        pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
+        # What judging reads besides, it asks for itself.
+        needs=Needs(fields=(system.input_key, "joints3d"), skeleton2d=system.skeleton),
         verify=config.verify,
     )
-    if not predictor.system.body_models:
+    if not system.body_models:
         feasibility = NO_REFERENCE
     elif config.mocap_datasets is None:
         feasibility = reference_or_reason(data_dir, training.mocap_datasets)
@@ -98,7 +102,7 @@ def main() -> None:
         submission.check(source.shards)
     output = pathlib.Path(config.output or _folder_of(loaded))
     make_folder(output)
-    print(f"{config.checkpoint}: {predictor.system.name} at step {loaded.step}")
+    print(f"{config.checkpoint}: {system.name} at step {loaded.step}")
     evaluation = judge(
         predictor,
         source,
@@ -107,7 +111,6 @@ def main() -> None:
         feasibility=feasibility,
         also=[submission] if submission else [],
     )
-    print(to_text(evaluation.metrics))
     details = {
         "checkpoint": str(config.checkpoint),
         "step": loaded.step,
@@ -116,7 +119,8 @@ def main() -> None:
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
-    written = _write_panels(evaluation, predictor, feed, source, config.num_panels, output)
+    print(to_text(evaluation.metrics))
+    written = _write_panels(evaluation, predictor, source, config.num_panels, output)
     if submission:
         written += submission.write(output)
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
@@ -132,7 +136,6 @@ def _folder_of(loaded: Loaded) -> pathlib.Path:
 def _write_panels(
     evaluation: Evaluation,
     predictor: Predictor,
-    feed: Feed,
     source: Source,
     count: int,
     output: pathlib.Path,
@@ -146,7 +149,11 @@ def _write_panels(
         "worst": ranked[len(ranked) - min(count, len(ranked)) :],
     }
     groups = {name: indices.tolist() for name, indices in groups.items() if len(indices)}
-    panels = feed.panels(predictor, source, {index for indices in groups.values() for index in indices})
+    wanted = {index for indices in groups.values() for index in indices}
+    panels = {
+        index: sample_panel(predictor(batch[predictor.system.input_key]), 0, batch)
+        for index, batch in source.samples(wanted).items()
+    }
     names, errors = _names(evaluation), evaluation.samples.get(metric, np.full(total, np.nan))
     written = []
     for name, indices in groups.items():

@@ -334,12 +334,13 @@ class HybridHmr:
         Args:
             outputs: of `forward`.
             batch: holds the stream `mocap`, one frame for each stage of each sample: `mocap/pose`
-                (B, stages, 72) and `mocap/shape` (B, stages, 10).
+                (B, stages, 72), `mocap/shape` (B, stages, 10) and its weight (B, stages).
             seed: a `BatchSeed`, or its pair.
         """
         real = {
-            key: ops.reshape(batch[f"mocap/{key}"], (-1, width))
-            for key, width in (("pose", 72), ("shape", NUM_SHAPES))
+            key.removeprefix("mocap/"): ops.reshape(value, (-1, *value.shape[2:]))
+            for key, value in batch.items()
+            if key.startswith("mocap/")
         }
         return self.adversary.critic_losses(outputs, real, seed=seed)
 

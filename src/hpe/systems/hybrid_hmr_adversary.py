@@ -105,7 +105,7 @@ class KinematicAdversary:
         """
         stages = [ops.stop_gradient(stage) for stage in outputs["stages"]]
         pose = ops.convert_to_tensor(real["pose"])
-        shape = self._real_shapes(ops.convert_to_tensor(real["shape"]), seed, real.get("shape_weight"))
+        shape = self.real_shapes(ops.convert_to_tensor(real["shape"]), seed, real.get("shape_weight"))
         number = ops.shape(pose)[0]
         if len(stages) > 1:
             early = _flat(stages[:-1])
@@ -121,7 +121,8 @@ class KinematicAdversary:
             fakes.append(ops.reshape(ops.concatenate([early, own[:, None]], axis=1), (-1, *size)))
         return fakes, [tensor[:number] for tensor in posed]
 
-    def _real_shapes(self, shape, seed, weight=None):
+    def real_shapes(self, shape, seed, weight=None):
+        """Returns what the critic takes for real shapes, (N, 10): those of the mocap files, or draws."""
         if not self.normal_shapes and weight is None:
             return shape
         # Coefficients of a body are normal with unit variance: its principal components are scaled to be so.

@@ -169,7 +169,7 @@ class LiftingSystem:
         Raises:
             UserError: there are none, they are not finite, or a coordinate is the same in all of them.
         """
-        shown, view = self._shown(np.asarray(statistics["joints2d"], np.float32))
+        shown, view = self.network_input(np.asarray(statistics["joints2d"], np.float32))
         joints2d = ops.convert_to_numpy(shown)
         joints3d = np.asarray(statistics["joints3d"], np.float32)[:, 1:]
         if view is not None:
@@ -198,7 +198,7 @@ class LiftingSystem:
             the camera frame into that of the output.
         """
         training = training and "lifter" not in frozen
-        shown, view = self._shown(inputs)
+        shown, view = self.network_input(inputs)
         x = self._standardized(shown)
         lifted = self.lifter(ops.reshape(x, (-1, 2 * len(self._joints))), training=training, seed=seed)
         lifted = ops.reshape(lifted, (-1, len(_JOINTS3D) - 1, 3))
@@ -211,7 +211,7 @@ class LiftingSystem:
 
     def standardized(self, inputs):
         """Returns what the network is shown of 2D joints (B, J, 2), by the statistics of the training data."""
-        return self._standardized(self._shown(inputs)[0])
+        return self._standardized(self.network_input(inputs)[0])
 
     def _standardized(self, shown):
         """Standardises what the network is shown; joints that were not found become the mean, which is 0."""
@@ -223,7 +223,7 @@ class LiftingSystem:
         is_pelvis = np.arange(len(self._joints))[None, :, None] == pelvis
         return ops.where(is_pelvis, _where_found(joints2d, 0.5 * (low + high)), joints2d)
 
-    def _shown(self, joints2d):
+    def network_input(self, joints2d):
         """Returns what the network is shown of 2D joints, before it is standardised, and the view of `forward`."""
         # PyTorch's tensors and arrays do not mix.
         joints2d, view = ops.convert_to_tensor(joints2d), None

@@ -101,6 +101,11 @@ class Distribution:
         """Whether this process validates and writes."""
         return self.worker == 0
 
+    def tell(self, text: str) -> None:
+        """Prints a line, on the chief alone."""
+        if self.is_chief:
+            print(text)
+
     def describe(self) -> str:
         """Returns what the run is spread over, in words; empty for one device."""
         parts = []
@@ -180,7 +185,7 @@ class Distribution:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, shared, axis=None).numpy().tolist()
 
     @contextlib.contextmanager
-    def explained_loss(self, consequences: Callable[[], str]) -> Iterator[None]:
+    def explaining_lost_workers(self, consequences: Callable[[], str]) -> Iterator[None]:
         """Turns what TensorFlow raises when another worker has gone into a LostWorker that says what follows."""
         try:
             yield

@@ -1,94 +1,101 @@
-"""How weights are updated: learning rates and their course, clipping, averaging, freezing, weights of losses."""
+"""How weights are updated: rates and weights of losses as functions of the step, and averages of weights."""
 
 from __future__ import annotations
 
-import dataclasses
-import enum
+import contextlib
 import math
+from collections.abc import Iterator, Sequence
 
-from hpe.errors import SettingError
-from hpe.options import option
-from hpe.training.schedules import parse_factors
+import numpy as np
+import tensorflow as tf
 
-
-class LearningRateSchedule(enum.Enum):
-    """How the learning rates run from the end of the warm-up to the last step."""
-
-    CONSTANT = "constant"
-    COSINE = "cosine"
-    STEP = "step"
+from hpe.runs.weights import averaged_variables
 
 
-@dataclasses.dataclass(frozen=True)
-class OptimizationConfig:
-    """Settings of the updates; names are flag names. Epochs may be fractions."""
+def learning_rate(rate: float, step, *, config, epoch_steps: int, total_steps: int) -> tf.Tensor:
+    """Returns the learning rate of the step after `step` finished ones.
 
-    generator_lr: float = option(1e-4, "Learning rate of the system's networks (Adam).")
-    lr_schedule: LearningRateSchedule = option(
-        LearningRateSchedule.CONSTANT,
-        "Learning rates: constant, falling to 0 along half a cosine, or multiplied by `lr_step_factor` at "
-        "`lr_step_epochs`.",
-    )
-    warmup_epochs: float = option(0.0, "Learning rates rise linearly from 0 in these first epochs.")
-    lr_step_epochs: tuple[str, ...] = option((), "Epochs after which the step schedule lowers the rates.")
-    lr_step_factor: float = option(0.1, "Factor of the step schedule.")
-    clip_norm: float = option(
-        0.0,
-        "Gradients of a larger norm, over all networks of one optimizer, are scaled down to it; 0 is off.",
-    )
-    ema_decay: float = option(
-        0.0,
-        "Keep an exponential moving average of the weights with this decay per step, such as 0.999, and "
-        "validate and predict with it; 0 is off.",
-    )
-    freeze_epochs: float = option(0.0, "Hold the networks of `freeze_networks` for these first epochs.")
-    freeze_networks: tuple[str, ...] = option(("encoder",), "Networks that `freeze_epochs` holds.")
-    loss_schedules: tuple[str, ...] = option(
-        (),
-        "Factors on the weights of losses over the epochs, such as mr_loss=0@0:1@5,generator_critic_loss=0@2:1@4: "
-        "linear between the points, constant outside.",
-    )
+    Args:
+        rate: the highest rate.
+        step: scalar integer tensor, finished steps.
+        config: an OptimizationConfig.
+        epoch_steps: steps per epoch.
+        total_steps: length of the run; the cosine ends there.
 
-    def __post_init__(self):
-        for name in (
-            "generator_lr",
-            "warmup_epochs",
-            "clip_norm",
-            "freeze_epochs",
-            "lr_step_factor",
-        ):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise SettingError(name, "must be finite and not negative.", value)
-        if not 0 <= self.ema_decay < 1:
-            raise SettingError("ema_decay", "must be in [0, 1).", self.ema_decay)
-        if self.lr_schedule is LearningRateSchedule.STEP and not self.lr_step_epochs:
-            raise SettingError("lr_schedule", "needs `lr_step_epochs`, such as 60,90.", "step")
-        if self.lr_schedule is not LearningRateSchedule.STEP and self.lr_step_epochs:
-            raise SettingError(
-                "lr_step_epochs",
-                f"needs `lr_schedule=step`, not {self.lr_schedule.value}.",
-                self.lr_step_epochs,
-            )
-        if self.freeze_epochs and not self.freeze_networks:
-            raise SettingError("freeze_epochs", "needs `freeze_networks`.")
-        _ = self.step_epochs
-        parse_factors(self.loss_schedules)
+    Returns:
+        Scalar float32. The warm-up's first step already learns: step k of n takes (k + 1) / n of the rate.
+    """
+    step = tf.cast(step, tf.float32)
+    warmup = config.warmup_epochs * epoch_steps
+    factor = tf.minimum(1.0, (step + 1.0) / max(warmup, 1.0))
+    kind = config.lr_schedule.value
+    if kind == "cosine":
+        progress = tf.clip_by_value((step - warmup) / max(total_steps - warmup, 1.0), 0.0, 1.0)
+        factor *= 0.5 * (1.0 + tf.cos(math.pi * progress))
+    elif kind == "step":
+        edges = tf.constant([epoch * epoch_steps for epoch in config.step_epochs], tf.float32)
+        passed = tf.reduce_sum(tf.cast(step >= edges, tf.float32))
+        factor *= tf.pow(float(config.lr_step_factor), passed)
+    return rate * factor
 
-    @property
-    def step_epochs(self) -> tuple[float, ...]:
-        """The epochs of the step schedule as numbers."""
+
+def factor_at(points: Sequence[tuple[float, float]], step, *, epoch_steps: int) -> tf.Tensor:
+    """Returns the factor of points (epoch, factor) after `step` finished steps, scalar float32."""
+    epochs, factors = np.array(points, np.float32).T
+    epoch = tf.cast(step, tf.float32) / epoch_steps
+    value = tf.constant(factors[0])
+    for index in range(1, len(points)):
+        share = tf.clip_by_value((epoch - epochs[index - 1]) / (epochs[index] - epochs[index - 1]), 0.0, 1.0)
+        value += share * (factors[index] - factors[index - 1])
+    return value
+
+
+class WeightAverage:
+    """Follows variables with average <- average + (1 - d) (variable - average).
+
+    d starts low, d = min(decay, (1 + n) / (10 + n)) after n updates, so that the first weights do not linger.
+    Batch normalisation statistics are averaged like weights: those of any one step belong to the weights of that
+    step.
+
+    Args:
+        system: a `hpe.systems.base.Trains`, whose weights as they are now are the average's start.
+        decay: d, in [0, 1).
+
+    Attributes:
+        variables: the averages, by the names of what they follow, see `hpe.runs.weights.averaged_variables`.
+        updates: int64 variable, how often it was updated.
+    """
+
+    def __init__(self, system, decay: float):
+        followed = {name: variable.value for name, variable in averaged_variables(system).items()}
+        self._decay = decay
+        self._strategy = tf.distribute.get_strategy()
+        self.variables = {
+            name: tf.Variable(value, trainable=False, dtype=value.dtype) for name, value in followed.items()
+        }
+        self._pairs = [(average, followed[name]) for name, average in self.variables.items()]
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def update(self) -> None:
+        """Takes one step towards the variables; outside of replicas."""
+        number = tf.cast(self.updates, tf.float32)
+        rate = 1.0 - tf.minimum(self._decay, (1.0 + number) / (10.0 + number))
+
+        def approach(average, followed):
+            average.assign_add(tf.cast(rate, average.dtype) * (followed - average))
+
+        for average, followed in self._pairs:
+            self._strategy.extended.update(average, approach, args=(followed,), group=False)
+        self.updates.assign_add(1)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Puts the averages in the place of the variables, and the variables back at the end."""
+        kept = [followed.numpy() for _, followed in self._pairs]
         try:
-            epochs = tuple(float(epoch) for epoch in self.lr_step_epochs)
-        except ValueError:
-            epochs = (math.nan,)
-        if not all(0 < epoch < math.inf for epoch in epochs) or list(epochs) != sorted(set(epochs)):
-            raise SettingError(
-                "lr_step_epochs", "must be rising positive numbers.", ",".join(self.lr_step_epochs)
-            )
-        return epochs
-
-    @property
-    def fixes_length(self) -> bool:
-        """Whether what a step computes depends on how long the run will be."""
-        return self.lr_schedule is LearningRateSchedule.COSINE
+            for average, followed in self._pairs:
+                followed.assign(average.numpy())
+            yield
+        finally:
+            for (_, followed), value in zip(self._pairs, kept, strict=True):
+                followed.assign(value)

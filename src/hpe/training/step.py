@@ -8,7 +8,8 @@ applying and skipping an update is made outside of the replicas, which all take 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
@@ -16,9 +17,8 @@ import tensorflow as tf
 from hpe.errors import SettingError
 from hpe.networks.randomness import BatchSeed
 from hpe.systems.base import MAIN, Losses
-from hpe.training import schedules
-from hpe.training.averaging import WeightAverage
-from hpe.training.optimization import OptimizationConfig
+from hpe.training import optimization
+from hpe.training.config import OptimizationConfig, parse_factors
 
 # Added to the seed per update of an optimizer in a step, so that no two of them share a draw.
 _UPDATE_STREAM = 7907
@@ -68,7 +68,7 @@ class TrainingStep:
         self._epoch_steps, self._total_steps = epoch_steps, total_steps
         self._strategy = tf.distribute.get_strategy()
         self._updated = dict(system.optimizers)
-        self._factors = schedules.parse_factors(config.loss_schedules)
+        self._factors = parse_factors(config.loss_schedules)
         self._check_schedules()
         self._frozen = self._networks_to_freeze()
         self._freeze_steps = round(config.freeze_epochs * epoch_steps) if self._frozen else 0
@@ -77,7 +77,7 @@ class TrainingStep:
         for name, variables in self._groups.items():
             self.optimizers[name] = _SummedAdam(learning_rate=0.0)  # the rate is set in every step
             self.optimizers[name].build(variables)
-        self.average = WeightAverage(system, config.ema_decay) if config.ema_decay else None
+        self.average = optimization.WeightAverage(system, config.ema_decay) if config.ema_decay else None
         # No Python control flow depends on tensors: AutoGraph would only cost time, and read sources that may have
         # changed on the disk since they were imported.
         self._run = self._update if eager else tf.function(self._update, autograph=False)
@@ -169,7 +169,7 @@ class TrainingStep:
         rates = {}
         for name, optimizer in self.optimizers.items():
             own = self._updated[name].learning_rate if name in self._updated else None
-            rates[name] = schedules.learning_rate(
+            rates[name] = optimization.learning_rate(
                 self._config.generator_lr if own is None else own,
                 self.step,
                 config=self._config,
@@ -244,7 +244,7 @@ class TrainingStep:
         for name, weight in losses.weights.items():
             if name in self._factors:
                 points = self._factors[name]
-                weight = weight * schedules.factor_at(points, self.step, epoch_steps=self._epoch_steps)
+                weight = weight * optimization.factor_at(points, self.step, epoch_steps=self._epoch_steps)
             total += weight * shares[name]
         shown = {
             name if name in losses.measured else f"{losses.heading}/{name}": share
@@ -282,6 +282,22 @@ class TrainingStep:
     def _set_state(self, state: list) -> None:
         for variable, value in zip(self.system.non_trainable_variables, state, strict=True):
             variable.assign(value)
+
+
+def read_scalars(scalars: Mapping[str, tf.Tensor]) -> dict[str, float]:
+    """Reads what a step returned: one read of the device, which waits until all steps so far are done."""
+    return dict(zip(scalars, tf.stack([*scalars.values()]).numpy().tolist(), strict=True))
+
+
+@contextlib.contextmanager
+def explaining_memory(batch_size: int) -> Iterator[None]:
+    """Says in one line that a step does not fit into memory."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise SettingError(
+            "batch_size", "a step does not fit into memory; lower it or `img_size`.", batch_size
+        ) from error
 
 
 class _SummedAdam(keras.optimizers.Adam):

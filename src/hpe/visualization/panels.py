@@ -1,16 +1,42 @@
-"""Panels that show a whole prediction of a crop, or of a pose."""
+"""Panels that show a whole prediction, by what it holds: of a crop, or of a pose."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from hpe import skeletons
 from hpe.geometry.cameras import normalized_to_pixels
 from hpe.systems.prediction import Prediction
+from hpe.visualization.grids import grid
 from hpe.visualization.meshes import PAPER, ROTATED_DEGREES, composite, rotated_mesh
 from hpe.visualization.rasterizer import weak_perspective_camera
 from hpe.visualization.resampling import enlarge_points, enlarge_to
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
+
+
+def sample_panel(prediction: Prediction, index: int, batch: Mapping[str, Any]) -> np.ndarray:
+    """Shows one sample of a batch: over its crop if it has one, else beside the true pose.
+
+    Args:
+        prediction: of the batch.
+        index: which of the batch.
+        batch: of the fields of docs/fields.md; `image`, or the 3D joints that belong to 2D joints.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    if "image" in batch:
+        return prediction_panel(np.asarray(batch["image"][index]), prediction, index)
+    truth = np.asarray(batch["joints3d"][index]) if "joints3d" in batch else None
+    return pose_panel(prediction, index, truth=truth)
+
+
+def batch_picture(prediction: Prediction, batch: Mapping[str, Any]) -> np.ndarray:
+    """Shows the samples of a batch below each other, (H, W, 3) uint8 RGB; see `sample_panel`."""
+    return grid([sample_panel(prediction, index, batch) for index in range(len(prediction))], columns=1)
 
 
 def prediction_panel(

@@ -20,10 +20,10 @@ from hpe.losses.means import Mean
 from hpe.runs import RunDirectory, load
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.systems.base import Losses
-from hpe.training import trainer
+from hpe.training import loop
 from hpe.training.history import read_history
-from hpe.training.runs import read_config
-from hpe.training.trainer import train
+from hpe.training.loop import train
+from hpe.training.settings import read_config
 from tests.written_people import run_config, write_people
 
 NO_CRITIC = {"encoder_only": True}
@@ -44,13 +44,13 @@ def evaluation(predictor):
 
 def on_step(monkeypatch, step, action):
     """Calls `action(scalars)` after a step of the run."""
-    call = trainer.TrainingStep.__call__
+    call = loop.TrainingStep.__call__
 
     def watched(self, batch, *, done):
         scalars = call(self, batch, done=done)
         return (action(self, scalars) or scalars) if int(self.step) == step else scalars
 
-    monkeypatch.setattr(trainer.TrainingStep, "__call__", watched)
+    monkeypatch.setattr(loop.TrainingStep, "__call__", watched)
 
 
 def variables(run):
@@ -126,14 +126,14 @@ def test_the_log_tells_input_from_compute(finished):
 
 
 def test_a_slow_input_binds(data, tmp_path, monkeypatch):
-    read = trainer.training_examples
+    read = loop.training_batches
 
     def slow(*args, **kwargs):
         for example in read(*args, **kwargs):
             time.sleep(0.5)
             yield example
 
-    monkeypatch.setattr(trainer, "training_examples", slow)
+    monkeypatch.setattr(loop, "training_batches", slow)
     run = RunDirectory(tmp_path / "run")
     go(run_config(data, model=NO_CRITIC, max_steps=2, log_every=1), run)
     values = read_history(run.history)[-1].values

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpe import files
 from hpe.errors import UserError
 from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.fields import Needs
 from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
-from hpe.training import best, trainer
+from hpe.training import loop
 from hpe.training.history import read_history
-from hpe.training.runs import RunConfig, read_config
-from hpe.training.trainer import train
+from hpe.training.loop import train
+from hpe.training.settings import RunConfig, read_config
 from tests.written_people import run_config
 
 # By step: the best is that of step 3, and from step 5 on nothing gets better any more.
@@ -68,6 +69,7 @@ class Step:
     last: "Step"
 
     def __init__(self, system, *_, step, **__):
+        self.system = system
         (self.weights,) = system.networks["net"].variables
         self.step, self.bad_steps = step, tf.Variable(0, dtype=tf.int64)
         self.optimizers = {
@@ -81,15 +83,15 @@ class Step:
         return {"loss/total": tf.constant(1.0), "run/bad_steps": tf.constant(0.0)}
 
 
-def examples(config, data, system, distribution, *, start_step):
+def batches(config, source, needs, distribution, *, start_step):
     return ({"number": tf.constant(float(step))} for step in itertools.count(start_step))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_parts():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "TrainingStep", Step)
-        patch.setattr(trainer, "training_examples", examples)
+        patch.setattr(loop, "TrainingStep", Step)
+        patch.setattr(loop, "training_batches", batches)
         patch.setattr(RunConfig, "build_system", lambda self, **_: System())
         yield
 
@@ -173,19 +175,20 @@ def test_a_killed_run_ends_like_the_undisturbed_one(undisturbed, data, tmp_path,
     # There is a checkpoint of step 2, and none of step 3.
     evaluate = Validation(killed_at={"checkpoint": [2], "validation": [3]}.get(moment, []))
 
-    write, calls = best.BestCheckpoint._write, []
+    write, calls = files.write_text, []
 
-    def dying(self):
+    def dying(path, text, **options):
         """Writes `best.json`, but for the third time: the best of step 3 is there, the checkpoint that of 2."""
-        calls.append(self)
-        if len(calls) == 3 and moment == "best":
+        calls.extend([path] if path.name == "best.json" else [])
+        third = path.name == "best.json" and len(calls) == 3
+        if third and moment == "best":
             raise Killed
-        write(self)
-        if len(calls) == 3 and moment == "best.json":
+        write(path, text, **options)
+        if third and moment == "best.json":
             raise Killed
 
-    monkeypatch.setattr(best.BestCheckpoint, "_write", dying)
-    told = trainer.RunReport.validation
+    monkeypatch.setattr(files, "write_text", dying)
+    told = loop.RunLog.validation
 
     def dying_too(self, evaluation, step):
         """Writes the line of the history; the run dies after that of step 5, which has no checkpoint yet."""
@@ -194,7 +197,7 @@ def test_a_killed_run_ends_like_the_undisturbed_one(undisturbed, data, tmp_path,
             calls.append("history")
             raise Killed
 
-    monkeypatch.setattr(trainer.RunReport, "validation", dying_too)
+    monkeypatch.setattr(loop.RunLog, "validation", dying_too)
 
     with pytest.raises(Killed):
         go(config, run, evaluate)

@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class _Leave(BaseException):
-    """Leaves the work of `Interrupts.attempt`; no other code may catch it, so it is no Exception."""
+    """Leaves the work of `Signals.attempt`; no other code may catch it, so it is no Exception."""
 
 
-class Interrupts:
+class Signals:
     """A context in which the first SIGTERM or SIGINT sets a flag; a second SIGINT acts as usual.
 
     Signals reach the main thread alone: in another one the context does nothing.
@@ -29,7 +29,7 @@ class Interrupts:
         self._previous = {}
         self._may_leave = False
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._note)

@@ -12,8 +12,8 @@ from hpe.errors import UserError
 from hpe.runs import RunDirectory, latest_run
 from hpe.runs.store import CheckpointStore
 from hpe.systems.hybrid_hmr import MocapShapes
-from hpe.training.optimization import LearningRateSchedule
-from hpe.training.runs import new_run, new_run_name, read_config, write_config
+from hpe.training.config import LearningRateSchedule
+from hpe.training.settings import new_run, new_run_name, read_config, write_config
 from tests.written_people import run_config
 
 NOW = datetime.datetime(2024, 5, 6, 7, 8, 9)

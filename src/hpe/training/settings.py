@@ -10,21 +10,19 @@ import pathlib
 import typing
 from typing import Any
 
-from hpe import systems
+from hpe import pipeline, systems
 from hpe.errors import SettingError, UserError
 from hpe.options import UnfitError, from_plain, to_plain
 from hpe.runs import RunDirectory, Settings
 from hpe.runs.settings import section, system_of
-from hpe.training.config import TrainingConfig
-from hpe.training.feeds import Feed, feed_of
-from hpe.training.optimization import OptimizationConfig
+from hpe.training.config import OptimizationConfig, TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """Everything that defines a run: the settings of the system, the pipeline, the trainer and the updates.
 
-    `model` and `pipeline` are of the types that the system, and its feed, are configured by.
+    `model` is of the type that the system is configured by, `pipeline` of that of the pipeline for its input.
     """
 
     system: str
@@ -50,11 +48,6 @@ class RunConfig:
         """Which joints in which frame the networks are for, see `hpe.systems.SystemEntry`."""
         return self.settings.coordinates
 
-    @property
-    def feed(self) -> Feed:
-        """How the system is fed and judged."""
-        return feed_of(self.system)
-
     def build_system(self, *, build_critic: bool = True, pretrained: bool = True):
         """Builds the system of this run, see `hpe.runs.Settings.build`."""
         return self.settings.build(build_critic=build_critic, pretrained=pretrained)
@@ -63,11 +56,11 @@ class RunConfig:
 def write_config(run: RunDirectory, config: RunConfig) -> None:
     """Writes the settings of a run into its directory; raises UserError if that cannot be."""
     shown = to_plain(config.input)
-    pipeline = {name: value for name, value in to_plain(config.pipeline).items() if name not in shown}
+    kept = {name: value for name, value in to_plain(config.pipeline).items() if name not in shown}
     sections = {
         "model": config.model,
         "input": shown,
-        "pipeline": pipeline,
+        "pipeline": kept,
         "training": config.training,
         "optimization": config.optimization,
     }
@@ -80,7 +73,7 @@ def read_config(run: RunDirectory) -> RunConfig:
     system = system_of(content, source=run.params)
     kinds = {
         "model": systems.get(system).config,
-        "pipeline": feed_of(system).config,
+        "pipeline": pipeline.CONFIGS[systems.get(system).input_key],
         "training": TrainingConfig,
         "optimization": OptimizationConfig,
     }

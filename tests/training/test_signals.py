@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hpe.training.interrupts import Interrupts
+from hpe.training.signals import Signals
 
 
 def send(number):
@@ -16,7 +16,7 @@ def send(number):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_is_noted(number):
     before = signal.getsignal(number)
-    with Interrupts() as interrupts:
+    with Signals() as interrupts:
         assert interrupts.received is None
         send(number)
         assert interrupts.received is number
@@ -24,7 +24,7 @@ def test_the_first_signal_is_noted(number):
 
 
 def test_a_second_sigint_acts_as_usual():
-    with Interrupts() as interrupts:
+    with Signals() as interrupts:
         send(signal.SIGTERM)
         send(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
@@ -40,7 +40,7 @@ def test_work_that_changes_nothing_is_left_at_once():
         send(signal.SIGTERM)
         reached.append("end")
 
-    with Interrupts() as interrupts:
+    with Signals() as interrupts:
         assert interrupts.attempt(lambda: 7) == 7
         assert interrupts.attempt(work) is None
         assert interrupts.attempt(lambda: 7) is None  # nor is more begun
@@ -58,7 +58,7 @@ def test_errors_of_the_work_are_passed_on_unless_a_signal_made_them():
         except BaseException:
             raise OSError("wrapped by a library") from None
 
-    with Interrupts() as interrupts:
+    with Signals() as interrupts:
         with pytest.raises(OSError, match="broken"):
             interrupts.attempt(fail)
         assert interrupts.attempt(fail_after_signal) is None
@@ -68,7 +68,7 @@ def test_in_another_thread_it_does_nothing():
     received = []
 
     def enter():
-        with Interrupts() as interrupts:
+        with Signals() as interrupts:
             received.append(interrupts.received)
 
     before = signal.getsignal(signal.SIGTERM)
