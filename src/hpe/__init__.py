@@ -34,6 +34,7 @@ __all__ = [
     "SettingError",
     "UserError",
     "__version__",
+    "list_models",
     "load",
 ]
 
@@ -71,8 +72,14 @@ def load(
     from hpe.inference.model import Model
     from hpe.runs import load as load_weights
 
-    loaded = load_weights(path, lifter=lifter, body_model=body_model)
-    return Model(loaded.system, step=loaded.step)
+    return Model.of(load_weights(path, lifter=lifter, body_model=body_model))
+
+
+def list_models() -> list[str]:
+    """Returns the names of the models that come with the package, for `load`."""
+    from hpe.runs.presets import presets
+
+    return sorted(presets())
 
 
 def __getattr__(name: str):

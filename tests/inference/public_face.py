@@ -1,3 +1,3 @@
 """What design and README promise of the package's names."""
 
-FACE = {"BodyParameters", "Model", "Person", "PinholeCamera", "UserError", "load"}
+FACE = {"BodyParameters", "Model", "Person", "PinholeCamera", "UserError", "list_models", "load"}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from hpe.systems.inputs import ImageInput
 from hpe.systems.lifter import InputFrame, LifterConfig, LiftingSystem
 from hpe.systems.movenet import MoveNetBodyConfig
 from tests.inference.public_face import FACE
+from tests.inference.test_sources import write_video
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,38 @@ def test_lists_that_do_not_fit(model):
         model.predict([PICTURE, PICTURE], boxes=[BOXES])
     with pytest.raises(UserError, match=r"hybrid_hmr takes pictures, not 2D joints: call predict\(image\)"):
         model.predict_joints2d(np.zeros((19, 2)), "cocoplus19")
+
+
+class Detector:
+    """Finds two people, wherever it looks."""
+
+    def __call__(self, picture):
+        self.seen = picture
+        return types.SimpleNamespace(boxes=np.float32(BOXES[:2]), scores=np.float32([0.9, 0.5]))
+
+
+def test_a_detector_finds_the_people_where_no_boxes_are_given(model):
+    detector = Detector()
+    people = model.predict([PICTURE, PICTURE], detector=detector)
+    assert [[person.score for person in found] for found in people] == [[np.float32(0.9), 0.5]] * 2
+    assert people[0][1].box == BOXES[1]
+    np.testing.assert_array_equal(detector.seen, PICTURE)
+    assert len(model.predict(PICTURE, boxes=BOXES, detector=detector)) == 3
+    # Nobody is in a picture of noise.
+    assert model.predict(PICTURE, detector="default") == []
+    with pytest.raises(ValueError, match="detector is 'default', a PersonDetector, or None"):
+        model.predict(PICTURE, detector="yolo")
+
+
+def test_the_people_of_a_video_keep_their_numbers(model, tmp_path):
+    frames = list(model.track([PICTURE] * 8, detector=Detector()))
+    assert len(frames) == 8
+    numbers = [[person.track_id for person in people] for people in frames]
+    assert numbers[-1] == sorted(numbers[-1])
+    assert len(numbers[-1]) == 2
+    assert all(set(found) <= set(numbers[-1]) for found in numbers)
+    write_video(tmp_path / "v.mp4", [(90, 90, 90)] * 3)
+    assert len(list(model.track(tmp_path / "v.mp4", detector=None))) == 3
 
 
 # ---- lifters -----------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +20,13 @@ from hpe.people.person import Person
 
 if TYPE_CHECKING:
     from hpe.inference.predictor import Predictor
+    from hpe.runs import Loaded
 
 # Crops that are predicted together: more are no faster on a processor, and a graph is compiled for each number.
 _TOGETHER = 16
+
+# Of an iterable of pictures, which says nothing of time.
+_FRAMES_PER_SECOND = 25.0
 
 
 class Model:
@@ -30,12 +35,20 @@ class Model:
     Attributes:
         system: the `hpe.systems.base.System`.
         step: of the checkpoint, or None.
+        box_share: share of the crop's side that the longer side of a person's box fills, as in training.
     """
 
-    def __init__(self, system, *, step: int | None = None):
+    def __init__(self, system, *, step: int | None = None, box_share: float = BOX_SHARE):
         self.system = system
         self.step = step
+        self.box_share = box_share
         self._predictor: Predictor | None = None
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> Model:
+        """Returns the model of a run or a file of weights that `hpe.runs.load` has opened."""
+        box_share = getattr(loaded.settings.input, "box_share", BOX_SHARE)
+        return cls(loaded.system, step=loaded.step, box_share=box_share)
 
     def __repr__(self) -> str:
         step = "" if self.step is None else f" at step {self.step}"
@@ -60,7 +73,7 @@ class Model:
             self._predictor = Predictor(self.system)
         return self._predictor
 
-    def predict(self, image, *, boxes=None, focal=None) -> list:
+    def predict(self, image, *, boxes=None, focal=None, detector=None) -> list:
         """Finds pose and shape of the people of a picture, or of each of several.
 
         Args:
@@ -70,49 +83,86 @@ class Model:
                 one person. Of a list of pictures, a list with an entry for each.
             focal: focal length of the camera in pixels; None takes the diagonal of the picture. Of a list of
                 pictures, one number or a list.
+            detector: what finds the people where no boxes are given: `default` for the one of the package, or a
+                `hpe.people.detection.PersonDetector`; None takes the whole picture for one person.
 
         Returns:
-            List of Persons, in the order of the boxes; of a list of pictures, a list of such lists.
+            List of Persons, in the order of the boxes, or the surest first; of a list of pictures, a list of such
+            lists.
 
         Raises:
             UserError: the model takes no pictures, or a file cannot be read.
             TypeError, ValueError: what was given is no picture, box or focal length.
         """
         self._check_takes("image")
+        detect = None if boxes is not None else _detector(detector)
         if is_one_picture(image):
-            return self._predict([as_picture(image)], [boxes], [focal])[0]
+            return self._predict([as_picture(image)], [boxes], [focal], detect)[0]
         pictures = as_pictures(image)
         focals = per_picture(None if np.ndim(focal) == 0 else focal, len(pictures), "focal")
         if np.ndim(focal) == 0:
             focals = [focal] * len(pictures)
-        return self._predict(pictures, per_picture(boxes, len(pictures), "boxes"), focals)
+        return self._predict(pictures, per_picture(boxes, len(pictures), "boxes"), focals, detect)
+
+    def track(self, video, *, focal: float | None = None, detector="default") -> Iterator[list[Person]]:
+        """Follows the people of a video: they are found now and then, numbered, and smoothed over time.
+
+        Args:
+            video: path of a video file, number of a camera, or an iterable of pictures at 25 frames per second.
+            focal: focal length of the camera in pixels; None takes the diagonal of the frame.
+            detector: as of `predict`.
+
+        Yields:
+            For every frame the Persons in it, with a `track_id`.
+
+        Raises:
+            UserError: the model takes no pictures, or the video cannot be opened.
+        """
+        from hpe.inference.sources import VideoSource
+        from hpe.inference.tracking import VideoTracker
+
+        self._check_takes("image")
+        detect = _detector(detector) or _whole_frame
+        opened = VideoSource(video) if isinstance(video, int) else video
+        if isinstance(video, (str, os.PathLike)):
+            opened = VideoSource(os.fspath(video))
+        rate = getattr(opened, "frames_per_second", _FRAMES_PER_SECOND)
+        tracker = VideoTracker(lambda frame, boxes: self.predict(frame, boxes=boxes, focal=focal), detect)
+        for number, frame in enumerate(opened):
+            yield tracker(as_picture(frame), number / rate)
 
     def _predict(
-        self, pictures: Sequence[np.ndarray], boxes: Sequence, focals: Sequence
+        self, pictures: Sequence[np.ndarray], boxes: Sequence, focals: Sequence, detect: Callable | None
     ) -> list[list[Person]]:
         cameras = [
             frame_camera(picture.shape[:2], focal=_checked_focal(focal))
             for picture, focal in zip(pictures, focals, strict=True)
         ]
-        places = [
-            (number, box)
-            for number, picture in enumerate(pictures)
-            for box in as_boxes(boxes[number], picture.shape[:2])
-        ]
+        places: list[tuple] = []
+        for number, picture in enumerate(pictures):
+            found, scores = (boxes[number], None) if detect is None else detect(picture)
+            found = as_boxes(found, picture.shape[:2])
+            scores = [1.0] * len(found) if scores is None else scores
+            places += [(number, box, float(score)) for box, score in zip(found, scores, strict=True)]
         people: list[list[Person]] = [[] for _ in pictures]
         body_model = next(iter(self.system.body_models), None)
         size = self.predictor.image_size
         for start in range(0, len(places), _TOGETHER):
             chosen = places[start : start + _TOGETHER]
-            crops = [box_crop(box, size) for _, box in chosen]
-            images = [crop.take(pictures[number]) for crop, (number, _) in zip(crops, chosen, strict=True)]
+            crops = [box_crop(box, size, box_share=self.box_share) for _, box, _ in chosen]
+            images = [crop.take(pictures[number]) for crop, (number, *_) in zip(crops, chosen, strict=True)]
             prediction = self.predictor(np.stack(images))
-            for index, ((number, box), crop) in enumerate(zip(chosen, crops, strict=True)):
-                people[number].append(
-                    person_of(
-                        prediction, index, crop=crop, camera=cameras[number], box=box, body_model=body_model
-                    )
+            for index, ((number, box, score), crop) in enumerate(zip(chosen, crops, strict=True)):
+                person = person_of(
+                    prediction,
+                    index,
+                    crop=crop,
+                    camera=cameras[number],
+                    box=box,
+                    score=score,
+                    body_model=body_model,
                 )
+                people[number].append(person)
         return people
 
     def export(self, path: str | os.PathLike, *, format: str | None = None) -> None:
@@ -131,7 +181,7 @@ class Model:
 
     def details(self) -> dict:
         """Returns what files of the model tell of it besides its arrays."""
-        return {"step": self.step, "box_share": BOX_SHARE if self.takes == "image" else None}
+        return {"step": self.step, "box_share": self.box_share if self.takes == "image" else None}
 
     def predict_joints2d(
         self, joints2d, skeleton: str, *, confidence=None, size: tuple[int, int] | None = None, focal=None
@@ -172,6 +222,35 @@ class Model:
                 "to a run that finds joints in pictures (system hrnet_lifter)."
             )
         raise UserError(f"{self.name} takes pictures, not 2D joints: call predict(image).")
+
+
+def _detector(detector) -> Callable | None:
+    """Returns a function from a picture to boxes (N, 4) and scores (N,), or None for no detector."""
+    if detector is None:
+        return None
+    if isinstance(detector, str) and detector == "default":
+        detector = _default_detector()
+    elif not callable(detector):
+        raise ValueError(f"detector is 'default', a PersonDetector, or None. Received: detector={detector!r}")
+
+    def detect(picture):
+        found = detector(picture)
+        return found.boxes, found.scores
+
+    return detect
+
+
+def _whole_frame(picture: np.ndarray):
+    height, width = picture.shape[:2]
+    return np.array([[0.0, 0.0, width, height]]), np.ones(1)
+
+
+@functools.cache
+def _default_detector():
+    # One for all models: it is built in a second and more.
+    from hpe.people.detection import RtmdetDetector
+
+    return RtmdetDetector()
 
 
 def _checked_focal(focal) -> float | None:

@@ -31,4 +31,4 @@ def load_model(
 
     loaded = load(checkpoint, lifter=lifter_checkpoint, system=system, body_model=body_model)
     print(f"{loaded.run.path if loaded.run else loaded.path}: {loaded.system.name} at step {loaded.step}")
-    return Model(loaded.system, step=loaded.step)
+    return Model.of(loaded)
