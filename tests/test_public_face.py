@@ -87,7 +87,9 @@ def test_arguments_results_and_errors_are_said(function):
     returned = inspect.signature(function).return_annotation
     assert returned is not inspect.Signature.empty
     if str(returned) not in ("None", "bool"):
-        assert re.search(r"\b(Returns|Reads|Turns|Cuts|Draws|Shows|Finds|Places|Writes|Lifts|Loads|Yields)\b", text)
+        assert re.search(
+            r"\b(Returns|Reads|Turns|Cuts|Draws|Shows|Finds|Places|Writes|Lifts|Loads|Yields)\b", text
+        )
 
 
 @CASES
