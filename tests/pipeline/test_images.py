@@ -16,6 +16,7 @@ from hpe.pipeline.images import USUAL, evaluation_batches, steps_per_epoch, trai
 from hpe.pipeline.spec import parse_specs
 from hpe.records import framing
 from hpe.records.reading import find_shards
+from hpe.records.writing import write_dataset
 from tests.pipeline.people import encode, make_sample, textured_image, write_shards
 
 READ_RECORDS = framing.read_records
@@ -547,3 +548,20 @@ def test_shares_of_datasets_are_exact_and_resumed_exactly(shards):
     assert sum(counts[:5]) == sum(counts[5:10]) == sum(counts[10:]) == 6
     resumed = training_batches(shards, CONFIG, batch_size=4, seed=1, specs=specs, start_step=8)
     _assert_equal(whole[8:], _take(resumed, 7))
+
+
+def test_people_of_one_picture_are_read_as_those_with_pictures_of_their_own(tmp_path):
+    people = [make_sample(index // 3, name=f"{index}") for index in range(12)]
+    batches = {}
+    for name, share in (("apart", None), ("together", 0)):
+        write_dataset(
+            people, tmp_path, name, skeleton="cocoplus19", shard_size=5, share_above=share, progress=False
+        )
+        shards = find_shards(tmp_path, [name])
+        assert shards[0].shares_pictures == (share is not None)
+        training = training_batches(shards, PipelineConfig(img_size=32), batch_size=4, seed=1, start_step=1)
+        evaluation = evaluation_batches(shards, PipelineConfig(img_size=32), batch_size=5)
+        batches[name] = [*training.take(3).as_numpy_iterator(), *evaluation.as_numpy_iterator()]
+    for apart, together in zip(*batches.values(), strict=True):
+        for key, value in apart.items():
+            np.testing.assert_array_equal(together[key], value, err_msg=key)

@@ -66,3 +66,18 @@ def test_checksum_of_the_polynomials_check_value():
 def test_absent_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.tfrecords: cannot be read"):
         framing.scan(tmp_path / "nowhere.tfrecords")
+
+
+@pytest.mark.parametrize("length", [3, 2**31, 2**60, 2**63])
+def test_a_damaged_length_is_told_before_it_is_used(tmp_path, length):
+    path = tmp_path / "a"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in range(3):
+            writer.write(b"record %d" % number)
+    content = bytearray(path.read_bytes())
+    start = len(content) // 3
+    content[start : start + 8] = length.to_bytes(8, "little")
+    path.write_bytes(content)
+    assert framing.read_records(path, [0]) == [b"record 0"]
+    with pytest.raises(UserError, match="a: the file has a damaged header at record 1"):
+        framing.read_records(path, [2])

@@ -24,9 +24,7 @@ def crowd(tmp_path, make_sample):
             dataclasses.replace(picture, name=f"{index}#{person}", scale=float(person + 1))
             for person in range(number)
         ]
-    write_dataset(
-        people, tmp_path, "crowd", skeleton="lsp14", shard_size=4, share_pictures=True, progress=False
-    )
+    write_dataset(people, tmp_path, "crowd", skeleton="lsp14", shard_size=4, share_above=0, progress=False)
     return find_shards(tmp_path, ["crowd"]), people
 
 
@@ -77,7 +75,7 @@ def test_large_pictures_are_carried_over(tmp_path, make_sample):
         people = [
             dataclasses.replace(picture, image=picture.image + bytes(size), name=f"{n}") for n in range(2)
         ]
-        write_dataset(people, tmp_path, "two", skeleton="lsp14", share_pictures=True, progress=False)
+        write_dataset(people, tmp_path, "two", skeleton="lsp14", share_above=0, progress=False)
         shards = find_shards(tmp_path, ["two"])
         for record, person in zip(opener(shards)(shards[0].files[0]), people, strict=True):
             same(record, person)
@@ -88,3 +86,12 @@ def test_the_manifest_counts_fields(crowd):
     counts = shards[0].manifest.fields
     assert (counts["image"], counts["joints2d"], "joints3d" in counts) == (len(people), len(people), False)
     assert json.loads(shards[0].manifest.to_json())["fields"] == counts
+
+
+def test_small_pictures_are_stored_with_everybody(tmp_path, make_sample):
+    picture = make_sample(0)
+    people = [dataclasses.replace(picture, name=f"{number}") for number in range(3)]
+    limit = len(picture.image) + 1
+    write_dataset(people, tmp_path, "three", skeleton="lsp14", share_above=limit, progress=False)
+    (shards,) = find_shards(tmp_path, ["three"])
+    assert (shards.manifest.pictures, shards.shares_pictures) == (3, False)

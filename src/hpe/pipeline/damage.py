@@ -12,7 +12,7 @@ from hpe.errors import UserError, first_line
 from hpe.pipeline.images import check_record as check_image_record
 from hpe.pipeline.mocap import check_record as check_mocap_record
 from hpe.records.manifest import RECREATE
-from hpe.records.reading import DatasetShards
+from hpe.records.reading import DatasetShards, opener
 
 # What `hpe.pipeline.crops` says of an image or a mask, inside what TensorFlow adds.
 _UNUSABLE = r"ValueError: (\(.*\): its [a-z0-9_]+ .*)"
@@ -54,28 +54,35 @@ def translate_errors(
 
 def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()) -> str | None:
     """Reads all records and returns what is wrong with the first that cannot be used, None if all can."""
-    for file in (file for dataset in shards for file in dataset.files):
-        found = _first_failure(file, check_image_record, _describe_image_record)
-        if found:
-            return found
+    for dataset in shards:
+        for file in dataset.files:
+            found = _first_failure(file, opener([dataset]), check_image_record, _describe_image_record)
+            if found:
+                return found
     for file in mocap_files:
-        found = _first_failure(file, check_mocap_record, lambda _, error: f"is no mocap record: {error}.")
+        found = _first_failure(
+            file,
+            tf.data.TFRecordDataset,
+            check_mocap_record,
+            lambda _, error: f"is no mocap record: {error}.",
+        )
         if found:
             return found
     return None
 
 
-def _first_failure(file: str, check, describe) -> str | None:
+def _first_failure(file: str, read, check, describe) -> str | None:
     """Returns what is wrong in a file, or None.
 
     Args:
         file: a TFRecord file.
+        read: opens it as a dataset.
         check: graph function of a serialized record that raises if the record cannot be used.
         describe: function of a serialized record and an error in one line that says what is wrong with it.
     """
     whole = 0
     try:
-        for _ in tf.data.TFRecordDataset(str(file)).map(check, tf.data.AUTOTUNE, deterministic=True):
+        for _ in read(str(file)).map(check, tf.data.AUTOTUNE, deterministic=True):
             whole += 1
         return None
     except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError) as error:
@@ -83,7 +90,7 @@ def _first_failure(file: str, check, describe) -> str | None:
     except tf.errors.DataLossError:
         return f"{file}: record {whole} is damaged or cut off."
     except tf.errors.InvalidArgumentError as error:
-        serialized = next(iter(tf.data.TFRecordDataset(str(file)).skip(whole)))
+        serialized = next(iter(read(str(file)).skip(whole)))
         return f"{file}: record {whole} {describe(serialized, first_line(error))}"
 
 

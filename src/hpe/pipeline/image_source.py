@@ -12,8 +12,7 @@ from hpe.fields import Needs
 from hpe.pipeline import damage, images
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.spec import DatasetSpec
-from hpe.records import framing
-from hpe.records.reading import DatasetShards
+from hpe.records.reading import DatasetShards, read_person
 
 
 class ImageSource:
@@ -69,23 +68,10 @@ class ImageSource:
         """Returns the records at some positions as batches of one; all others are passed over unread."""
         found = {}
         for index in indices:
-            serialized = tf.constant([self._record(index)])
+            serialized = tf.constant([read_person(self.shards, index)])
             found[index] = images.plain_batch(serialized, self.config, needs=self.needs)
         return found
 
     def explaining(self) -> contextlib.AbstractContextManager:
         """Returns a context in which errors of reading name the damaged record."""
         return damage.translate_errors(self.shards)
-
-    def _record(self, index: int) -> bytes:
-        position = index
-        for dataset in self.shards:
-            if position >= dataset.count:
-                position -= dataset.count
-                continue
-            for file in dataset.files:
-                count = framing.scan(file).records
-                if position < count:
-                    return framing.read_records(file, [position])[0]
-                position -= count
-        raise IndexError(f"There are {self.count} records. Received: index={index}")

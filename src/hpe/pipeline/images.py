@@ -23,7 +23,7 @@ from hpe.pipeline.augmentation import Jitter
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.shares import Shares
 from hpe.pipeline.spec import DatasetSpec, shares_of
-from hpe.records.reading import DatasetShards
+from hpe.records.reading import DatasetShards, opener
 from hpe.records.schema import parse_examples
 
 # More would wait for Python's lock.
@@ -147,6 +147,7 @@ def _training_records(
             seed=seed,
             buffer=config.shuffle_buffer,
             start_step=start_step,
+            open_file=opener(shards),
         )
     alike = all(one == configs[0] for one in configs)
     records = ordering.shuffled_records(
@@ -157,6 +158,7 @@ def _training_records(
         start_epoch=start_step // steps,
         start_record=(start_step % steps) * batch_size,
         numbers=None if alike else [index for index, dataset in enumerate(shards) for _ in dataset.files],
+        open_file=opener(shards),
     )
     # Where nothing depends on whose records they are, they need not be told apart one by one.
     return records.map(lambda record: (record, tf.constant(0))) if alike else records
@@ -181,8 +183,8 @@ def evaluation_batches(
         A finite dataset of batches as the module says.
     """
     files = [file for dataset in shards for file in dataset.files]
-    records = tf.data.TFRecordDataset(files).batch(batch_size)
-    parsed = records.map(lambda serialized: _plainly(serialized, needs))
+    records = tf.data.Dataset.from_tensor_slices(files).flat_map(opener(shards))
+    parsed = records.batch(batch_size).map(lambda serialized: _plainly(serialized, needs))
     return _finished(_crops(parsed, config, needs).map(lambda batch: _fill(batch, batch_size)))
 
 

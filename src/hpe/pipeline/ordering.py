@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -49,6 +49,7 @@ def shuffled_records(
     start_epoch: int = 0,
     start_record: int = 0,
     numbers: Sequence[int] | None = None,
+    open_file: Callable[[tf.Tensor], tf.data.Dataset] = tf.data.TFRecordDataset,
 ) -> tf.data.Dataset:
     """Returns an endless dataset of serialized records, shuffled anew in every epoch.
 
@@ -60,6 +61,7 @@ def shuffled_records(
         start_epoch: first epoch.
         start_record: records of the first epoch that are left out; they are read but not decoded.
         numbers: what comes beside the records of each file, None for nothing.
+        open_file: reads one of them, see `hpe.records.reading.opener`.
 
     Returns:
         A dataset of scalar strings, or of pairs of a string and an int32.
@@ -68,7 +70,7 @@ def shuffled_records(
     beside = None if numbers is None else tf.constant(list(numbers), tf.int32)
 
     def read(index: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(names[index])
+        records = open_file(names[index])
         return records if beside is None else records.map(lambda record: (record, beside[index]))
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -102,6 +104,7 @@ def mixed_records(
     seed: int,
     buffer: int,
     start_step: int = 0,
+    open_file: Callable[[tf.Tensor], tf.data.Dataset] = tf.data.TFRecordDataset,
 ) -> tf.data.Dataset:
     """Returns an endless dataset of serialized records and the number of the dataset that each is of.
 
@@ -115,6 +118,7 @@ def mixed_records(
         seed: of the orders.
         buffer: records held in memory to draw from, shared out among the datasets by the shares.
         start_step: number of the first batch.
+        open_file: reads a file, see `hpe.records.reading.opener`.
 
     Returns:
         A dataset of pairs of a scalar string and a scalar int32; to be batched by the shares' batch.
@@ -129,6 +133,7 @@ def mixed_records(
             buffer=math.ceil(buffer * cycle[index] / cycle.sum()),
             start_epoch=int(taken[index]) // counts[index],
             start_record=int(taken[index]) % counts[index],
+            open_file=open_file,
         )
         for index in drawn.tolist()
     ]

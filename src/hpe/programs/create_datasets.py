@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from absl import flags
 
 from hpe import datasets
@@ -95,6 +96,7 @@ def plan(write: WriteConfig, configs: Mapping[str, object]) -> Sequence[Job]:
 
 
 def _job(source: Source | PoseSource | Job, write: WriteConfig) -> Job:
+    from hpe.records.pictures import SHARE_ABOVE
     from hpe.records.poses import write_sequences
     from hpe.records.writing import write_dataset
 
@@ -105,18 +107,30 @@ def _job(source: Source | PoseSource | Job, write: WriteConfig) -> Job:
 
     def job(progress: bool) -> WriteSummary:
         return write_dataset(
-            workers.ordered_map(source.load, source.items, num_workers=write.num_workers or usable_cores()),
+            workers.ordered_map(
+                source.load, _by_picture(source.items), num_workers=write.num_workers or usable_cores()
+            ),
             write.data_dir,
             source.name,
             skeleton=source.skeleton,
             shard_size=write.shard_size,
             options=source.options,
             provenance=source.provenance,
+            share_above=SHARE_ABOVE,
             total=len(source.items),
             progress=progress,
         )
 
     return job
+
+
+def _by_picture(items: Sequence[Any]) -> list[Any]:
+    """Returns items in their order, but those of one picture together, so that records store it once."""
+    first: dict[Any, int] = {}
+    places = [
+        first.setdefault(getattr(item, "image", None) or place, place) for place, item in enumerate(items)
+    ]
+    return [items[place] for place in np.argsort(places, kind="stable")]
 
 
 if __name__ == "__main__":

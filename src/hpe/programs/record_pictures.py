@@ -14,6 +14,7 @@ from hpe.errors import UserError
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX
 from hpe.records.mocap import PREFIX, find_frames
+from hpe.records.pictures import read_people
 from hpe.records.poses import decode_sequence, is_pose_dataset
 from hpe.records.reading import PEOPLE_KEYS, check_files, find_shards, require_keys
 from hpe.records.schema import BODY_JOINTS, parse_example
@@ -42,12 +43,11 @@ def show(name: str, config: ShowConfig) -> list[tuple[np.ndarray, str]]:
         UserError: if there is no such dataset, or its files are damaged.
     """
     files, count, is_mocap = _find(name, config.data_dir)
-    records = _spread(files, count, config.count)
     if is_mocap:
-        return _draw_frames(records, config)
+        return _draw_frames(_spread(files, count, config.count), config)
     if is_pose_dataset(files[0]):
-        return [_draw_sequence(record, config) for record in records]
-    return [_draw_person(record, config) for record in records]
+        return [_draw_sequence(record, config) for record in _spread(files, count, config.count)]
+    return [_draw_person(record, config) for record in _spread(files, count, config.count, read_people)]
 
 
 def draw_person(record: dict[str, np.ndarray], *, size: int, names: bool) -> np.ndarray:
@@ -163,14 +163,14 @@ def _find(name: str, data_dir: str) -> tuple[tuple[str, ...], int, bool]:
     return found.files, found.count, False
 
 
-def _spread(files: tuple[str, ...], count: int, wanted: int) -> list[bytes]:
+def _spread(files: tuple[str, ...], count: int, wanted: int, read=framing.read_records) -> list[bytes]:
     """Returns `wanted` records of `count`, spread evenly over all files."""
     chosen = np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int))
     records, first = [], 0
     for file in files:
         here = framing.scan(file).records
         inside = chosen[(chosen >= first) & (chosen < first + here)] - first
-        records += framing.read_records(file, inside)
+        records += read(file, inside.tolist())
         first += here
     return records
 

@@ -68,23 +68,38 @@ def read_records(path: str | os.PathLike, indices: Iterable[int]) -> list[bytes]
 
     Raises:
         IndexError: if the file ends before.
+        UserError: naming the file, if a record up to there is damaged or cut off.
     """
-    records = []
+    records, headers = [], []
     with open(path, "rb") as file:
-        position = 0
+        size = os.fstat(file.fileno()).st_size
         for index in indices:
-            while position <= index:
+            while len(headers) <= index:
                 header = file.read(HEADER_BYTES)
                 if len(header) < HEADER_BYTES:
+                    _require_sound(path, headers)
                     raise IndexError(f"{path} has no record {index}.")
                 length = int.from_bytes(header[:8], "little")
-                if position == index:
+                is_wanted = len(headers) == index
+                headers.append(header)
+                # Before as many bytes are asked for as a damaged header says.
+                if file.tell() + length + FOOTER_BYTES > size:
+                    _require_sound(path, headers)
+                    raise UserError(f"{path}: the file ends inside record {len(headers) - 1}.")
+                if is_wanted:
                     records.append(file.read(length))
                 else:
                     file.seek(length, os.SEEK_CUR)
                 file.seek(FOOTER_BYTES, os.SEEK_CUR)
-                position += 1
+    _require_sound(path, headers)
     return records
+
+
+def _require_sound(path: str | os.PathLike, headers: list[bytes]) -> None:
+    """Raises UserError naming the first record whose header is damaged."""
+    wrong = np.flatnonzero(~_headers_match(headers))
+    if len(wrong):
+        raise UserError(f"{path}: the file has a damaged header at record {wrong[0]}.")
 
 
 def _scan(content: mmap.mmap, size: int) -> Scan:

@@ -17,6 +17,9 @@ from hpe.records import framing
 
 ENCODED, BACK = "image/encoded", "image/back"
 
+# Bytes of a picture from which on sharing it pays: smaller ones are read sooner than put together.
+SHARE_ABOVE = 2**16
+
 # Protocol buffers: a field of bytes is a tag, the number of bytes, and the bytes.
 _FIRST, _SECOND = b"\x0a", b"\x12"
 # Numbers of bytes are written in as many bytes as are always enough; leading zeros are valid.

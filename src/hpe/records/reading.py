@@ -107,6 +107,7 @@ def read_person(shards: Iterable[DatasetShards], index: int) -> bytes:
             position -= dataset.count
             continue
         for place, file in enumerate(dataset.files):
+            # Counts of a manifest were compared with its files when they were found.
             count = dataset.manifest.shards[place].records if dataset.manifest else framing.scan(file).records
             if position < count:
                 return pictures.read_people(file, [position])[0]

@@ -81,7 +81,7 @@ def write_dataset(
     shard_size: int = SHARD_SIZE,
     options: dict | None = None,
     provenance: Provenance = NOWHERE,
-    share_pictures: bool = False,
+    share_above: int | None = None,
     total: int | None = None,
     progress: bool = True,
 ) -> WriteSummary:
@@ -95,8 +95,8 @@ def write_dataset(
         shard_size: records per shard.
         options: what the dataset is created with, for the manifest.
         provenance: where it comes from, for the manifest.
-        share_pictures: stores the picture of people that follow each other in the stream once, see
-            `hpe.records.pictures`.
+        share_above: of people that follow each other in the stream a picture of this many bytes or more is stored
+            once, see `hpe.records.pictures`; None stores it with everybody.
         total: length of the stream, for the progress bar.
         progress: shows a progress bar with rate and time left on a terminal's stderr.
 
@@ -107,7 +107,7 @@ def write_dataset(
         UserError: if nothing in the stream could be kept, another process writes this dataset, or the disk is full
             or not writable.
     """
-    people = _People(share_pictures)
+    people = _People(share_above)
 
     def facts() -> dict:
         counted = {
@@ -136,8 +136,8 @@ def write_dataset(
 class _People:
     """Makes records of samples that follow each other, and counts what they hold."""
 
-    def __init__(self, share_pictures: bool):
-        self._share = share_pictures
+    def __init__(self, share_above: int | None):
+        self._share_above = share_above
         self.fields: collections.Counter[str] = collections.Counter()
         self.pictures = 0
         self.skeleton3d: str | None = None
@@ -149,10 +149,14 @@ class _People:
         if sample.joints3d is not None:
             self.skeleton3d = sample.skeleton3d or sample.skeleton
         # A shard is read without those before it.
-        if not self._share or position == 0 or self._picture is None or self._picture[0] != sample.image:
+        if position == 0 or self._picture is None or not self._is_shared(sample):
             self._picture = sample.image, position
             self.pictures += 1
         return encode_sample(sample, back=position - self._picture[1])
+
+    def _is_shared(self, sample: Sample) -> bool:
+        wanted = self._share_above is not None and len(sample.image) >= self._share_above
+        return wanted and self._picture[0] == sample.image
 
 
 def write_items(
