@@ -92,19 +92,19 @@ def test_train_and_valid_in_one_file(folder):
     [
         ('[{"image": ', r"train\.json: is no valid JSON \(.*\); it should be a list of people"),
         ({"people": []}, "is not a list of people .*: its top level is of type dict"),
-        ([3], "entry 0 is no object with fields, but of type int"),
-        ([_entry(0), {"image": "a"}], "entry 1 has no field `joints`"),
-        ([_entry(0, image=3)], "entry 0: `image` must be the name of a file. Received: 3"),
-        ([_entry(0, joints=[[1, 2]] * 14)], "entry 0: `joints` must be 16x2 numbers. Received: 14x2"),
-        ([_entry(0, joints="many")], "entry 0: `joints` must be 16x2 numbers"),
-        ([_entry(0, joints=[[1, 2]] * 15 + [[1]])], "entry 0: `joints` must be 16x2 numbers"),
-        ([_entry(0, joints_vis=[1] * 3)], "entry 0: `joints_vis` must be 16 numbers. Received: 3"),
+        ([3], "annotation.*is no object with fields, but of type int"),
+        ([{"image": "a"}], "annotation.*has no field `joints`"),
+        ([_entry(0, image=3)], "annotation.*`image` must be the name of a file. Received: 3"),
+        ([_entry(0, joints=[[1, 2]] * 14)], "annotation.*`joints` must be 16x2 numbers. Received: 14x2"),
+        ([_entry(0, joints="many")], "annotation.*`joints` must be 16x2 numbers"),
+        ([_entry(0, joints=[[1, 2]] * 15 + [[1]])], "annotation.*`joints` must be 16x2 numbers"),
+        ([_entry(0, joints_vis=[1] * 3)], "annotation.*`joints_vis` must be 16 numbers. Received: 3"),
         (
             [_entry(0, joints=[[1, float("nan")]] * 16)],
-            "entry 0: `joints` holds labelled joints that are not",
+            "annotation.*`joints` holds labelled joints that are not",
         ),
-        ([_entry(0, scale=float("inf"))], "entry 0: `scale` holds numbers that are not finite"),
-        ([_entry(0, center=[1])], "entry 0: `center` must be 2 numbers. Received: 1"),
+        ([_entry(0, scale=float("inf"))], "annotation.*`scale` holds numbers that are not finite"),
+        ([_entry(0, center=[1])], "annotation.*`center` must be 2 numbers. Received: 1"),
         ([_entry(5)], r"images: holds none of the images of train\.json"),
     ],
 )
@@ -130,7 +130,18 @@ def test_heads_of_another_kind(folder, content, message):
         read(folder)
 
 
+def test_one_odd_entry_among_many_is_left_out_and_named(folder):
+    write(folder, "train", [_entry(0), {"image": "a"}, 7])
+    source = next(source for source in mpii_json(folder) if source.name == "mpii_train")
+    results = [source.load(item) for item in source.items]
+    assert isinstance(results[0], Sample)
+    assert results[1:] == [
+        Skipped("train.json entry 1", "annotation has no field `joints`"),
+        Skipped("train.json entry 2", "annotation is no object with fields, but of type int"),
+    ]
+
+
 def test_a_damaged_file_of_heads(folder):
     (folder / "annot" / "gt_valid.mat").write_bytes(b"no MATLAB file")
-    with pytest.raises(UserError, match=r"gt_valid\.mat: is not a MATLAB file of head boxes"):
+    with pytest.raises(UserError, match=r"gt_valid\.mat: not a readable MATLAB file"):
         read(folder)

@@ -22,11 +22,11 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-import scipy.io
 
 from hpe.datasets.people import Person, load_person
 from hpe.datasets.source import Source
-from hpe.errors import UserError, first_line
+from hpe.errors import UserError
+from hpe.formats.matlab import load_matlab
 
 LSP_SHAPE = (3, 14, 2000)
 LSP_EXTENDED_SHAPE = (14, 3, 10000)
@@ -109,19 +109,17 @@ def read_joints(path: str | os.PathLike, shape: tuple[int, int, int]) -> np.ndar
         UserError: if the file is absent, unreadable, or holds something else.
     """
     expected = "x".join(map(str, shape))
+    if not os.path.exists(path):
+        raise UserError(f"{path}: no such file; it should hold the joints, {expected}.")
     try:
-        content = scipy.io.loadmat(path, variable_names=["joints"], appendmat=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; it should hold the joints, {expected}.") from error
-    except Exception as error:  # loadmat raises whatever its parsers raise on a damaged file
-        raise UserError(
-            f"{path}: is not a MATLAB file of joints, {expected} ({first_line(error)})."
-        ) from error
+        content = load_matlab(path, ("joints",))
+    except UserError as error:
+        raise UserError(f"{str(error).removesuffix('.')}; it should hold the joints, {expected}.") from error
     if "joints" not in content:
         raise UserError(f"{path}: holds no variable `joints`; expected one of {expected}.")
-    joints = content["joints"]
+    joints = np.asarray(content["joints"])
     if joints.shape != shape or joints.dtype.kind not in "fiu":
-        found = "x".join(map(str, joints.shape))
+        found = "x".join(map(str, joints.shape)) or "something else,"
         hint = ""
         if joints.shape in (LSP_SHAPE, LSP_EXTENDED_SHAPE):
             hint = " This is the other one of LSP and LSP-extended: are the two directories exchanged?"

@@ -8,18 +8,18 @@ scale. `annot/gt_valid.mat` has the boxes of the heads of `valid.json`, in its o
 
 from __future__ import annotations
 
-import functools
 import os
 import pathlib
 
 import numpy as np
-import scipy.io
 
 from hpe.datasets.mpii import BOX_MARGIN, person_size
 from hpe.datasets.people import Person, load_person
+from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import Source
-from hpe.errors import UserError, first_line
+from hpe.errors import UserError
 from hpe.formats.json_files import field, numbers, read_json
+from hpe.formats.matlab import load_matlab
 
 # Unit of `scale` in pixels.
 SCALE_UNIT = 200.0
@@ -67,12 +67,10 @@ def read_head_sizes(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read or holds something else.
     """
-    try:
-        boxes = scipy.io.loadmat(path, variable_names=["headboxes_src"], appendmat=False)["headboxes_src"]
-    except KeyError as error:
-        raise UserError(f"{path}: holds no variable `headboxes_src`, 2x2xN.") from error
-    except Exception as error:  # loadmat raises whatever its parsers raise on a damaged file
-        raise UserError(f"{path}: is not a MATLAB file of head boxes ({first_line(error)}).") from error
+    boxes = load_matlab(path, ("headboxes_src",)).get("headboxes_src")
+    if boxes is None:
+        raise UserError(f"{path}: holds no variable `headboxes_src`, 2x2xN.")
+    boxes = np.asarray(boxes)
     if boxes.ndim != 3 or boxes.shape[:2] != (2, 2) or boxes.dtype.kind not in "fiu":
         found = "x".join(map(str, boxes.shape))
         raise UserError(f"{path}: `headboxes_src` must be 2x2xN numbers. Received: {found} {boxes.dtype}")
@@ -98,17 +96,24 @@ def _source(directory: pathlib.Path, split: str) -> Source:
         images = set(os.listdir(image_dir))
     except OSError as error:
         raise UserError(f"{image_dir}: cannot be listed ({error.strerror}).") from error
-    people = [
-        _person(entry, number, path, image_dir, images, None if heads is None else heads[number])
-        for number, entry in enumerate(entries)
-    ]
-    if not any(person.image for person in people):
+    people: list[Person | Skipped] = []
+    for number, entry in enumerate(entries):
+        try:
+            head_size = None if heads is None else heads[number]
+            people.append(_person(entry, number, path, image_dir, images, head_size))
+        except UserError as error:
+            # One odd entry among thousands is left out and named.
+            people.append(Skipped(f"{path.name} entry {number}", str(error).removesuffix(".")))
+    if not any(isinstance(person, Person) and person.image for person in people):
+        reasons = sorted({person.reason for person in people if isinstance(person, Skipped)})
+        if people and len(reasons) and not any(isinstance(person, Person) for person in people):
+            raise UserError(f"{path}: holds nobody who can be used ({reasons[0]}).")
         raise UserError(f"{image_dir}: holds none of the images of {path.name}.")
     return Source(
         f"mpii_{split}",
         "mpii16",
         people,
-        functools.partial(load_person, only_segmented=False),
+        _load,
         {
             "annotations": str(path),
             "images": str(image_dir),
@@ -117,8 +122,12 @@ def _source(directory: pathlib.Path, split: str) -> Source:
     )
 
 
+def _load(item: Person | Skipped) -> Sample | Skipped:
+    return item if isinstance(item, Skipped) else load_person(item, only_segmented=False)
+
+
 def _person(entry, number: int, path, image_dir, images: set[str], head_size: float | None) -> Person:
-    where = f"{path}: entry {number}"
+    where = "annotation"
     image = field(entry, "image", where)
     if not isinstance(image, str):
         raise UserError(f"{where}: `image` must be the name of a file. Received: {image!r}")
