@@ -312,11 +312,11 @@ def test_bad_cdf_is_one_line(tmp_path):
     root = folders.write_cdf(tmp_path)
     path = root / "S9" / "MyPoseFeatures" / "D3_Positions" / "Photo 1.cdf"
     path.write_bytes(b"not CDF at all")
-    assert_told(root, "Photo 1.*is not a readable CDF file")
+    assert_told(root, "Photo 1.*not a readable CDF file")
     folders.write_cdf_file(path, np.zeros((1, 5, 51)))
     assert_told(root, r"Pose must be 96 numbers per frame\. Received: 1x5x51")
     folders.write_cdf_file(path, np.zeros((1, 5, 96)), variable="Angles")
-    assert_told(root, "is not a readable CDF file with the variable Pose")
+    assert_told(root, "has no variable Pose; it holds Angles")
 
 
 class _Malice:

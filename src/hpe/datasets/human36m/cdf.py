@@ -13,7 +13,8 @@ import numpy as np
 from hpe.datasets.human36m.h5 import find_recordings
 from hpe.datasets.human36m.names import NUM_RAW_JOINTS
 from hpe.datasets.human36m.recordings import Recordings, select_joints
-from hpe.errors import UserError, first_line
+from hpe.errors import UserError
+from hpe.formats.cdf import load_cdf
 
 POSITIONS = pathlib.PurePath("MyPoseFeatures") / "D3_Positions"
 FRAMES_PER_SECOND = 50.0
@@ -32,15 +33,7 @@ def read_positions(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: if the file is no CDF, is damaged, or holds something else.
     """
-    # Only who has these files waits for their reader.
-    import cdflib
-
-    try:
-        values = np.asarray(cdflib.CDF(pathlib.Path(path)).varget(_VARIABLE))
-    except Exception as error:  # the reader raises whatever its parsing runs into
-        raise UserError(
-            f"{path}: is not a readable CDF file with the variable {_VARIABLE} ({first_line(error)})."
-        ) from error
+    values = load_cdf(path, _VARIABLE)
     if values.dtype.kind != "f" or values.ndim not in (2, 3) or values.size % (3 * NUM_RAW_JOINTS):
         raise _wrong(path, values)
     # One record of all frames, or one record per frame.

@@ -1,0 +1,1 @@
+"""Fuzzing of everything that reads foreign files: damaged and odd ones end in one line, never worse."""

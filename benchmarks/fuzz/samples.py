@@ -1,0 +1,382 @@
+"""A sound file for every reader of foreign files, and how it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+import pathlib
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+_POSES = np.zeros((6, 72))
+_BVH = """HIERARCHY
+ROOT Hips
+{
+ OFFSET 0 0 0
+ CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+ JOINT Spine
+ {
+  OFFSET 0 10 0
+  CHANNELS 3 Zrotation Xrotation Yrotation
+  End Site
+  {
+   OFFSET 0 5 0
+  }
+ }
+}
+MOTION
+Frames: 2
+Frame Time: 0.0083
+0 0 0 1 2 3 4 5 6 7 8 9
+0 0 0 1 2 3 4 5 6 7 8 9
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A reader of foreign files.
+
+    Attributes:
+        make: writes what it reads into a folder and returns the file to be changed.
+        read: reads it; is given that file.
+    """
+
+    make: Callable[[pathlib.Path], pathlib.Path]
+    read: Callable[[pathlib.Path], Any]
+
+
+def _file(name: str, write: Callable[[pathlib.Path], Any]) -> Callable[[pathlib.Path], pathlib.Path]:
+    def make(folder: pathlib.Path) -> pathlib.Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+        return path
+
+    return make
+
+
+def _tables(vertices: int = 30) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    parents = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
+    return {
+        "v_template": rng.normal(size=(vertices, 3)),
+        "shapedirs": rng.normal(size=(vertices, 3, 10)),
+        "J_regressor": rng.random((24, vertices)),
+        "weights": np.eye(24)[rng.integers(0, 24, vertices)],
+        "kintree_table": np.stack([parents, np.arange(24)]),
+        "f": rng.integers(0, vertices, (20, 3)),
+        "cocoplus_regressor": rng.random((19, vertices)),
+    }
+
+
+def _pickled_body(path: pathlib.Path, protocol: int) -> None:
+    import scipy.sparse
+
+    tables: dict[str, Any] = dict(_tables())
+    tables["J_regressor"] = scipy.sparse.csc_matrix(tables["J_regressor"] > 0.9)
+    tables["objects"] = np.array([1, "b", None], object)
+    path.write_bytes(pickle.dumps(tables, protocol=protocol))
+
+
+def _pixels(height: int = 40, width: int = 48) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def _picture(path: pathlib.Path, *, pillow: str = "", orientation: int = 1, **options) -> None:
+    if not pillow:
+        cv2.imwrite(str(path), _pixels())
+        return
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(_pixels()).save(file, pillow, exif=exif, **options)
+    path.write_bytes(file.getvalue())
+
+
+def _heic(path: pathlib.Path) -> None:
+    import pillow_heif
+    from PIL import Image
+
+    pillow_heif.from_pillow(Image.fromarray(_pixels(64, 64))).save(path)
+
+
+def _load_all(sources) -> None:
+    for source in sources:
+        for item in source.items:
+            source.load(item)
+
+
+def _coco(path: pathlib.Path) -> None:
+    from hpe import skeletons
+
+    folder = path.parent
+    (folder / "images").mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / "images" / "a.jpg"), _pixels())
+    keypoints = [number for joint in range(17) for number in (5 + joint, 6 + 2 * joint, 2)]
+    people = [
+        {
+            "id": number,
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [4, 4, 30, 30],
+            "keypoints": keypoints,
+            "segmentation": outline,
+        }
+        for number, outline in enumerate(
+            (
+                [[4, 4, 30, 4, 30, 30]],
+                {"size": [40, 48], "counts": [100, 60, 1760]},
+                {"size": [40, 48], "counts": "d3l1`i1"},
+            )
+        )
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 40, "width": 48}],
+        "annotations": people,
+        "categories": [{"id": 1, "name": "person", "keypoints": list(skeletons.COCO17.joints)}],
+    }
+    path.write_text(json.dumps(content))
+
+
+def _read_coco(path: pathlib.Path) -> None:
+    from hpe.datasets.coco import coco
+
+    _load_all(coco(path.parent))
+
+
+def _mpii_json(path: pathlib.Path) -> None:
+    folder = path.parent.parent
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "images" / "a.jpg"), _pixels())
+    person = {"image": "a.jpg", "joints": [[5, 6 + n] for n in range(16)], "joints_vis": [1] * 16}
+    path.write_text(json.dumps([person | {"center": [20, 20], "scale": 0.2}] * 2))
+
+
+def _heads(path: pathlib.Path) -> None:
+    import scipy.io
+
+    _mpii_json(path.parent / "valid.json")
+    scipy.io.savemat(path, {"headboxes_src": np.ones((2, 2, 2))}, do_compression=True)
+
+
+def _read_mpii_json(path: pathlib.Path) -> None:
+    from hpe.datasets.mpii_json import mpii_json
+
+    _load_all(mpii_json(path.parent.parent))
+
+
+def _mpii(path: pathlib.Path) -> None:
+    (path.parent / "images").mkdir(exist_ok=True)
+    cv2.imwrite(str(path.parent / "images" / "00001.png"), _pixels())
+    np.savez_compressed(path, poses=np.random.default_rng(0).uniform(1, 30, (3, 16, 2)))
+
+
+def _read_mpii(path: pathlib.Path) -> None:
+    from hpe.datasets.mpii import mpii
+
+    _load_all([mpii(path.parent)])
+
+
+def _lsp(path: pathlib.Path) -> None:
+    import scipy.io
+
+    (path.parent / "images").mkdir(exist_ok=True)
+    cv2.imwrite(str(path.parent / "images" / "im0001.jpg"), _pixels())
+    scipy.io.savemat(
+        path, {"joints": np.random.default_rng(0).uniform(0, 40, (3, 14, 2000))}, do_compression=True
+    )
+
+
+def _read_lsp(path: pathlib.Path) -> None:
+    from hpe.datasets.lsp import Split, lsp
+
+    source = lsp(path, path.parent / "images", split=Split.TRAIN)
+    source.load(source.items[0])
+
+
+def _h36m(path: pathlib.Path, *, cameras: bool = False) -> pathlib.Path:
+    """Writes a folder of Human3.6M; `path` is one of its files."""
+    from tests import h36m_folders
+
+    root = path.parents[0] if cameras else path.parents[3]
+    root.mkdir(parents=True, exist_ok=True)
+    h36m_folders.write_h5(root)
+    return path
+
+
+def _read_h36m(root: pathlib.Path) -> None:
+    from hpe.datasets.human36m.dataset import h36m
+
+    for source in h36m(root):
+        for _ in source.stream():
+            pass
+
+
+def _videopose(path: pathlib.Path) -> None:
+    from tests import h36m_folders
+
+    h36m_folders.write_npz(path.parent)
+
+
+def _cdf(path: pathlib.Path) -> None:
+    from tests import h36m_folders
+
+    h36m_folders.write_cdf_file(path, np.zeros((1, 5, 96)))
+
+
+def _read_cdf(path: pathlib.Path) -> None:
+    from hpe.datasets.human36m.cdf import read_positions
+
+    read_positions(path)
+
+
+def _xml(path: pathlib.Path) -> None:
+    from tests import h36m_folders
+
+    h36m_folders.write_metadata_xml(path.parent)
+
+
+def _read_xml(path: pathlib.Path) -> None:
+    from hpe.datasets.human36m.cameras import read_xml
+
+    read_xml(path)
+
+
+def _course(path: pathlib.Path) -> None:
+    from tests import h36m_folders
+
+    h36m_folders.write_course(path.parent.parent)
+
+
+def _read_course(path: pathlib.Path) -> None:
+    from hpe.datasets.human36m.course import sources
+
+    for source in sources(path.parent.parent):
+        for _ in source.stream() if hasattr(source, "stream") else map(source.load, source.items):
+            pass
+
+
+def _read_mocap(path: pathlib.Path) -> None:
+    from hpe.datasets import mocap
+
+    for recordings in mocap.find_recordings(path.parent).sequences.values():
+        for recording in recordings:
+            mocap.load_sequence(recording, fps=30)
+
+
+def _amass(path: pathlib.Path) -> None:
+    content = {"poses": np.zeros((6, 156)), "betas": np.zeros(16), "gender": np.array("male")}
+    np.savez_compressed(path, **content, mocap_framerate=np.array(120.0))
+
+
+def _torch(path: pathlib.Path, *, legacy: bool) -> None:
+    from tests.formats.torch_pth import tensor, write
+
+    state = {"a.weight": tensor(np.arange(24, dtype=np.float32).reshape(2, 3, 4)), "epoch": 3}
+    write(path, {"state_dict": state}, legacy=legacy)
+
+
+def _mean_h5(path: pathlib.Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["pose"], file["shape"], file["cam"] = np.zeros(72), np.zeros(10), np.ones(3)
+
+
+def _h5(path: pathlib.Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            "group/x", data=np.arange(600.0).reshape(20, 30), chunks=(5, 30), compression="gzip"
+        )
+
+
+def _bvh(path: pathlib.Path) -> None:
+    path.write_text(_BVH)
+
+
+def _call(module: str, name: str, *arguments) -> Callable[[pathlib.Path], Any]:
+    """Returns a reader that imports its function when it is first called."""
+
+    def read(path: pathlib.Path) -> Any:
+        function = functools.reduce(getattr, [name], __import__(module, fromlist=[name]))
+        return function(path, *arguments)
+
+    return read
+
+
+_IMAGE = _call("hpe.formats.images", "read_image")
+_LOAD = _call("hpe.formats.images", "load_image")
+_PICKLE = _call("hpe.formats.pickles", "load_pickle")
+_BODY = _call("hpe.body.data", "load_body_model")
+_MEAN = _call("hpe.body.mean_parameters", "load_mean_parameters")
+_TORCH = _call("hpe.formats.torch_files", "load_torch_file")
+_H36M_FILE = "S9/MyPoses/3D_positions/Photo 1.h5"
+
+READERS: dict[str, Reader] = {
+    "pickle protocol 0": Reader(_file("a.pkl", lambda p: _pickled_body(p, 0)), _PICKLE),
+    "pickle protocol 2": Reader(_file("a.pkl", lambda p: _pickled_body(p, 2)), _PICKLE),
+    "pickle protocol 5": Reader(_file("a.pkl", lambda p: _pickled_body(p, 5)), _PICKLE),
+    "body pickle": Reader(_file("a.pkl", lambda p: _pickled_body(p, 2)), _BODY),
+    "body npz": Reader(_file("a.npz", lambda p: np.savez_compressed(p, **_tables())), _BODY),
+    "npz of objects": Reader(
+        _file("a.npz", lambda p: np.savez(p, x=np.array({"a": np.zeros(9)}, object))),
+        _call("hpe.formats.npz", "load_npz"),
+    ),
+    "npy": Reader(_file("a.npy", lambda p: np.save(p, np.zeros((4, 5)))), _call("hpe.formats.npz", "load_npy")),
+    "PyTorch zip": Reader(_file("a.pth", lambda p: _torch(p, legacy=False)), _TORCH),
+    "PyTorch sequence": Reader(_file("a.pth", lambda p: _torch(p, legacy=True)), _TORCH),
+    "mean parameters npz": Reader(
+        _file("a.npz", lambda p: np.savez(p, pose=np.zeros(72), shape=np.zeros(10))), _MEAN
+    ),
+    "mean parameters h5": Reader(_file("a.h5", _mean_h5), _MEAN),
+    "HDF5": Reader(_file("a.h5", _h5), _call("hpe.formats.hdf5", "read_array", "group/x")),
+    "JPEG": Reader(_file("a.jpg", _picture), _IMAGE),
+    "JPEG with EXIF": Reader(_file("a.jpg", lambda p: _picture(p, pillow="JPEG", orientation=6)), _IMAGE),
+    "progressive JPEG": Reader(_file("a.jpg", lambda p: _picture(p, pillow="JPEG", progressive=True)), _LOAD),
+    "PNG": Reader(_file("a.png", _picture), _IMAGE),
+    "WebP": Reader(_file("a.webp", _picture), _IMAGE),
+    "TIFF": Reader(_file("a.tiff", _picture), _IMAGE),
+    "BMP": Reader(_file("a.bmp", _picture), _IMAGE),
+    "GIF": Reader(_file("a.gif", lambda p: _picture(p, pillow="GIF")), _LOAD),
+    "AVIF": Reader(_file("a.avif", lambda p: _picture(p, pillow="AVIF")), _LOAD),
+    "HEIC": Reader(_file("a.heic", _heic), _LOAD),
+    "mask": Reader(
+        _file("a.png", lambda p: cv2.imwrite(str(p), _pixels()[..., 0])), _call("hpe.formats.images", "read_mask")
+    ),
+    "COCO": Reader(_file("person_keypoints_val.json", _coco), _read_coco),
+    "MPII JSON": Reader(_file("annot/train.json", _mpii_json), _read_mpii_json),
+    "MPII heads": Reader(_file("annot/gt_valid.mat", _heads), _read_mpii_json),
+    "MPII of UP": Reader(_file("poses.npz", _mpii), _read_mpii),
+    "LSP": Reader(_file("joints.mat", _lsp), _read_lsp),
+    "Human3.6M positions": Reader(_file(_H36M_FILE, _h36m), lambda path: _read_h36m(path.parents[3])),
+    "Human3.6M cameras": Reader(
+        _file("cameras.h5", lambda p: _h36m(p, cameras=True)), lambda path: _read_h36m(path.parent)
+    ),
+    "Human3.6M npz": Reader(_file("data_3d_h36m.npz", _videopose), lambda path: _read_h36m(path.parent)),
+    "Human3.6M detections": Reader(
+        _file("data_2d_h36m_sh_pt_mpii.npz", _videopose), lambda path: _read_h36m(path.parent)
+    ),
+    "Human3.6M cdf": Reader(_file("a.cdf", _cdf), _read_cdf),
+    "Human3.6M metadata.xml": Reader(_file("metadata.xml", _xml), _read_xml),
+    "Human3.6M crops": Reader(_file("annot/train.h5", _course), _read_course),
+    "mocap pickle": Reader(
+        _file("a.pkl", lambda p: p.write_bytes(pickle.dumps({"poses": _POSES, "betas": np.zeros(10)}, protocol=2))),
+        _read_mocap,
+    ),
+    "AMASS": Reader(_file("a.npz", _amass), _read_mocap),
+    "BVH": Reader(_file("a.bvh", _bvh), _call("hpe.formats.bvh", "read_bvh")),
+    "HRNet weights": Reader(
+        _file("a.npz", lambda p: np.savez(p, width=np.int64(8), skeleton=np.str_("lsp14"), x=np.zeros(3))),
+        _call("hpe.networks.hrnet_weights", "load"),
+    ),
+}  # fmt: skip
