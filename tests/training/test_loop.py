@@ -143,9 +143,14 @@ def test_a_slow_input_binds(data, tmp_path, monkeypatch):
     )
 
 
-def test_a_finished_run_is_validated_again(finished):
+def test_a_finished_run_says_so_at_once_and_is_validated_again(finished, capsys):
     config, run, _ = finished
-    result = go(config, run, resume=True, evaluate=evaluation)
+
+    def told_before(predictor):
+        assert "had no step left: it was finished at step 3" in capsys.readouterr().out
+        return evaluation(predictor)
+
+    result = go(config, run, resume=True, evaluate=told_before)
     assert result.was_finished
     assert (result.step, result.evaluation.values()) == (3, {"keypoint_loss": 4.5})
     assert go(changed(config, keep_best_metric=None), run, resume=True).evaluation is None

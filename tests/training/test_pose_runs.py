@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import resource_variable_ops
 
 from hpe.datasets.pose_sequence import PoseSource
+from hpe.errors import UserError
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.records.poses import write_sequences
@@ -124,3 +126,24 @@ def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, 
     seen = np.asarray(predictor.system.standardized(statistics["joints2d"]))
     np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(seen.std(axis=0), 1, atol=1e-3)
+
+
+def test_a_run_does_not_go_on_with_other_data(config, tmp_path):
+    def write(count):
+        sequences = [poses.sequence(12, seed) for seed in range(count)]
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        write_sequences(
+            PoseSource("people", count, lambda: iter(sequences)), tmp_path / "data", progress=False
+        )
+
+    changes = {"data_dir": str(tmp_path / "data")}
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))
+    write(2)
+    go(config, tmp_path / "run", steps=1)
+    write(3)
+    with pytest.raises(
+        UserError, match=r"36 poses now, 24 then; 3 records of people now, 2 then\); give .*`data_dir`"
+    ):
+        go(config, tmp_path / "run", resume=True)
+    write(2)  # made anew of the same
+    assert go(config, tmp_path / "run", resume=True).step == STEPS

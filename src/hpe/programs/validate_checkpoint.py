@@ -150,10 +150,11 @@ def _write_panels(
     }
     groups = {name: indices.tolist() for name, indices in groups.items() if len(indices)}
     wanted = {index for indices in groups.values() for index in indices}
-    panels = {
-        index: sample_panel(predictor(batch[predictor.system.input_key]), 0, batch)
-        for index, batch in source.samples(wanted).items()
-    }
+    with source.explaining():
+        panels = {
+            index: sample_panel(predictor(batch[predictor.system.input_key]), 0, batch)
+            for index, batch in source.samples(wanted).items()
+        }
     names, errors = _names(evaluation), evaluation.samples.get(metric, np.full(total, np.nan))
     written = []
     for name, indices in groups.items():

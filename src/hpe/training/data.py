@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from hpe import pipeline, skeletons, systems
-from hpe.errors import SettingError
+from hpe.errors import SettingError, UserError
 from hpe.fields import Needs
 from hpe.pipeline import Source
 from hpe.pipeline.damage import translate_errors
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
+from hpe.runs import RunDirectory
 from hpe.training.config import TrainingConfig
 from hpe.training.distribution import Distribution
-from hpe.training.settings import RunConfig
+from hpe.training.settings import RunConfig, read_data
 
 Batch = dict[str, tf.Tensor]
 
@@ -32,6 +33,28 @@ def open_source(config: RunConfig, specs: Sequence[str]) -> Source:
     """
     kind = systems.get(config.system).input_key
     return pipeline.open(kind, config.training.data_dir, specs, config.pipeline, needs=_NOTHING)
+
+
+def amounts(source: Source) -> dict[str, int]:
+    """Returns how much a source holds, by what is counted: its samples, and the records of each dataset."""
+    records = {f"records of {dataset.name}": dataset.count for dataset in source.shards}
+    return {f"{source.unit}s": source.count, **records}
+
+
+def require_same_data(run: RunDirectory, source: Source) -> None:
+    """Raises UserError if a run would go on with other data than it began with.
+
+    Epochs, rates and the order of the data would be others from here on.
+    """
+    then, now = read_data(run), amounts(source)
+    changed = [
+        f"{now[name]} {name} now, {then[name]} then" for name in now if then.get(name, now[name]) != now[name]
+    ]
+    if changed:
+        raise UserError(
+            f"{run.path}: its datasets are not those that it began with ({'; '.join(changed)}); give the folder of "
+            "those by `data_dir`, or start a new run from it with `init_from`."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import latest_checkpoint
 from hpe.runs.initialization import describe, initialize
 from hpe.training.config import TrainingConfig
-from hpe.training.data import RunLength, open_source, training_batches
+from hpe.training.data import RunLength, amounts, open_source, require_same_data, training_batches
 from hpe.training.distribution import Distribution
 from hpe.training.log import NoLog, RunLog, StepTimer
 from hpe.training.settings import RunConfig, write_config
@@ -94,6 +94,8 @@ def train(
         # ---- data: what is wrong with it is said before a network is built -----------------------------------
         source = open_source(config, training.datasets)
         length = RunLength.of(source, training)
+        if checkpoint is not None:
+            require_same_data(run, source)
         if distribution.is_chief:
             evaluate = evaluate or open_judge(config, batch_size=training.batch_size // distribution.replicas)
             check_validated(training, validated=evaluate is not None)
@@ -143,7 +145,7 @@ def train(
         timer = StepTimer(training.batch_size, unit=source.unit)
         log, validation = NoLog(), None
         if distribution.is_chief:
-            write_config(run, config)
+            write_config(run, config, data=amounts(source))
             shown = systems.get(config.system).shown
             log = RunLog(run, length, first_step=state.done, show_progress=show_progress, shown=shown)
             stack.enter_context(log)

@@ -8,6 +8,7 @@ import datetime
 import itertools
 import pathlib
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from hpe import pipeline, systems
@@ -53,8 +54,14 @@ class RunConfig:
         return self.settings.build(build_critic=build_critic, pretrained=pretrained)
 
 
-def write_config(run: RunDirectory, config: RunConfig) -> None:
-    """Writes the settings of a run into its directory; raises UserError if that cannot be."""
+def write_config(run: RunDirectory, config: RunConfig, *, data: Mapping[str, int] | None = None) -> None:
+    """Writes the settings of a run into its directory; raises UserError if that cannot be.
+
+    Args:
+        run: the run.
+        config: its settings.
+        data: how much its datasets hold, see `read_data`.
+    """
     shown = to_plain(config.input)
     kept = {name: value for name, value in to_plain(config.pipeline).items() if name not in shown}
     sections = {
@@ -63,6 +70,7 @@ def write_config(run: RunDirectory, config: RunConfig) -> None:
         "pipeline": kept,
         "training": config.training,
         "optimization": config.optimization,
+        **({} if data is None else {"data": dict(data)}),
     }
     run.write_sections(config.system, sections)
 
@@ -80,6 +88,16 @@ def read_config(run: RunDirectory) -> RunConfig:
     content = _in_their_sections(content, kinds)
     return RunConfig(
         system, **{name: section(content, name, kind, source=run.params) for name, kind in kinds.items()}
+    )
+
+
+def read_data(run: RunDirectory) -> dict[str, int]:
+    """Reads how much the datasets of a run held when it began, by what is counted; empty of older runs."""
+    data = run.read().get("data")
+    return (
+        {name: count for name, count in data.items() if isinstance(count, int)}
+        if isinstance(data, dict)
+        else {}
     )
 
 
