@@ -21,6 +21,7 @@ from hpe.fields import Field, Needs
 from hpe.pipeline import augmentation, crops, ordering
 from hpe.pipeline.augmentation import Jitter
 from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.dealing import deal
 from hpe.pipeline.shares import Shares
 from hpe.pipeline.spec import DatasetSpec, shares_of
 from hpe.records.reading import DatasetShards, opener
@@ -87,6 +88,10 @@ def training_batches(
     batches follow that an uninterrupted run would see from that step on; records before it are passed over without
     being parsed.
 
+    Several readers may share batches. Where every dataset has as many files as there are readers, each has files
+    of its own, so that nobody reads what others use; which records share a batch then depends on their number. Else
+    all of them read everything, and each takes its rows of the batches that one reader would see.
+
     Args:
         shards: datasets of `hpe.records.reading.find_shards`.
         config: crop size, augmentation, shuffling, ratios.
@@ -96,7 +101,6 @@ def training_batches(
         needs: which fields are wanted, and in which joint sets.
         specs: of the datasets, their shares and their own settings; None for none.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) B / num_shards.
-            The others are read, but neither parsed nor decoded.
         num_shards: number of shares.
 
     Returns:
@@ -110,20 +114,31 @@ def training_batches(
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
     specs = [DatasetSpec(dataset.name) for dataset in shards] if specs is None else specs
     configs = [spec.configured(config) for spec in specs]
-    records = _training_records(
-        shards, config, specs, configs, batch_size=batch_size, seed=seed, start_step=start_step
-    )
+    steps_per_epoch(shards, batch_size)
+    own = deal(shards, shard_index, num_shards) if num_shards > 1 else None
+    options = {"seed": seed, "start_step": start_step}
+    if own is None:
+        records = _training_records(shards, config, specs, configs, batch_size=batch_size, **options)
+        records, chosen = records.batch(batch_size, drop_remainder=True), rows
+    else:
+        size = rows.stop - rows.start
+        records = _training_records(
+            own, config, specs, configs, batch_size=size, reader=1 + shard_index, **options
+        )
+        records, chosen = records.batch(size, drop_remainder=True), slice(None)
     jitter_key = ordering.stream_key(seed, ordering.Stream.IMAGE_JITTER)
 
     def augmented(record: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[dict, Jitter]:
         serialized, numbers = record
+        if own is not None:
+            # Drawn for the whole batch, of which these are rows.
+            numbers = tf.tile(numbers, [num_shards])
         numbers = tf.ensure_shape(numbers, [batch_size])
         jitter = augmentation.draw_jitter(configs, numbers, tf.stack([jitter_key, step]))
-        return _parse(serialized[rows], needs, halves=jitter.half is not None), jitter.rows(rows)
+        return _parse(serialized[chosen], needs, halves=jitter.half is not None), jitter.rows(rows)
 
     steps = tf.data.Dataset.counter(start=start_step)
-    parsed = tf.data.Dataset.zip(records.batch(batch_size, drop_remainder=True), steps).map(augmented)
-    return _finished(_crops(parsed, config, needs))
+    return _finished(_crops(tf.data.Dataset.zip(records, steps).map(augmented), config, needs))
 
 
 def _training_records(
@@ -135,30 +150,52 @@ def _training_records(
     batch_size: int,
     seed: int,
     start_step: int,
+    reader: int = 0,
 ) -> tf.data.Dataset:
-    """Returns the endless stream of serialized records from a step on, and of which dataset each is."""
-    steps = steps_per_epoch(shards, batch_size)
+    """Returns the endless stream of serialized records from a step on, and of which dataset each is.
+
+    Args:
+        shards: what is read, by one reader.
+        config: shuffling and ratios.
+        specs: of the datasets.
+        configs: of the datasets, with their own settings.
+        batch_size: records that this reader takes of a batch.
+        seed: of the order.
+        start_step: number of the first batch.
+        reader: 0 where records are shared one by one, else which reader these files were dealt to, from 1.
+    """
     shares = shares_of(specs, config.dataset_ratios)
     if shares:
         return ordering.mixed_records(
             [dataset.files for dataset in shards],
             [dataset.count for dataset in shards],
-            Shares(shares, batch_size, key=ordering.stream_key(seed, ordering.Stream.DATASET_CHOICE)),
+            Shares(shares, batch_size, key=ordering.stream_key(seed, ordering.Stream.DATASET_CHOICE, reader)),
             seed=seed,
             buffer=config.shuffle_buffer,
             start_step=start_step,
+            reader=reader,
             open_file=opener(shards),
         )
     alike = all(one == configs[0] for one in configs)
+    if reader:
+        # Files differ in length: each reader has epochs of its own, in which nothing is left out.
+        count = sum(dataset.count for dataset in shards)
+        place = divmod(start_step * batch_size, count)
+        epochs = {"start_epoch": place[0], "start_record": place[1]}
+    else:
+        steps = steps_per_epoch(shards, batch_size)
+        epochs = {
+            "per_epoch": steps * batch_size,
+            "start_epoch": start_step // steps,
+            "start_record": (start_step % steps) * batch_size,
+        }
     records = ordering.shuffled_records(
         [file for dataset in shards for file in dataset.files],
-        key=ordering.stream_key(seed, ordering.Stream.IMAGE_ORDER),
+        key=ordering.stream_key(seed, ordering.Stream.IMAGE_ORDER, *([reader] if reader else [])),
         buffer=config.shuffle_buffer,
-        per_epoch=steps * batch_size,
-        start_epoch=start_step // steps,
-        start_record=(start_step % steps) * batch_size,
         numbers=None if alike else [index for index, dataset in enumerate(shards) for _ in dataset.files],
         open_file=opener(shards),
+        **epochs,
     )
     # Where nothing depends on whose records they are, they need not be told apart one by one.
     return records.map(lambda record: (record, tf.constant(0))) if alike else records

@@ -104,6 +104,7 @@ def mixed_records(
     seed: int,
     buffer: int,
     start_step: int = 0,
+    reader: int = 0,
     open_file: Callable[[tf.Tensor], tf.data.Dataset] = tf.data.TFRecordDataset,
 ) -> tf.data.Dataset:
     """Returns an endless dataset of serialized records and the number of the dataset that each is of.
@@ -118,6 +119,7 @@ def mixed_records(
         seed: of the orders.
         buffer: records held in memory to draw from, shared out among the datasets by the shares.
         start_step: number of the first batch.
+        reader: whose files these are, if they were dealt out; orders of different readers are different.
         open_file: reads a file, see `hpe.records.reading.opener`.
 
     Returns:
@@ -129,7 +131,7 @@ def mixed_records(
     streams = [
         shuffled_records(
             datasets[index],
-            key=stream_key(seed, Stream.IMAGE_ORDER, index),
+            key=stream_key(seed, Stream.IMAGE_ORDER, index, reader),
             buffer=math.ceil(buffer * cycle[index] / cycle.sum()),
             start_epoch=int(taken[index]) // counts[index],
             start_record=int(taken[index]) % counts[index],
