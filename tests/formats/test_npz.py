@@ -102,3 +102,12 @@ def test_all_layouts_come_back(tmp_path):
         np.testing.assert_array_equal(loaded[name], array)
     np.save(tmp_path / "a.npy", arrays["fortran"])
     np.testing.assert_array_equal(load_npy(tmp_path / "a.npy"), arrays["fortran"])
+
+
+def test_letters_that_do_not_exist_are_refused(tmp_path):
+    """NumPy makes a str of them without a look."""
+    np.save(tmp_path / "a.npy", np.array(["abc"]))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content.replace(b"b\0\0\0", b"b\0\0\x7f"))
+    with pytest.raises(UserError, match="letters that do not exist"):
+        load_npy(tmp_path / "a.npy")

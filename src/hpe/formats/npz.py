@@ -16,7 +16,7 @@ import numpy as np
 
 from hpe.formats.limits import Budget, file_length
 from hpe.formats.pickle_machine import Damaged
-from hpe.formats.pickles import checked_shape, refusing, unpickle
+from hpe.formats.pickles import checked_shape, checked_text, refusing, unpickle
 
 _KINDS = "biufcSU"
 # The longest header that is read; those of arrays without fields take 128 bytes.
@@ -127,4 +127,4 @@ def _read_content(file: BinaryIO, shape, fortran: bool, dtype: np.dtype, length:
         place += read
     # Only the end of a member has its checksum compared.
     file.read(1)
-    return content.view(dtype).reshape(shape, order="F" if fortran else "C")
+    return checked_text(content.view(dtype)).reshape(shape, order="F" if fortran else "C")

@@ -29,6 +29,7 @@ from hpe.formats.pickle_machine import (
 )
 
 MAX_DIMENSIONS = 32
+_LAST_LETTER = 0x10FFFF
 # Lists within lists beyond this depth are no data.
 _MAX_DEPTH = 64
 _BYTES_PER_VALUE = 8
@@ -102,7 +103,16 @@ def array_from_bytes(
     shape = checked_shape(shape)
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise Damaged(f"an array of shape {shape} has {len(raw)} bytes of {dtype}")
-    return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
+    return checked_text(np.frombuffer(raw, dtype)).reshape(shape, order="F" if fortran else "C")
+
+
+def checked_text(array: np.ndarray) -> np.ndarray:
+    """Returns a flat array; Damaged if it is of texts with letters that do not exist, which NumPy would trust."""
+    if array.dtype.kind == "U" and array.size:
+        letters = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if letters.max() > _LAST_LETTER:
+            raise Damaged("a text has letters that do not exist")
+    return array
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
