@@ -90,8 +90,8 @@ def test_more_panels_than_people(trained, tmp_path):
         (["--val_datasets=nobody"], "there is no dataset nobody; found: people"),
         (["--data_dir=/no/such"], "data_dir: no such folder: /no/such"),
         (["--mocap_datasets=nobody"], r"neutrSMPL_nobody_\*\.tfrecord; found sets: random"),
-        (["--batch_size=0"], "--batch_size must be at least 1"),
-        (["--num_panels=-1"], "--num_panels must not be negative"),
+        (["--batch_size=0"], "batch_size=0: must be at least 1"),
+        (["--num_panels=-1"], "num_panels=-1: must not be negative"),
         (["--checkpoint=/no/run"], "/no/run: no such run directory, checkpoint"),
         (["--checkpoint=/"], r"/: not a run directory .no readable params\.json"),
     ],
@@ -104,7 +104,7 @@ def test_mistakes_are_one_line(trained, tmp_path, flags, message):
 
 
 def test_a_checkpoint_is_needed():
-    with pytest.raises(UserError, match="--checkpoint is needed: the run directory that training created"):
+    with pytest.raises(UserError, match="checkpoint: is needed: the run directory that training created"):
         run(validate_checkpoint)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
-
-import numpy as np
-import tensorflow as tf
+from typing import TYPE_CHECKING, Protocol
 
 from hpe.fields import Needs
-from hpe.records.reading import DatasetShards
 
-Tensors = Mapping[str, tf.Tensor]
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from hpe.records.reading import DatasetShards
+
+    Tensors = Mapping[str, tf.Tensor]
 
 
 class Source(Protocol):

@@ -17,39 +17,33 @@ class Command:
         module: where its `main` and `define_flags` are, in `hpe.programs`.
         summary: what it does, in one line.
         tensorflow: whether it computes with TensorFlow, which is then started quietly.
-        is_light: whether its flags are known without TensorFlow.
     """
 
     module: str
     summary: str
     tensorflow: bool = True
-    is_light: bool = False
 
 
 # By topic, in the order of the help.
 COMMANDS: dict[str, dict[str, Command]] = {
     "People in pictures": {
-        "preview": Command(
-            "preview", "shows what a model sees in images, folders, videos or a camera", is_light=True
-        ),
+        "preview": Command("preview", "shows what a model sees in images, folders, videos or a camera"),
     },
     "Data": {
-        "create-datasets": Command("create_datasets", "turns datasets into records", is_light=True),
-        "show-records": Command("show_records", "draws people of records, to check them", is_light=True),
+        "create-datasets": Command("create_datasets", "turns datasets into records"),
+        "show-records": Command("show_records", "draws people of records, to check them"),
     },
     "Training": {
         "train": Command("train", "trains a system from records"),
         "validate": Command("validate_checkpoint", "measures a checkpoint over whole datasets"),
     },
     "Files": {
-        "export": Command("export", "writes a model that runs without this package", is_light=True),
+        "export": Command("export", "writes a model that runs without this package"),
         "convert-body-model": Command(
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),
-        "convert-hrnet": Command(
-            "convert_hrnet", "turns published weights of HRNet into an npz", is_light=True
-        ),
-        "show-body": Command("show_body", "draws a body model: its shapes and postures", is_light=True),
+        "convert-hrnet": Command("convert_hrnet", "turns published weights of HRNet into an npz"),
+        "show-body": Command("show_body", "draws a body model: its shapes and postures"),
     },
 }
 
@@ -110,8 +104,6 @@ def run(name: str, argv: Sequence[str] | None = None, *, command: str | None = N
     entry = commands()[name]
     from hpe.programs import flags
 
-    if entry.tensorflow and not entry.is_light:
-        _quiet_start()
     program = importlib.import_module(f"hpe.programs.{entry.module}")
     given = list(sys.argv[1:] if argv is None else argv)
     flags.run(

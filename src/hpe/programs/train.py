@@ -8,20 +8,21 @@ import datetime
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from hpe import pipeline, systems
 from hpe.errors import UserError
-from hpe.evaluation.report import to_text, write_json
 from hpe.programs import flags as program_flags
 from hpe.programs.startup import describe_devices, make_reproducible
 from hpe.runs import RunDirectory, latest_run
 from hpe.training import settings
 from hpe.training.config import OptimizationConfig, TrainingConfig
-from hpe.training.distribution import Distribution
-from hpe.training.loop import train
 from hpe.training.settings import RunConfig, new_run
+
+if TYPE_CHECKING:
+    from hpe.training.distribution import Distribution
 
 # What may change when a run is resumed: how long it goes on and what it writes, not what it computes.
 _RESUMABLE = {
@@ -163,6 +164,9 @@ def main() -> None:
 
 
 def _train(config: RunConfig, run: RunDirectory) -> None:
+    # TensorFlow, which neither the help nor a mistyped flag waits for.
+    from hpe.training.distribution import Distribution
+
     training = config.training
     # Workers meet before TensorFlow computes anything.
     distribution = Distribution(training)
@@ -195,6 +199,9 @@ def _leaving(distribution: Distribution) -> Iterator[None]:
 
 
 def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) -> None:
+    from hpe.evaluation.report import to_text, write_json
+    from hpe.training.loop import train
+
     training = config.training
     devices = ", ".join(filter(None, [describe_devices(), distribution.describe()]))
     print(f"run directory: {run.path}; computing on {devices}")
@@ -219,4 +226,6 @@ def _train_on(distribution: Distribution, config: RunConfig, run: RunDirectory) 
 
 
 if __name__ == "__main__":
-    program_flags.run(main, define_flags)
+    from hpe.programs.cli import run
+
+    run("train")

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import flags
 
 from hpe import files, pipeline
-from hpe.evaluation import registry
-from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
-from hpe.evaluation.judging import Evaluation, judge
-from hpe.evaluation.report import make_folder, to_text, write_json
-from hpe.evaluation.submission import Submission
+from hpe.errors import SettingError
 from hpe.fields import Needs
-from hpe.inference.predictor import Predictor
 from hpe.options import option
 from hpe.pipeline import Source
 from hpe.programs import flags as program_flags
 from hpe.runs import Loaded, load
 from hpe.training.settings import read_training
-from hpe.visualization.grids import grid, write_image
-from hpe.visualization.panels import sample_panel
+
+if TYPE_CHECKING:
+    from hpe.evaluation.judging import Evaluation
+    from hpe.inference.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,21 +56,30 @@ class ValidationConfig:
 
     def __post_init__(self):
         for metric in self.metrics:
+            from hpe.evaluation import registry
+
             try:
                 registry.parse(metric)
             except ValueError as error:
-                raise ValueError(f"--metrics: {error}") from error
+                raise SettingError("metrics", str(error), metric) from error
         if self.checkpoint is None:
-            raise ValueError("--checkpoint is needed: the run directory that training created.")
+            raise SettingError("checkpoint", "is needed: the run directory that training created.")
         if self.batch_size < 1:
-            raise ValueError(f"--batch_size must be at least 1. Received: batch_size={self.batch_size}")
+            raise SettingError("batch_size", "must be at least 1.", self.batch_size)
         if self.num_panels < 0:
-            raise ValueError(f"--num_panels must not be negative. Received: num_panels={self.num_panels}")
+            raise SettingError("num_panels", "must not be negative.", self.num_panels)
 
 
 def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
+    # TensorFlow, which neither the help nor a mistyped flag waits for.
+    from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
+    from hpe.evaluation.judging import judge
+    from hpe.evaluation.report import make_folder, to_text, write_json
+    from hpe.evaluation.submission import Submission
+    from hpe.inference.predictor import Predictor
+
     loaded = load(
         config.checkpoint,
         lifter=config.lifter_checkpoint,
@@ -141,6 +148,9 @@ def _write_panels(
     output: pathlib.Path,
 ) -> list[str]:
     """Draws samples chosen by nothing but their place, and those with the least and the greatest error."""
+    from hpe.visualization.grids import grid, write_image
+    from hpe.visualization.panels import sample_panel
+
     total = len(evaluation.names)
     metric, ranked = evaluation.ranking() or ("", np.zeros(0, int))
     groups = {
@@ -180,5 +190,6 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    program_flags.run(main)
+    from hpe.programs.cli import run
+
+    run("validate")

@@ -6,7 +6,6 @@ After Sun et al., "Deep High-Resolution Representation Learning for Human Pose E
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -20,55 +19,10 @@ from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
 from hpe.networks import hrnet_weights
 from hpe.networks.heatmaps import decode_heatmaps, draw_heatmaps, mirror_heatmaps
 from hpe.networks.hrnet import STRIDE, build_heatmap_head, build_hrnet
-from hpe.options import option
-from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.registry import EXPORTS, SystemEntry
-
-_NO_WEIGHTS = "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class HrnetConfig:
-    """Network and targets of HRNet; the names are those of the command line."""
-
-    hrnet_width: int = option(
-        32, "Channels of the finest branch: 32 and 48 are the published networks, 8 suits a CPU."
-    )
-    skeleton: str = option(
-        skeletons.LSP14.name, f"Joint set of the heat maps: {', '.join(sorted(skeletons.SKELETONS))}."
-    )
-    hrnet_weights: str = option(
-        _NO_WEIGHTS, "Weights to start from: none, or a file that hpe convert-hrnet wrote."
-    )
-    backbone_only: bool = option(
-        False, "Take the backbone of `hrnet_weights` alone, and start with a new head, as for other joints."
-    )
-    heatmap_sigma: float = option(
-        2.0,
-        "Standard deviation of the Gaussians that are learned, in cells of a quarter of the crop's pixels.",
-    )
-    flip_test: bool = option(
-        True,
-        "Predict from the mean of the heat maps of a crop and of its mirror image; takes twice the time.",
-    )
-    mixed_precision: bool = option(
-        False, "Backbone in bfloat16 (its weights in float32); heat maps and losses stay in float32."
-    )
-
-    def __post_init__(self):
-        if self.hrnet_width < 1:
-            raise SettingError("hrnet_width", "must be at least 1.", self.hrnet_width)
-        if self.skeleton not in skeletons.SKELETONS:
-            raise SettingError(
-                "skeleton", f"must be one of {', '.join(sorted(skeletons.SKELETONS))}.", self.skeleton
-            )
-        if not 0 < self.heatmap_sigma < math.inf:
-            raise SettingError("heatmap_sigma", "must be finite and above 0.", self.heatmap_sigma)
-        if self.backbone_only and self.hrnet_weights == _NO_WEIGHTS:
-            raise SettingError("backbone_only", "needs `hrnet_weights`.")
+from hpe.systems.settings.hrnet import NO_WEIGHTS, HrnetConfig
 
 
 class Hrnet:
@@ -93,7 +47,7 @@ class Hrnet:
         self.skeleton = config.skeleton
         self._joints = skeletons.get(config.skeleton)
         # Building a wide network takes a while: what is wrong with the file is said before.
-        weights = self._read_weights() if config.hrnet_weights != _NO_WEIGHTS else None
+        weights = self._read_weights() if config.hrnet_weights != NO_WEIGHTS else None
         self.backbone = build_hrnet(
             config.hrnet_width,
             image_size=image_size,
@@ -186,11 +140,6 @@ class Hrnet:
         )
 
 
-def hrnet_coordinates(config: HrnetConfig, input: ImageInput) -> dict[str, str]:
-    """Says of which joints the heat maps are; see `hpe.systems.SystemEntry`."""
-    return {"head": f"`skeleton={config.skeleton}`"}
-
-
 def build_hrnet_system(
     config: HrnetConfig, input: ImageInput, *, build_critic: bool = True, pretrained: bool = True
 ) -> Hrnet:
@@ -201,30 +150,5 @@ def build_hrnet_system(
     """
     if not pretrained:
         # The file does not have to be there then: the checkpoint holds the weights.
-        config = dataclasses.replace(config, hrnet_weights=_NO_WEIGHTS, backbone_only=False)
+        config = dataclasses.replace(config, hrnet_weights=NO_WEIGHTS, backbone_only=False)
     return Hrnet(config, image_size=input.img_size)
-
-
-# Crops as the reference has them for MPII, with a uniform scale between the ends of its own.
-ENTRY = SystemEntry(
-    Hrnet.name,
-    HrnetConfig,
-    ImageInput,
-    build_hrnet_system,
-    Hrnet.input_key,
-    metrics=judged_by.KEYPOINTS,
-    defaults={
-        "img_size": 256,
-        "trans_max": 0,
-        "scale_min": 0.8,
-        "scale_max": 1.33,
-        "rotation_max": 60.0,
-        "batch_size": 32,
-        "num_epochs": 210,
-        "generator_lr": 1e-3,
-        "freeze_networks": ("backbone",),
-    },
-    coordinates=hrnet_coordinates,
-    shown={"heatmaps/accuracy": "accuracy"},
-    exports=EXPORTS,
-)

@@ -6,10 +6,7 @@ body that has them. So the second serves any detector's joints, too, and neither
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -28,64 +25,14 @@ from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
 from hpe.losses.keypoints import keypoint_l1
 from hpe.networks.body_lifter import build_body_lifter, normalize_joints, projector
 from hpe.networks.movenet import NUM_JOINTS, SIZE_MULTIPLE, MoveNet
-from hpe.options import option
-from hpe.systems import judged_by
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.fitting import fit
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.registry import EXPORTS, SystemEntry
+from hpe.systems.settings.movenet import MoveNetBodyConfig
 
 _JOINTS = skeletons.COCO17
 _KEYPOINTS = skeletons.COCOPLUS19
-_WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight")
-
-
-class MoveNetVersion(enum.Enum):
-    """The published versions: one for speed, one for accuracy."""
-
-    LIGHTNING = "lightning"
-    THUNDER = "thunder"
-
-
-@dataclasses.dataclass(frozen=True)
-class MoveNetBodyConfig:
-    """Networks and loss weights; the names are those of the command line."""
-
-    movenet: MoveNetVersion = option(
-        MoveNetVersion.LIGHTNING, "Network of the joints: lightning, the faster one, or thunder."
-    )
-    smpl_model_path: str = option(
-        "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
-    )
-    lifter_size: int = option(512, "Width of the hidden layers of the network from joints to the body.")
-    lifter_blocks: int = option(3, "Residual blocks of each of its stages.")
-    num_stage: int = option(
-        2, "Its stages; each sees how far the body of the one before lies from the joints."
-    )
-    min_score: float = option(0.0, "Joints of a score below this are taken for missing.")
-    kpr_loss_weight: float = option(5.0, "Weight of the keypoint reprojection loss, of every stage.")
-    body_loss_weight: float = option(2.0, "Weight of rotation and shape errors where a sample has them.")
-    joints3d_loss_weight: float = option(10.0, "Weight of the 3D joint error where a sample has 3D joints.")
-    refine: int = option(
-        0,
-        "Steps by which every predicted body is fitted to the joints; takes time, and keeps depth as it is.",
-    )
-    compile_body: bool = option(True, "Compile the body model with XLA.")
-
-    def __post_init__(self):
-        for name in ("lifter_size", "lifter_blocks", "num_stage"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, "must be at least 1.", getattr(self, name))
-        if self.refine < 0:
-            raise SettingError("refine", "must not be negative.", self.refine)
-        if not 0 <= self.min_score <= 1:
-            raise SettingError("min_score", "must be in [0, 1].", self.min_score)
-        for name in _WEIGHTS:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
-        if not any(getattr(self, name) for name in _WEIGHTS):
-            raise SettingError("kpr_loss_weight", "must be above 0 where no other loss is on.", 0.0)
 
 
 class MoveNetBody:
@@ -302,18 +249,3 @@ def build_movenet_body(
 ) -> MoveNetBody:
     """Builds the system for crops of `input.img_size`; see `hpe.systems.SystemEntry` for the arguments."""
     return MoveNetBody(config, load_body_model(config.smpl_model_path), image_size=input.img_size)
-
-
-ENTRY = SystemEntry(
-    MoveNetBody.name,
-    MoveNetBodyConfig,
-    ImageInput,
-    build_movenet_body,
-    MoveNetBody.input_key,
-    defaults={"img_size": 192},
-    aliases={"body_model": "smpl_model_path"},
-    tags=lambda config: (config.movenet.value,),
-    shown={"loss/kpr_loss": "kpr"},
-    exports=EXPORTS,
-    metrics=judged_by.BODIES,
-)

@@ -46,12 +46,21 @@ class SystemEntry:
     metrics: tuple[str, ...] = ()
 
 
-# Each module holds its `ENTRY`.
+def build_in(module: str, name: str) -> Callable:
+    """Returns a function that builds a system by one of another module, which is imported when it is called."""
+
+    def build(config, input, **options):
+        return getattr(importlib.import_module(module), name)(config, input, **options)
+
+    return build
+
+
+# Each module holds its `ENTRY`, and imports neither Keras nor what the system computes with.
 _MODULES = {
-    "hybrid_hmr": "hpe.systems.hybrid_hmr",
-    "hrnet": "hpe.systems.hrnet",
-    "lifter": "hpe.systems.lifter",
-    "movenet": "hpe.systems.movenet",
+    "hybrid_hmr": "hpe.systems.settings.hybrid_hmr",
+    "hrnet": "hpe.systems.settings.hrnet",
+    "lifter": "hpe.systems.settings.lifter",
+    "movenet": "hpe.systems.settings.movenet",
 }
 _registered: dict[str, SystemEntry] = {}
 

@@ -1,0 +1,77 @@
+"""Settings of MoveNet with a body, see `hpe.systems.movenet`."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+
+from hpe.errors import SettingError
+from hpe.options import option
+from hpe.systems import judged_by
+from hpe.systems.inputs import ImageInput
+from hpe.systems.registry import EXPORTS, SystemEntry, build_in
+
+_WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight")
+
+
+class MoveNetVersion(enum.Enum):
+    """The published versions: one for speed, one for accuracy."""
+
+    LIGHTNING = "lightning"
+    THUNDER = "thunder"
+
+
+@dataclasses.dataclass(frozen=True)
+class MoveNetBodyConfig:
+    """Networks and loss weights; the names are those of the command line."""
+
+    movenet: MoveNetVersion = option(
+        MoveNetVersion.LIGHTNING, "Network of the joints: lightning, the faster one, or thunder."
+    )
+    smpl_model_path: str = option(
+        "default", "Body model: `default` (free, in the package) or a file in the SMPL layout (.pkl, .npz)."
+    )
+    lifter_size: int = option(512, "Width of the hidden layers of the network from joints to the body.")
+    lifter_blocks: int = option(3, "Residual blocks of each of its stages.")
+    num_stage: int = option(
+        2, "Its stages; each sees how far the body of the one before lies from the joints."
+    )
+    min_score: float = option(0.0, "Joints of a score below this are taken for missing.")
+    kpr_loss_weight: float = option(5.0, "Weight of the keypoint reprojection loss, of every stage.")
+    body_loss_weight: float = option(2.0, "Weight of rotation and shape errors where a sample has them.")
+    joints3d_loss_weight: float = option(10.0, "Weight of the 3D joint error where a sample has 3D joints.")
+    refine: int = option(
+        0,
+        "Steps by which every predicted body is fitted to the joints; takes time, and keeps depth as it is.",
+    )
+    compile_body: bool = option(True, "Compile the body model with XLA.")
+
+    def __post_init__(self):
+        for name in ("lifter_size", "lifter_blocks", "num_stage"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, "must be at least 1.", getattr(self, name))
+        if self.refine < 0:
+            raise SettingError("refine", "must not be negative.", self.refine)
+        if not 0 <= self.min_score <= 1:
+            raise SettingError("min_score", "must be in [0, 1].", self.min_score)
+        for name in _WEIGHTS:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        if not any(getattr(self, name) for name in _WEIGHTS):
+            raise SettingError("kpr_loss_weight", "must be above 0 where no other loss is on.", 0.0)
+
+
+ENTRY = SystemEntry(
+    "movenet",
+    MoveNetBodyConfig,
+    ImageInput,
+    build_in("hpe.systems.movenet", "build_movenet_body"),
+    "image",
+    defaults={"img_size": 192},
+    aliases={"body_model": "smpl_model_path"},
+    tags=lambda config: (config.movenet.value,),
+    shown={"loss/kpr_loss": "kpr"},
+    exports=EXPORTS,
+    metrics=judged_by.BODIES,
+)
