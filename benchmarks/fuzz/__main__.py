@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import TextIO
 
 from benchmarks.fuzz.mutations import mutated
 from benchmarks.fuzz.samples import READERS
@@ -41,11 +42,16 @@ def run(readers: list[str], *, first: int, mutations: int, seed: int) -> Iterato
 
 def _run_worker(jobs: list[tuple[str, int]], done: int, seed: int) -> tuple[int, list[tuple[str, int, str]]]:
     """Runs a process over the jobs from one on, until it ends; returns the next job, and the bad ends."""
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        return _watch_worker(jobs, done, seed, said)
+
+
+def _watch_worker(jobs, done: int, seed: int, said: TextIO) -> tuple[int, list[tuple[str, int, str]]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.fuzz", "--worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=said,
         text=True,
     )
     bad = []
@@ -73,7 +79,8 @@ def _run_worker(jobs: list[tuple[str, int]], done: int, seed: int) -> tuple[int,
         code = process.wait()
         if code == 0:
             return len(jobs), bad
-        name = signal.Signals(-code).name if code < 0 else f"status {code}"
+        said.seek(0)
+        name = signal.Signals(-code).name if code < 0 else f"status {code}: {said.read().strip()[-200:]}"
         # The worker ends itself where it needs too much memory, and has said so.
         if not bad or bad[-1][:2] != jobs[begun]:
             bad.append((*jobs[begun], f"more than {SECONDS} s" if name == "SIGPROF" else name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -57,12 +58,16 @@ def _mutated_json(content: bytes, rng: random.Random) -> bytes:
             key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
             node = node[key]
         if parent is None:
-            return json.dumps(rng.choice(_ODD)).encode()
+            return json.dumps(_odd(rng)).encode()
         if rng.random() < 0.2:
             del parent[key]
         else:
-            parent[key] = rng.choice(_ODD)
+            parent[key] = _odd(rng)
     return json.dumps(tree).encode()
+
+
+def _odd(rng: random.Random):
+    return copy.deepcopy(rng.choice(_ODD))
 
 
 def _mutated_zip(content: bytes, rng: random.Random) -> bytes:
