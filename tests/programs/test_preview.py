@@ -241,7 +241,6 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"checkpoint": None}, "checkpoint: is needed"),
         ({"rotate": 45}, "rotate=45: must be 0, 90, 180 or 270"),
         ({"box": ("1,2,3",)}, "box=1,2,3: must be x,y,width,height"),
         ({"box": ("5,5,5,5", "1,2,0,4")}, "box=1,2,0,4: must have a positive width and height"),

@@ -1,4 +1,4 @@
-"""`hpe preview PHOTO --checkpoint=RUN`: shows what a trained model sees in images, folders, videos or a camera."""
+"""`hpe preview PHOTO`: shows what a trained model sees in images, folders, videos or a camera."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ class PreviewConfig:
     system: str | None = option(
         None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
     )
-    checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    checkpoint: str = option(
+        "lightning",
+        "Run directory, one checkpoint in it, a file of released weights, or a preset: lightning, or thunder, "
+        "which is slower and more accurate.",
+    )
     lifter_checkpoint: str | None = option(None, "The same for the second stage of `system=hrnet_lifter`.")
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     input: str = option(
@@ -66,8 +70,6 @@ class PreviewConfig:
     max_frames: int | None = option(None, "End a video after this many frames.")
 
     def __post_init__(self):
-        if self.checkpoint is None:
-            raise SettingError("checkpoint", "is needed: the run directory that training created.")
         if self.rotate not in (0, 90, 180, 270):
             raise SettingError("rotate", "must be 0, 90, 180 or 270.", self.rotate)
         if self.max_frames is not None and self.max_frames < 1:

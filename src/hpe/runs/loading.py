@@ -11,8 +11,8 @@ from hpe.errors import SettingError, UserError
 from hpe.runs import released, weights
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.runs.directory import RunDirectory, find_run, only_run
-from hpe.runs.presets import presets
-from hpe.runs.settings import Settings
+from hpe.runs.presets import Preset, presets
+from hpe.runs.settings import Settings, settings_from
 from hpe.runs.weights import StoredWeights
 
 # The setting of a system that names the file of its body model.
@@ -89,6 +89,7 @@ class OpenedWeights:
         run: the run of a checkpoint, else None.
         file: the released file, else None.
         checkpoint: the checkpoint, else None.
+        preset: the preset that was named, else None.
     """
 
     path: str
@@ -96,6 +97,7 @@ class OpenedWeights:
     run: RunDirectory | None = None
     file: released.ReleasedWeights | None = None
     checkpoint: Checkpoint | None = None
+    preset: Preset | None = None
 
     @property
     def licence(self) -> str | None:
@@ -104,7 +106,13 @@ class OpenedWeights:
 
     def settings(self) -> Settings:
         """Returns the settings; UserError if they do not lie beside a checkpoint, or do not fit."""
-        return self.run.read_settings() if self.file is None else self.file.settings
+        if self.file is None:
+            return self.run.read_settings()
+        if self.preset is None or not self.preset.changes:
+            return self.file.settings
+        content = self.file.settings.to_plain()
+        changed = {name: {**content[name], **values} for name, values in self.preset.changes.items()}
+        return settings_from({**content, **changed}, source=self.path)
 
     def weights(self, *, averaged: bool = True) -> StoredWeights:
         """Returns the weights; UserError if a checkpoint is of an earlier version.
@@ -128,10 +136,11 @@ def open_weights(source: str | os.PathLike) -> OpenedWeights:
     Raises:
         UserError: nothing is there, or it cannot be read.
     """
-    path = _preset_path(source) or pathlib.Path(source)
+    preset = _preset(source)
+    path = pathlib.Path(source) if preset is None else preset.path
     if path.suffix == released.SUFFIX:
         file = released.read(path)
-        return OpenedWeights(str(path), file.step, file=file)
+        return OpenedWeights(str(path), file.step, file=file, preset=preset)
     path = only_run(path)
     text = str(path).removesuffix(".index")
     run = find_run(path if path.is_dir() else text)
@@ -146,10 +155,10 @@ def open_weights(source: str | os.PathLike) -> OpenedWeights:
     return OpenedWeights(text, checkpoint.step, run=run, checkpoint=checkpoint)
 
 
-def _preset_path(source: str | os.PathLike) -> pathlib.Path | None:
-    """Returns the file of a preset; a file or folder of the same name goes before."""
+def _preset(source: str | os.PathLike) -> Preset | None:
+    """Returns the preset of a name; a file or folder of the same name goes before."""
     preset = presets().get(os.fspath(source))
-    return None if preset is None or os.path.exists(source) else preset.path
+    return None if os.path.exists(source) else preset
 
 
 def _nothing_there(source: str | os.PathLike) -> str:

@@ -17,10 +17,13 @@ class Preset:
     Attributes:
         file: a file of `hpe.runs.released`: a name in the package's `runs/assets`, or a path.
         about: one line that says what they are for.
+        changes: settings that differ from those in the file, as JSON has them, by section (`model`, `input`): one
+            file serves several presets.
     """
 
     file: str | os.PathLike
     about: str
+    changes: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
 
     @property
     def path(self) -> pathlib.Path:
@@ -28,7 +31,17 @@ class Preset:
         return ASSETS / self.file
 
 
-_presets: dict[str, Preset] = {}
+_BODY_LIFTER = "movenet_body.safetensors"
+_presets: dict[str, Preset] = {
+    "lightning": Preset(
+        _BODY_LIFTER, "bodies from photographs, fast: MoveNet Lightning and a body for its joints"
+    ),
+    "thunder": Preset(
+        _BODY_LIFTER,
+        "bodies from photographs, more accurate: MoveNet Thunder and a body for its joints",
+        {"model": {"movenet": "thunder"}, "input": {"img_size": 256}},
+    ),
+}
 
 
 def presets() -> Mapping[str, Preset]:
