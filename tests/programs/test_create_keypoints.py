@@ -10,7 +10,7 @@ from hpe.errors import UserError
 from hpe.programs.create_datasets import create, settings
 from hpe.programs.creation_summary import format_summary
 from hpe.records.reading import find_shards
-from hpe.records.schema import parse_example
+from hpe.records.schema import parse_examples
 from tests.dataset_folders import write_image
 
 
@@ -46,7 +46,8 @@ def test_coco_and_mpii_become_records(tmp_path):
     assert "coco_val: note: 1 x segmentation is damaged: left out" in text
     (shards,) = find_shards(write.data_dir, ["mpii_train"], verify=True)
     (record,) = tf.data.TFRecordDataset(list(shards.files))
-    np.testing.assert_allclose(parse_example(record, skeleton="mpii16")["joints2d"], joints - 1, rtol=1e-5)
+    parsed = parse_examples(record, ["joints2d"], skeleton2d="mpii16")
+    np.testing.assert_allclose(parsed["joints2d"], joints - 1, rtol=1e-5)
 
 
 def test_folders_that_are_not_there(tmp_path):

@@ -9,16 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from hpe import skeletons
+from hpe import fields, skeletons
 from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
 from hpe.datasets.sample import Sample
 from hpe.errors import UserError
-from hpe.programs.record_pictures import draw_person, show
+from hpe.fields import Codec, Field, Kind, Stored
+from hpe.programs.person_pictures import PersonRecord, draw_person
+from hpe.programs.record_pictures import show
 from hpe.programs.show_records import ShowConfig
 from hpe.records.encoding import encode_sample
+from hpe.records.maps import encode_map
 from hpe.records.mocap import write_frames
 from hpe.records.poses import write_sequences
-from hpe.records.schema import parse_example
 from hpe.records.writing import write_dataset
 from hpe.visualization.skeletons import joint_color
 from tests.conftest import PROJECT_ROOT
@@ -48,7 +50,7 @@ def person(index=0, **changes) -> Sample:
 
 
 def draw(sample, **options):
-    record = {key: value.numpy() for key, value in parse_example(encode_sample(sample)).items()}
+    record = PersonRecord(encode_sample(sample))
     return draw_person(record, **({"size": 400, "names": False} | options))
 
 
@@ -96,6 +98,33 @@ def test_3d_skeleton_stands_beside_the_image():
     assert (picture[:, 300:] != picture[0, 300]).any()
 
 
+def test_every_field_is_drawn_or_told(monkeypatch):
+    monkeypatch.setattr(fields, "_TABLE", dict(fields._TABLE))
+    warmth = {"key": "warmth", "shape": ("S", "S"), "kind": Kind.MAP, "weight": "warmth_weight"}
+    corners = {"key": "corners", "shape": (2, 2), "kind": Kind.POINTS2D, "weight": "corners_weight"}
+    for values, codec in ((warmth, Codec.PNG), (corners, Codec.FLOATS)):
+        fields.register(
+            Field(**values, dtype="float32", doc="toy", stored=Stored(f"toy/{values['key']}", codec))
+        )
+    ramp = np.tile(np.arange(40.0)[:, None], (1, 30))
+    sample = person(
+        pose=np.ones(72),
+        gender="male",
+        frame=7,
+        part_labels=encode_map(fields.get("part_labels"), np.full((40, 30), 5)),
+        extra={"warmth": ramp, "corners": np.array([[20.0, 10.0], [25.0, 12.0]])},
+    )
+    caption = PersonRecord(encode_sample(sample)).caption()
+    assert caption == "im0.png 2/14 lsp14 mask part_labels pose gender=male frame=7 warmth corners"
+    picture = draw(sample)
+    assert picture.shape == (400, 3 * 300, 3)
+    labels, warmth = picture[:, 300:600], picture[:, 600:].astype(int)
+    assert (labels == labels[0, 0]).all()
+    assert labels.any()
+    assert warmth[-5].sum() > warmth[5].sum()
+    assert (picture[104, 204] != GREY).any()
+
+
 def test_image_that_does_not_decode_is_named():
     with pytest.raises(UserError, match=r"record im0\.png: its image does not decode"):
         draw(person(image=b"nothing"))
@@ -118,7 +147,7 @@ def test_records_are_spread_over_all_shards(data):
     shown = show("people", config(data, count=4))
     assert [caption.split()[0] for _, caption in shown] == ["im0.png", "im3.png", "im6.png", "im9.png"]
     assert len(show("people", config(data, count=100))) == 10
-    assert shown[0][1] == "im0.png 2+0 mask"
+    assert shown[0][1] == "im0.png 2/14 lsp14 mask"
 
 
 def test_shard_manifest_and_mocap(data):

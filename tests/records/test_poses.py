@@ -67,6 +67,7 @@ def assert_equal(first: PoseSequence, second: PoseSequence):
         {},
         {"joints3d": None, "rotation": None, "translation": None, "image_size": None, "camera": ""},
         {"keypoints": {}, "f": None, "frames_per_second": 0.0},
+        {"world_up": (0.0, -1.0, 0.0)},
     ],
 )
 def test_a_sequence_comes_back(changes):
@@ -122,6 +123,7 @@ def test_frames_that_are_not_finite_are_left_out():
         ({"joints3d": np.full((5, 17, 3), np.nan)}, "joints3d must be finite"),
         ({"keypoints": {"gt": Keypoints("h36m17", np.zeros((4, 17, 2)))}}, "keypoints gt must have shape"),
         ({"rotation": np.zeros(4)}, "rotation must have shape"),
+        ({"world_up": (0.0, 0.0, 2.0)}, "world_up must be of length 1"),
     ],
 )
 def test_arrays_of_the_wrong_shape_are_a_bug(changes, message):

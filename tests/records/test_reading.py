@@ -8,7 +8,7 @@ import tensorflow as tf
 from hpe.errors import UserError
 from hpe.records.encoding import encode_sample
 from hpe.records.reading import available, find_shards
-from hpe.records.schema import parse_example
+from hpe.records.schema import parse_examples
 
 
 @pytest.fixture
@@ -24,8 +24,9 @@ def write_single(make_sample):
 
 
 def names_in(dataset):
-    records = tf.data.TFRecordDataset(list(dataset.files)).map(parse_example)
-    return [record["name"].numpy().decode() for record in records]
+    records = tf.data.TFRecordDataset(list(dataset.files))
+    names = [parse_examples(record, ["name"], skeleton2d="lsp14")["name"] for record in records]
+    return [name.numpy().decode() for name in names]
 
 
 def test_shards_with_a_manifest(dataset):

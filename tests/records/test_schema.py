@@ -30,8 +30,18 @@ def lsp_sample(**changes) -> Sample:
     return dataclasses.replace(sample, **changes)
 
 
+KEYS = (
+    "image", "silhouette", "joints2d", "joints3d", "pose", "shape", "body_model", "camera", "head_size",
+    "image_size", "name",
+)  # fmt: skip
+
+
+def parse_example(serialized, skeleton="cocoplus19"):
+    return schema.parse_examples(serialized, KEYS, skeleton2d=skeleton)
+
+
 def parse(sample: Sample) -> dict[str, np.ndarray]:
-    return {key: value.numpy() for key, value in schema.parse_example(encode_sample(sample)).items()}
+    return {key: value.numpy() for key, value in parse_example(encode_sample(sample)).items()}
 
 
 def features(serialized: bytes):
@@ -70,16 +80,16 @@ def test_2d_sample_comes_back_as_it_went_in():
     sample = lsp_sample()
     record = parse(sample)
     np.testing.assert_array_equal(record["joints2d"][:14], sample.joints2d)
-    np.testing.assert_array_equal(record["visibility"][:14], sample.visibility)
+    np.testing.assert_array_equal(record["joints2d_weight"][:14], sample.visibility)
     np.testing.assert_array_equal(record["joints2d"][14:], 0)
-    np.testing.assert_array_equal(record["visibility"][14:], 0)
+    np.testing.assert_array_equal(record["joints2d_weight"][14:], 0)
     np.testing.assert_array_equal(record["center"], sample.center)
     assert record["image"] == sample.image
-    assert record["mask"] == b""
-    assert (record["height"], record["width"], record["name"]) == (4, 6, b"im0001.jpg")
+    assert record["silhouette"] == b""
+    assert (*record["image_size"], record["name"]) == (4, 6, b"im0001.jpg")
     assert record["scale"] == 0
-    assert record["has_body"] == 0
-    for key in ("joints3d", "confidence3d", "pose", "shape", "camera"):
+    assert record["pose_weight"] == 0
+    for key in ("joints3d", "joints3d_weight", "pose", "shape", "camera"):
         np.testing.assert_array_equal(record[key], 0)
 
 
@@ -100,11 +110,13 @@ def test_everything_a_sample_can_hold_comes_back():
         camera=np.array([0.9, 0.1, -0.2], np.float32),
     )
     record = parse(sample)
-    for key in ("joints2d", "visibility", "joints3d", "confidence3d", "pose", "shape", "camera"):
+    for key in ("joints2d", "joints3d", "pose", "shape", "camera"):
         np.testing.assert_array_equal(record[key], getattr(sample, key), err_msg=key)
+    np.testing.assert_array_equal(record["joints2d_weight"], sample.visibility)
+    np.testing.assert_array_equal(record["joints3d_weight"], sample.confidence3d)
     assert record["scale"] == 210.5
-    assert record["mask"] == PIXEL_PNG
-    assert record["has_body"] == 1
+    assert record["silhouette"] == PIXEL_PNG
+    assert record["pose_weight"] == 1
     assert record["body_model"] == b"default"
     feature = features(encode_sample(sample))
     assert feature["body/model"].bytes_list.value[0] == b"default"
@@ -139,11 +151,11 @@ def test_other_skeletons_are_converted_by_what_their_joints_are(name):
         # What Human3.6M calls nose is none of the face.
         if joint in skeleton.joints and (joint, name) != ("nose", "h36m17"):
             np.testing.assert_array_equal(record["joints2d"][position], joints[skeleton.index(joint)])
-            assert record["visibility"][position] == 1
+            assert record["joints2d_weight"][position] == 1
             shared += 1
         else:
             np.testing.assert_array_equal(record["joints2d"][position], 0)
-            assert record["visibility"][position] == 0
+            assert record["joints2d_weight"][position] == 0
     assert shared >= 12
 
 
@@ -165,8 +177,8 @@ def test_3d_joints_without_confidence_are_written_as_zero():
     record = parse(lsp_sample(skeleton3d="h36m17", joints3d=joints, confidence3d=confidence))
     ankle = skeletons.COCOPLUS19.index("right_ankle")
     np.testing.assert_array_equal(record["joints3d"][ankle], 0)
-    assert record["confidence3d"][ankle] == 0
-    assert record["confidence3d"].sum() == 14 - 1  # lsp14 without the ankle
+    assert record["joints3d_weight"][ankle] == 0
+    assert record["joints3d_weight"].sum() == 14 - 1  # lsp14 without the ankle
 
 
 def test_equal_samples_give_equal_bytes():
@@ -201,16 +213,16 @@ def test_hmr_record_with_3d_labels_is_read():
             "image/face_pts": [1.0] * 5 + [2.0] * 5 + [1.0, 0.0, 1.0, 0.0, 0.0],
         }
     )
-    record = schema.parse_example(serialized)
+    record = parse_example(serialized)
     np.testing.assert_array_equal(record["joints3d"][:14], gt3d.reshape(14, 3))
-    np.testing.assert_array_equal(record["confidence3d"], [1] * 14 + [0] * 5)
+    np.testing.assert_array_equal(record["joints3d_weight"], [1] * 14 + [0] * 5)
     np.testing.assert_array_equal(record["pose"], [0.5] * 72)
     np.testing.assert_array_equal(record["shape"], [0.25] * 10)
-    assert record["has_body"] == 1
+    assert record["pose_weight"] == 1
     assert record["body_model"] == b"smpl"
     np.testing.assert_array_equal(record["joints2d"][14:], [[1, 2]] * 5)
-    np.testing.assert_array_equal(record["visibility"][14:], [1, 0, 1, 0, 0])
-    assert record["mask"] == b""
+    np.testing.assert_array_equal(record["joints2d_weight"][14:], [1, 0, 1, 0, 0])
+    assert record["silhouette"] == b""
 
 
 def test_hmr_record_without_a_body_keeps_its_joints():
@@ -222,11 +234,11 @@ def test_hmr_record_without_a_body_keeps_its_joints():
             "meta/has_3d": [0],
         }
     )
-    record = schema.parse_example(serialized)
-    assert record["has_body"] == 0
+    record = parse_example(serialized)
+    assert record["pose_weight"] == 0
     assert record["body_model"] == b""
     np.testing.assert_array_equal(record["pose"], 0)
-    assert record["confidence3d"].numpy().sum() == 14
+    assert record["joints3d_weight"].numpy().sum() == 14
 
 
 def test_records_parsed_together_are_those_parsed_alone():
@@ -245,32 +257,34 @@ def test_records_parsed_together_are_those_parsed_alone():
             )
         ),
     ]
-    together = schema.parse_example(tf.constant(records))
+    together = parse_example(tf.constant(records))
     for index, record in enumerate(records):
-        alone = schema.parse_example(record)
+        alone = parse_example(record)
         assert alone.keys() == together.keys()
         for key, value in alone.items():
             np.testing.assert_array_equal(together[key][index], value, err_msg=key)
 
 
 def test_parse_example_has_static_shapes_in_a_graph():
-    dataset = tf.data.Dataset.from_tensors(encode_sample(lsp_sample())).map(schema.parse_example)
+    dataset = tf.data.Dataset.from_tensors(encode_sample(lsp_sample())).map(parse_example)
     shapes = {key: tuple(spec.shape) for key, spec in dataset.element_spec.items()}
     assert shapes == {
         "image": (),
-        "mask": (),
-        "height": (),
-        "width": (),
+        "silhouette": (),
+        "silhouette_weight": (),
+        "image_size": (2,),
         "joints2d": (19, 2),
-        "visibility": (19,),
+        "joints2d_weight": (19,),
         "center": (2,),
         "scale": (),
         "head_size": (),
         "joints3d": (19, 3),
-        "confidence3d": (19,),
+        "joints3d_weight": (19,),
         "pose": (72,),
         "shape": (10,),
-        "has_body": (),
+        "pose_weight": (),
+        "shape_weight": (),
+        "camera_weight": (),
         "body_model": (),
         "camera": (3,),
         "name": (),
@@ -301,41 +315,41 @@ def test_joints_come_in_the_skeleton_that_is_wanted_whatever_they_were_in(wanted
         _in_skeleton("mpii16", 9, skeleton3d="h36m17", joints3d=np.ones((17, 3)), confidence3d=None)
     )
     records = [encode_sample(sample) for sample in samples]
-    together = schema.parse_example(tf.constant(records), skeleton=wanted)
+    together = parse_example(tf.constant(records), skeleton=wanted)
     target = skeletons.get(wanted)
     for row, sample in enumerate(samples):
         conversion = skeletons.convert(skeletons.get(sample.skeleton), target, missing=True)
         visible = conversion.confidences(sample.visibility) > 0
-        np.testing.assert_array_equal(together["visibility"][row], visible)
+        np.testing.assert_array_equal(together["joints2d_weight"][row], visible)
         np.testing.assert_array_equal(
             together["joints2d"][row][visible], conversion.coordinates(sample.joints2d)[visible]
         )
         conversion = skeletons.convert(skeletons.get(sample.skeleton3d), target, missing=True)
         given = np.ones(17, np.float32) if sample.confidence3d is None else sample.confidence3d
         confidence = conversion.confidences(given)
-        np.testing.assert_array_equal(together["confidence3d"][row], confidence)
+        np.testing.assert_array_equal(together["joints3d_weight"][row], confidence)
         np.testing.assert_array_equal(
             together["joints3d"][row][confidence > 0],
             conversion.coordinates(sample.joints3d).astype(np.float32)[confidence > 0],
         )
-        alone = schema.parse_example(records[row], skeleton=wanted)
+        alone = parse_example(records[row], skeleton=wanted)
         for key, value in alone.items():
             np.testing.assert_array_equal(together[key][row], value, err_msg=key)
 
 
 def test_records_of_hmr_come_in_any_skeleton():
-    record = schema.parse_example(hmr_record(**{"mosh/gt3d": np.arange(42.0)}), skeleton="mpii16")
+    record = parse_example(hmr_record(**{"mosh/gt3d": np.arange(42.0)}), skeleton="mpii16")
     pelvis = skeletons.MPII16.index("pelvis")
     np.testing.assert_array_equal(record["joints2d"][pelvis], [2.5, 1.25])
     np.testing.assert_array_equal(record["joints3d"][pelvis], [7.5, 8.5, 9.5])
-    assert record["visibility"].numpy().all()
+    assert record["joints2d_weight"].numpy().all()
 
 
 def test_own_joints_that_do_not_fit_their_skeleton_are_not_taken():
     example = tf.train.Example.FromString(encode_sample(_in_skeleton("mpii16", 3)))
-    expected = schema.parse_example(example.SerializeToString(), skeleton="mpii16")["joints2d"]
+    expected = parse_example(example.SerializeToString(), skeleton="mpii16")["joints2d"]
     del example.features.feature["keypoints/xyv"].float_list.value[5:]
-    record = schema.parse_example(example.SerializeToString(), skeleton="mpii16")
+    record = parse_example(example.SerializeToString(), skeleton="mpii16")
     wrist = skeletons.MPII16.index("left_wrist")
     np.testing.assert_array_equal(record["joints2d"][wrist], expected[wrist])
     assert np.isfinite(record["joints2d"]).all()
@@ -349,19 +363,19 @@ def test_head_size_comes_back():
 @pytest.mark.data
 def test_records_of_the_original_code_are_read(data_dir):
     path = data_dir / "samples" / "original_lsp_16.tfrecords"
-    records = list(tf.data.TFRecordDataset(str(path)).map(schema.parse_example))
+    records = list(tf.data.TFRecordDataset(str(path)).map(parse_example))
     assert len(records) == 16
     for record in records:
         image = tf.io.decode_image(record["image"])
-        mask = tf.io.decode_image(record["mask"], channels=1)
-        assert image.shape[:2] == mask.shape[:2] == (record["height"], record["width"])
+        mask = tf.io.decode_image(record["silhouette"], channels=1)
+        assert image.shape[:2] == mask.shape[:2] == tuple(record["image_size"].numpy())
         assert 0.05 < np.mean(mask.numpy() >= 128) < 0.7
-        visible = record["visibility"].numpy() > 0
+        visible = record["joints2d_weight"].numpy() > 0
         assert visible[:14].sum() >= 8
         assert not visible[14:].any()
         inside = record["joints2d"].numpy()[visible]
         assert (inside >= 0).all()
-        assert (inside < [record["width"], record["height"]]).all()
+        assert (inside < record["image_size"].numpy()[::-1]).all()
 
 
 def test_joints_come_by_the_published_table_that_is_asked_for():

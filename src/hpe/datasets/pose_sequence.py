@@ -56,6 +56,7 @@ class PoseSequence:
             `hpe.geometry.cameras.perspective_project`, or None.
         rotation: (3, 3) float32, world to camera: X_camera = rotation (X_world - translation), or None.
         translation: (3,) float32, the camera's centre in the world, metres, or None.
+        world_up: (3,) which way is up in the world of `rotation`, of length 1; Human3.6M's z by default.
         image_size: width and height of the image in pixels, or None.
         frames_per_second: 0 where it is unknown.
         notes: remarks on what was left out, in a few words that group well; counted and listed, not stored.
@@ -73,6 +74,7 @@ class PoseSequence:
     p: np.ndarray | None = None
     rotation: np.ndarray | None = None
     translation: np.ndarray | None = None
+    world_up: tuple[float, float, float] = (0.0, 0.0, 1.0)
     image_size: tuple[int, int] | None = None
     frames_per_second: float = 0.0
     notes: tuple[str, ...] = ()

@@ -110,7 +110,11 @@ def collect(sequences: Iterable[PoseSequence], config: PosePipelineConfig) -> Po
         lenses.append(lens or _NO_LENS)
         if reason := _why_unprojectable(sequence):
             unprojectable[len(ups)] = reason
-        ups.append(np.zeros(3, np.float32) if reason else np.float32(sequence.rotation[:, 2]))
+        ups.append(
+            np.zeros(3, np.float32)
+            if reason
+            else np.float32(sequence.rotation @ np.float32(sequence.world_up))
+        )
     if not names:
         raise UserError("the datasets hold no pose sequences.")
     if any(one is None for one in columns["confidence"]):

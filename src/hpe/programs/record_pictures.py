@@ -5,35 +5,29 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
 from hpe.errors import UserError
+from hpe.programs.person_pictures import PersonRecord, draw_person
 from hpe.records import framing
 from hpe.records.manifest import SUFFIX
 from hpe.records.mocap import PREFIX, find_frames
 from hpe.records.pictures import read_people
 from hpe.records.poses import decode_sequence, is_pose_dataset
 from hpe.records.reading import PEOPLE_KEYS, check_files, find_shards, require_keys
-from hpe.records.schema import BODY_JOINTS, parse_example
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
 
 if TYPE_CHECKING:
     from hpe.programs.show_records import ShowConfig
 
-# Decoded masks are cut here: those of the original code went through JPEG.
-_MASK_THRESHOLD = 128
-_TINT = np.array([255, 40, 160], np.float32)
-_TINT_STRENGTH = 0.35
-
 
 def show(name: str, config: ShowConfig) -> list[tuple[np.ndarray, str]]:
     """Returns pictures (H, W, 3) uint8 RGB of records of one dataset, each with a caption.
 
-    The caption says name, visible joints of body and face, and whether there is a mask; of pose sequences the frame
-    that is drawn, their number of frames and the origins of their 2D joints.
+    The caption says name, visible joints, and what else a record has; of pose sequences the frame that is drawn,
+    their number of frames and the origins of their 2D joints.
 
     Args:
         name: a dataset of people or poses, a record file, a manifest, a folder, or a set of mocap.
@@ -47,56 +41,8 @@ def show(name: str, config: ShowConfig) -> list[tuple[np.ndarray, str]]:
         return _draw_frames(_spread(files, count, config.count), config)
     if is_pose_dataset(files[0]):
         return [_draw_sequence(record, config) for record in _spread(files, count, config.count)]
-    return [_draw_person(record, config) for record in _spread(files, count, config.count, read_people)]
-
-
-def draw_person(record: dict[str, np.ndarray], *, size: int, names: bool) -> np.ndarray:
-    """Draws a person: image with tinted mask and joints, and the 3D skeleton beside it where there is one.
-
-    Occluded joints are rings.
-
-    Args:
-        record: what `parse_example` returns, as NumPy values.
-        size: the longer side of the image is scaled to this many pixels.
-        names: writes the names of the joints.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        UserError: if image or mask do not decode.
-    """
-    image = _decode(record, "image", cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)[:, :, ::-1]
-    factor = size / max(image.shape[:2])
-    width, height = (max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
-    # OpenCV maps pixel centres by p' = (p + 1/2) f - 1/2.
-    factors = np.array([width / image.shape[1], height / image.shape[0]])
-    unlabelled = ~record["joints2d"].any(axis=1)
-    joints = np.where(unlabelled[:, None], 0, (record["joints2d"] + 0.5) * factors - 0.5)
-    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if record["mask"]:
-        mask = _decode(record, "mask", cv2.IMREAD_GRAYSCALE)
-        picture = _tint(picture, cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
-    picture = draw_skeleton(
-        picture, joints, skeletons.COCOPLUS19, visibility=record["visibility"], names=names, hidden=True
-    )
-    if not record["confidence3d"].any():
-        return picture
-    panel = draw_skeleton3d(
-        record["joints3d"], skeletons.COCOPLUS19, picture.shape[0], visibility=record["confidence3d"]
-    )
-    return np.concatenate([picture, panel], axis=1)
-
-
-def _draw_person(serialized: bytes, config: ShowConfig) -> tuple[np.ndarray, str]:
-    record = {key: value.numpy() for key, value in parse_example(serialized).items()}
-    visible = record["visibility"] > 0
-    facts = [
-        record["name"].decode(errors="replace"),
-        f"{visible[:BODY_JOINTS].sum()}+{visible[BODY_JOINTS:].sum()}",
-    ]
-    facts += ["mask"] if record["mask"] else []
-    return draw_person(record, size=config.cell, names=config.names), " ".join(facts)
+    people = map(PersonRecord, _spread(files, count, config.count, read_people))
+    return [(draw_person(one, size=config.cell, names=config.names), one.caption()) for one in people]
 
 
 def _draw_frames(records: list[bytes], config: ShowConfig) -> list[tuple[np.ndarray, str]]:
@@ -173,15 +119,3 @@ def _spread(files: tuple[str, ...], count: int, wanted: int, read=framing.read_r
         records += read(file, inside.tolist())
         first += here
     return records
-
-
-def _decode(record: dict[str, np.ndarray], key: str, mode: int) -> np.ndarray:
-    pixels = cv2.imdecode(np.frombuffer(record[key], np.uint8), mode)
-    if pixels is None:
-        raise UserError(f"record {record['name'].decode(errors='replace')}: its {key} does not decode.")
-    return pixels
-
-
-def _tint(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    strength = np.where(mask >= _MASK_THRESHOLD, _TINT_STRENGTH, 0)[:, :, None]
-    return (image * (1 - strength) + _TINT * strength).round().astype(np.uint8)

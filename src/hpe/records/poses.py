@@ -10,6 +10,7 @@
 | poses/keypoints/NAME/xy_px_f32, .../confidence_f32 | T x J x 2 pixels, T x J; the latter may be absent |
 | camera/f, camera/c, camera/k, camera/p | focal length, principal point, distortion; absent where unknown |
 | camera/rotation, camera/translation_m | world to camera, and the camera's centre in the world |
+| camera/world_up | which way is up in the world; z where it is absent |
 | camera/image_size, camera/fps | width and height in pixels; frames per second, 0 where unknown |
 
 Keys in `_f32` hold the little-endian float32 values of an array in C order as bytes, which is read more than ten
@@ -75,6 +76,11 @@ def encode_sequence(sequence: PoseSequence) -> bytes:
     for key, field, shape in _CAMERA:
         if (value := getattr(sequence, field)) is not None:
             feature[key] = _floats(_array(f"{sequence.name}: {field}", value, shape).ravel())
+    if sequence.rotation is not None:
+        up = _array(f"{sequence.name}: world_up", sequence.world_up, (3,))
+        if not abs(np.linalg.norm(up) - 1) < 1e-3:
+            raise ValueError(f"{sequence.name}: world_up must be of length 1. Received: {up}")
+        feature["camera/world_up"] = _floats(up)
     if sequence.image_size is not None:
         feature["camera/image_size"] = _ints(sequence.image_size)
     example = tf.train.Example(features=tf.train.Features(feature=feature))
@@ -111,11 +117,13 @@ def decode_sequence(serialized: bytes) -> PoseSequence:
     size = tuple(feature["camera/image_size"].int64_list.value) if "camera/image_size" in feature else None
     if size is not None and len(size) != 2:
         raise ValueError("has a camera/image_size that is not two numbers")
+    up = _listed(feature, "camera/world_up", (3,))
     return PoseSequence(
         **texts,
         joints3d=_unpacked(feature, _JOINTS3D, shape) if _JOINTS3D in feature else None,
         keypoints=keypoints,
         **{field: _listed(feature, key, shape) for key, field, shape in _CAMERA},
+        **({} if up is None else {"world_up": tuple(up.tolist())}),
         image_size=size,
         frames_per_second=float(_listed(feature, "camera/fps", ()) or 0.0),
     )

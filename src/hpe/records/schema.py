@@ -96,37 +96,6 @@ def parse_examples(
     return parsed
 
 
-def parse_example(
-    serialized: tf.Tensor, *, skeleton: str = skeletons.COCOPLUS19.name
-) -> dict[str, tf.Tensor]:
-    """Returns the contents of image records under the keys of version 1.
-
-    Args:
-        serialized: scalar string, or (N,) strings, as in `parse_examples`.
-        skeleton: the joint set that is wanted, J joints.
-
-    Returns:
-        A dict with `image` and `mask`, encoded; `height`, `width`; `joints2d` (J, 2) in pixels and `visibility`
-        (J,), 0 or 1; `center`, `scale`, `head_size`; `joints3d` (J, 3) and `confidence3d` (J,); `pose`, `shape` and
-        `has_body`; `body_model`; `camera`; `name`.
-    """
-    keys = ("image", "silhouette", "joints2d", "joints3d", "pose", "shape", "body_model")
-    parsed = parse_examples(
-        serialized, (*keys, "camera", "head_size", "image_size", "name"), skeleton2d=skeleton
-    )
-    size = parsed.pop("image_size")
-    renamed = {
-        "mask": parsed.pop("silhouette"),
-        "height": size[..., 0],
-        "width": size[..., 1],
-        "visibility": tf.cast(parsed.pop("joints2d_weight") > 0, tf.float32),
-        "confidence3d": parsed.pop("joints3d_weight"),
-        "has_body": parsed.pop("pose_weight") * parsed.pop("shape_weight"),
-    }
-    del parsed["silhouette_weight"], parsed["camera_weight"]
-    return parsed | renamed
-
-
 def _optional(*shape: int) -> tf.io.FixedLenFeature:
     """Floats that may be absent: NaN then, which no writer stores."""
     return tf.io.FixedLenFeature(shape, tf.float32, np.full(shape, _NAN).tolist())
