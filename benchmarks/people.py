@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Row, compare, interleaved, per_second
+from hpe.backends.threads import usable_cores
 from hpe.body.data import load_body_model
 from hpe.datasets.source import Source
 from hpe.records.encoding import encode_sample
-from hpe.records.workers import default_workers, ordered_map
+from hpe.records.workers import ordered_map
 from hpe.records.writing import write_dataset
 from hpe.synthetic.dressed_body import NumpyBody
 from hpe.synthetic.people import SyntheticConfig, generate
@@ -66,7 +67,7 @@ def record_rows(directory: pathlib.Path, rounds: int) -> Iterator[Row | str]:
     """
     yield from _writing(directory, rounds)
     create = functools.partial(_create, directory, people_source())
-    workers = default_workers()
+    workers = usable_cores()
     times = interleaved(
         {"workers": lambda: create(workers), "one": lambda: create(1)},
         rounds=_CREATION_ROUNDS,
@@ -90,7 +91,7 @@ def people_source() -> Source:
 def create_records(directory: pathlib.Path) -> str:
     """Writes the synthetic people's records with all processors; returns the name of the dataset."""
     source = people_source()
-    _create(directory, source, default_workers())
+    _create(directory, source, usable_cores())
     return source.name
 
 

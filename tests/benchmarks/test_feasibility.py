@@ -26,7 +26,10 @@ def test_what_is_less_of_a_person_scores_worse():
     body = BodyModel(load_body_model())
     names = "frames set aside", "another frame", "random rotations"
     rows = {
-        name: {metric.name: metric.value for metric in feasibility.judge(asked, reference, body)}
+        name: {
+            metric.name.partition("@")[0]: metric.value
+            for metric in feasibility.judge(asked, reference, body)
+        }
         for name, (reference, asked) in feasibility.groups([poses.reshape(-1, 72)], body).items()
     }
     real, mixed, wild = (next(rows[row] for row in rows if name in row) for name in names)
@@ -42,6 +45,8 @@ def test_the_command_prints_a_table(tmp_path, capsys):
     run(feasibility, f"--data_dir={tmp_path}", "--mocap_datasets=CMU")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "CMU: 2100 frames"
-    assert lines[2].startswith("| poses | angles_outside_limits, % | nearest_mocap_pose, degrees |")
+    assert lines[2].startswith(
+        "| poses | angles_outside_limits@mocap, % | nearest_mocap_pose@mocap, degrees |"
+    )
     assert len(lines) == 9
     assert len({line.count("|") for line in lines[2:]}) == 1
