@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
     },
     "Files": {
         "export": Command("export", "writes a model that runs without this package"),
+        "release-weights": Command("release_weights", "writes the weights of a run as one file, for others"),
         "convert-body-model": Command(
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),

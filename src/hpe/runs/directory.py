@@ -143,5 +143,5 @@ def latest_run(logs: str | os.PathLike) -> RunDirectory:
     """Returns the run in `logs` that wrote its settings last; raises UserError if there is none."""
     runs = sorted(pathlib.Path(logs).glob("*/params.json"), key=lambda path: path.stat().st_mtime)
     if not runs:
-        raise UserError(f"{logs}: holds no run to resume; name one by `model_dir`.")
+        raise UserError(f"{logs}: holds no run to resume; name one with `model_dir`.")
     return RunDirectory(runs[-1].parent)

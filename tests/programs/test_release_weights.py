@@ -1,0 +1,40 @@
+import pytest
+
+from hpe.errors import UserError
+from hpe.programs import release_weights
+from hpe.runs import load
+from tests.programs.running import run
+from tests.runs.test_directory import write_run
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_run(tmp_path / "run", 3).path
+
+
+def test_a_run_becomes_one_file_that_loads_like_it(path, tmp_path, capsys):
+    output = tmp_path / "new" / "a.safetensors"
+    run(release_weights, f"--checkpoint={path}", f"--output={output}", "--licence=CC0-1.0", "--nohalf")
+    assert capsys.readouterr().out == f"wrote {output}: lifter of step 3, 0.0 MiB\n"
+    loaded = load(output)
+    assert (loaded.step, loaded.licence, loaded.settings) == (3, "CC0-1.0", load(path).settings)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        ("checkpoint", "checkpoint: is needed"),
+        ("output", "output: is needed"),
+        ("licence", "licence: is needed: under which others may use the weights"),
+        ("ending", r"output=.*a\.npz: must end in \.safetensors"),
+    ],
+)
+def test_what_is_missing_is_one_line(path, tmp_path, left_out, message):
+    given = {
+        "checkpoint": path,
+        "output": tmp_path / ("a.npz" if left_out == "ending" else "a.safetensors"),
+        "licence": "CC0-1.0",
+    }
+    given.pop(left_out, None)
+    with pytest.raises(UserError, match=message):
+        run(release_weights, *(f"--{name}={value}" for name, value in given.items()))
