@@ -24,6 +24,10 @@ class ScalingConfig:
     input_us: float = option(580.0, "Processor time per image of the input pipeline, microseconds.")
     search_us: float = option(700.0, "Processor time per image of the silhouette's search, microseconds.")
     read_us: float = option(6.0, "Time to read one record and pass it over, microseconds.")
+    dealt: bool = option(
+        True,
+        "Record files are dealt out to workers; else every worker reads all records and decodes its own.",
+    )
     record_kilobytes: float = option(25.0, "Bytes of one record, thousands.")
     machine_gigabytes_per_s: float = option(300.0, "Bandwidth between the devices of a machine, per device.")
     network_gigabytes_per_s: float = option(25.0, "Bandwidth between machines, per device.")
@@ -98,8 +102,9 @@ def cost(number: int, config: ScalingConfig, sizes: Sizes) -> Cost:
     machines = math.ceil(number / config.devices_per_worker)
     compute = images / config.gpu_images_per_s
     host = images * (config.input_us + config.search_us) * micro / config.cores_per_device
-    # Every worker reads the records of the whole batch and decodes its own.
-    reading = number * images * config.read_us * micro if machines > 1 else 0.0
+    # Reading one's own records is part of the input's time; the others' are passed over.
+    shared = machines > 1 and not config.dealt
+    reading = number * images * config.read_us * micro if shared else 0.0
     gradients = small = 0.0
     if number > 1:
         bandwidth = config.network_gigabytes_per_s if machines > 1 else config.machine_gigabytes_per_s
@@ -119,7 +124,7 @@ def cost(number: int, config: ScalingConfig, sizes: Sizes) -> Cost:
         rate,
         rate / (number * alone),
         4.0 * number * images * sizes.draws_per_image,
-        rate * config.record_kilobytes * 1e-6,
+        rate * config.record_kilobytes * 1e-6 / (1 if shared else machines),
     )
 
 

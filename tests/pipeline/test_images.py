@@ -599,3 +599,22 @@ def test_people_of_one_picture_are_read_as_those_with_pictures_of_their_own(tmp_
     for apart, together in zip(*batches.values(), strict=True):
         for key, value in apart.items():
             np.testing.assert_array_equal(together[key], value, err_msg=key)
+
+
+def test_a_dataset_may_have_its_own_table_of_joints(tmp_path):
+    theirs = write_shards(
+        tmp_path, [2], name="theirs", samples=[_native("h36m17", index) for index in range(2)]
+    )
+    ours = write_shards(tmp_path, [2], samples=[_native("h36m17", 10 + index) for index in range(2)])
+    specs = parse_specs(["theirs", "joints=pose_hg_3d", "people"])
+    needs = Needs(("joints2d", "joints3d"), "mpii16")
+    plain = dataclasses.replace(CONFIG, flip=False)
+    (batch,) = _take(
+        training_batches([theirs, ours], plain, batch_size=4, seed=0, specs=specs, needs=needs), 1
+    )
+    for row, name in enumerate(batch["name"].astype(str)):
+        index = int(name.removeprefix("im").removesuffix(".jpg")) if name.startswith("im") else None
+        table = "pose_hg_3d" if index is not None and index < 10 else None
+        sample = _native("h36m17", index)
+        conversion = skeletons.convert(skeletons.H36M17, skeletons.MPII16, missing=True, table=table)
+        np.testing.assert_allclose(batch["joints3d"][row], conversion.coordinates(sample.joints3d), atol=1e-6)

@@ -36,6 +36,7 @@ def test_settings_of_a_dataset_replace_those_of_the_pipeline():
         ("x,colour=3", "x cannot have a colour of its own"),
         ("x,flip=perhaps", "flip of x must be true or false"),
         ("x,rotation_max=far", "rotation_max of x must be a number"),
+        ("x,joints=theirs", "joints of x must be one of pose_hg_3d, spin"),
         ("x,rotation_max=400", "x: rotation_max=400.0: must be from 0 to 180"),
     ],
 )

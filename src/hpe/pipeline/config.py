@@ -21,7 +21,7 @@ class PipelineConfig(ImageInput):
 
     # What a dataset may have of its own, see `hpe.pipeline.spec`.
     OWN: ClassVar[tuple[str, ...]] = (
-        *("trans_max", "scale_max", "scale_min", "flip", "rotation_max", "half_body_probability"),
+        *("trans_max", "scale_max", "scale_min", "flip", "rotation_max", "half_body_probability", "joints"),
     )
 
     trans_max: int = option(

@@ -9,6 +9,7 @@ one that lacks them. A body turns about its pelvis, joints and camera about the 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -127,6 +128,7 @@ def training_batches(
         )
         records, chosen = records.batch(size, drop_remainder=True), slice(None)
     jitter_key = ordering.stream_key(seed, ordering.Stream.IMAGE_JITTER)
+    tables = {spec.joint_table for spec in specs} - {None}
 
     def augmented(record: tuple[tf.Tensor, tf.Tensor], step: tf.Tensor) -> tuple[dict, Jitter]:
         serialized, numbers = record
@@ -135,7 +137,15 @@ def training_batches(
             numbers = tf.tile(numbers, [num_shards])
         numbers = tf.ensure_shape(numbers, [batch_size])
         jitter = augmentation.draw_jitter(configs, numbers, tf.stack([jitter_key, step]))
-        return _parse(serialized[chosen], needs, halves=jitter.half is not None), jitter.rows(rows)
+        halves = jitter.half is not None
+        parsed = _parse(serialized[chosen], needs, halves=halves)
+        for table in tables:
+            own_table = tf.constant([spec.joint_table == table for spec in specs])
+            named = dataclasses.replace(needs, joint_table=table)
+            parsed = _chosen(
+                tf.gather(own_table, numbers[rows]), _parse(serialized[chosen], named, halves=halves), parsed
+            )
+        return parsed, jitter.rows(rows)
 
     steps = tf.data.Dataset.counter(start=start_step)
     return _finished(_crops(tf.data.Dataset.zip(records, steps).map(augmented), config, needs))
@@ -176,7 +186,7 @@ def _training_records(
             reader=reader,
             open_file=opener(shards),
         )
-    alike = all(one == configs[0] for one in configs)
+    alike = all(one == configs[0] for one in configs) and not any(spec.joint_table for spec in specs)
     if reader:
         # Files differ in length: each reader has epochs of its own, in which nothing is left out.
         count = sum(dataset.count for dataset in shards)
@@ -266,6 +276,16 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
         record[field.key] = tf.where(known[:, None], record[field.key], 0.0)
         record[field.weight] = tf.where(known, record[field.weight], 0.0)
     return record
+
+
+def _chosen(rows: tf.Tensor, one: dict[str, tf.Tensor], other: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the points and their weights of one where `rows` (N,) are true, and all else of another."""
+    chosen = dict(other)
+    for field in map(fields.get, ("joints2d", "joints3d")):
+        for key in {field.key, field.weight} & one.keys():
+            shape = (-1, *[1] * (len(one[key].shape) - 1))
+            chosen[key] = tf.where(tf.reshape(rows, shape), one[key], other[key])
+    return chosen
 
 
 def _crops(parsed: tf.data.Dataset, config: PipelineConfig, needs: Needs) -> tf.data.Dataset:

@@ -9,8 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from hpe.errors import SettingError
+from hpe.skeletons.rules import TABLES
 
 Config = TypeVar("Config")
+
+# The one setting that is no setting of the pipeline: by which table joints come into the wanted set.
+JOINTS = "joints"
 
 _SHARE = re.compile(r"^(?P<name>.+):(?P<share>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+|\d+/[1-9]\d*)$")
 _SETTING = re.compile(r"^\s*([a-z][a-z0-9_]*)=(.*)$")
@@ -48,6 +52,13 @@ class DatasetSpec:
         """
         own = {}
         for name, text in self.settings.items():
+            if name == JOINTS and name in config.OWN:
+                if text not in TABLES:
+                    known = ", ".join(sorted(TABLES))
+                    raise SettingError(
+                        "datasets", f"{name} of {self.name} must be one of {known}.", str(self)
+                    )
+                continue
             if name not in config.OWN:
                 known = ", ".join(config.OWN)
                 raise SettingError(
@@ -65,6 +76,11 @@ class DatasetSpec:
             return dataclasses.replace(config, **own)
         except SettingError as error:
             raise SettingError("datasets", f"{self.name}: {error}", str(self)) from None
+
+    @property
+    def joint_table(self) -> str | None:
+        """Name of the published table by which this dataset's joints are converted, see `hpe.skeletons.rules`."""
+        return self.settings.get(JOINTS)
 
     def __str__(self) -> str:
         share = "" if self.share is None else f":{self.share}"
