@@ -375,6 +375,14 @@ READERS: dict[str, Reader] = {
     ),
     "AMASS": Reader(_file("a.npz", _amass), _read_mocap),
     "BVH": Reader(_file("a.bvh", _bvh), _call("hpe.formats.bvh", "read_bvh")),
+    "OpenPose": Reader(
+        _file("a.json", lambda p: p.write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 75}] * 2}))),
+        _call("hpe.formats.detections", "read_detections"),
+    ),
+    "AlphaPose": Reader(
+        _file("a.json", lambda p: p.write_text(json.dumps([{"image_id": "a", "keypoints": [1.0] * 51}] * 2))),
+        _call("hpe.formats.detections", "read_detections"),
+    ),
     "HRNet weights": Reader(
         _file("a.npz", lambda p: np.savez(p, width=np.int64(8), skeleton=np.str_("lsp14"), x=np.zeros(3))),
         _call("hpe.networks.hrnet_weights", "load"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from hpe.errors import UserError, first_line
+from hpe.formats.limits import read_bytes
 
 
 def read_json(path: str | os.PathLike, kind: type, what: str) -> Any:
@@ -23,17 +23,20 @@ def read_json(path: str | os.PathLike, kind: type, what: str) -> Any:
     Raises:
         UserError: if the file cannot be read, is no JSON, or its top level is of another kind.
     """
-    try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror or error}); it should be {what}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is no valid JSON ({first_line(error)}); it should be {what}.") from error
+    content = read_any_json(path, what)
     if not isinstance(content, kind):
         raise UserError(f"{path}: is not {what}: its top level is of type {type(content).__name__}.")
     return content
+
+
+def read_any_json(path: str | os.PathLike, what: str) -> Any:
+    """Reads a JSON file; raises UserError if it cannot be read or is no JSON, see `read_json`."""
+    try:
+        return json.loads(read_bytes(path).decode("utf-8-sig"))
+    except UserError as error:
+        raise UserError(f"{str(error).removesuffix('.')}; it should be {what}.") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path}: is no valid JSON ({first_line(error)}); it should be {what}.") from error
 
 
 def field(entry: Any, name: str, where: str) -> Any:
