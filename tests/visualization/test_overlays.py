@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from hpe.geometry.crops import box_crop
 from hpe.skeletons import LSP14
 from hpe.systems.prediction import Prediction
 from hpe.visualization.meshes import composite, fitting_camera, mesh_overlay, rotated_mesh
-from hpe.visualization.panels import pose_panel, prediction_panel
+from hpe.visualization.panels import pose_panel, prediction_panel, sample_panel
 from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton
 
@@ -174,3 +175,22 @@ def test_fitting_camera_shows_every_vertex():
     assert pixels.min() > 0
     assert pixels.max() < 99
     assert np.ptp(pixels, axis=0).max() == pytest.approx(88)
+
+
+def test_what_a_crop_shows_of_no_picture_is_plain():
+    """The network sees the border repeated; stripes beside a person look like a part of the photograph."""
+    picture = np.full((90, 40, 3), 77, np.uint8)
+    crop = box_crop((0.0, 0.0, 40.0, 90.0), 224)
+    batch = {
+        "image": crop.take(picture)[None],
+        "image_to_crop": crop.image_to_crop[None],
+        "image_size": np.array([[90, 40]]),
+    }
+    prediction = Prediction("lsp14", np.full((1, 14, 2), 2.0, np.float32))
+    panel = sample_panel(prediction, 0, batch)
+    shown = (panel[:, :224] == 77).all(axis=-1)
+    scale = 224 * 0.8 / 90
+    assert shown.sum() == pytest.approx(90 * 40 * scale**2, rel=0.03)
+    assert (panel[:, :224][~shown] == 250).all()
+    # Of a batch that does not say where its crops lie, all is shown.
+    assert (sample_panel(prediction, 0, {"image": batch["image"]})[:, :224] == 77).all()

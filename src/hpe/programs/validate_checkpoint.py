@@ -96,7 +96,9 @@ def main() -> None:
         config.val_datasets or training.val_datasets,
         pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
         # What judging reads besides, it asks for itself.
-        needs=Needs(fields=(system.input_key, "joints3d"), skeleton2d=system.skeleton),
+        needs=Needs(
+            fields=(system.input_key, "joints3d", "image_to_crop", "image_size"), skeleton2d=system.skeleton
+        ),
         verify=config.verify,
     )
     if not system.body_models:

@@ -20,6 +20,9 @@ from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
 def sample_panel(prediction: Prediction, index: int, batch: Mapping[str, Any]) -> np.ndarray:
     """Shows one sample of a batch: over its crop if it has one, else beside the true pose.
 
+    Where the batch tells what of a crop lies outside of its picture, that is plain: the network sees the border
+    repeated there, which looks like a part of the picture.
+
     Args:
         prediction: of the batch.
         index: which of the batch.
@@ -29,9 +32,24 @@ def sample_panel(prediction: Prediction, index: int, batch: Mapping[str, Any]) -
         (H, W, 3) uint8 RGB.
     """
     if "image" in batch:
-        return prediction_panel(np.asarray(batch["image"][index]), prediction, index)
+        image = np.asarray(batch["image"][index])
+        if "image_to_crop" in batch and "image_size" in batch:
+            outside = _outside(batch["image_to_crop"][index], batch["image_size"][index], len(image))
+            image = np.where(outside[..., None], np.uint8(PAPER), image)
+        return prediction_panel(image, prediction, index)
     truth = np.asarray(batch["joints3d"][index]) if "joints3d" in batch else None
     return pose_panel(prediction, index, truth=truth)
+
+
+def _outside(image_to_crop, image_size, size: int) -> np.ndarray:
+    """Returns which pixels (size, size) of a crop show nothing of its picture of (height, width)."""
+    matrix = np.asarray(image_to_crop, np.float64)
+    rows, columns = np.mgrid[:size, :size]
+    places = np.stack([columns, rows], axis=-1) - matrix[:, 2]
+    x, y = np.moveaxis(places @ np.linalg.inv(matrix[:, :2]).T, -1, 0)
+    height, width = (float(side) for side in image_size)
+    # Centres of pixels lie at integers, so that the picture begins half a pixel before 0.
+    return (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
 
 
 def batch_picture(prediction: Prediction, batch: Mapping[str, Any]) -> np.ndarray:
