@@ -88,6 +88,9 @@ def test_lsp_train_val_and_extended(settings, folders):
         "image is missing": 9997,
         "no visible joint": 1,
     }
+    (shards,) = find_shards(settings["data_dir"], ["lsp_train"])
+    assert shards.manifest.provenance.source.startswith("Leeds Sports Pose")
+    assert shards.manifest.fields == {"image": 4, "joints2d": 4, "name": 4, "silhouette": 2}
     assert [record["name"] for record in records(settings, "lsp_train")] == [
         b"im0001.jpg",
         b"im0002.jpg",

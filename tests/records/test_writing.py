@@ -224,3 +224,33 @@ def test_run_that_is_killed_leaves_the_old_dataset_as_it_was(dataset):
     after = contents(dataset)
     assert {name: data for name, data in after.items() if not name.startswith(".")} == before
     assert find_shards(dataset, ["people"], verify=True)[0].count == 10
+
+
+def test_a_dataset_has_one_writer(tmp_path, make_stream):
+    """The second is refused in one line, whatever becomes of the first; another dataset beside it is not."""
+    program = f"""
+        import time
+        from hpe.datasets.sample import Skipped
+        from hpe.records.writing import write_dataset
+
+        def stream():
+            print("writing", flush=True)
+            time.sleep(600)
+            yield Skipped("x", "y")
+
+        write_dataset(stream(), {str(tmp_path)!r}, "people", skeleton="lsp14", progress=False)
+        """
+    first = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout.readline() == "writing\n"
+        with pytest.raises(UserError, match=r"people: is being written by process \d+"):
+            write_dataset(make_stream(3), tmp_path, "people", skeleton="lsp14", progress=False)
+        write_dataset(make_stream(3), tmp_path, "others", skeleton="lsp14", progress=False)
+    finally:
+        first.kill()
+        first.wait()
+    # The lock dies with its process.
+    write_dataset(make_stream(3), tmp_path, "people", skeleton="lsp14", progress=False)
+    assert not [path.name for path in tmp_path.glob(".*")]

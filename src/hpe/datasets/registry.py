@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hpe.datasets.pose_sequence import PoseSource
-from hpe.datasets.source import Source
+from hpe.datasets.source import NOWHERE, Provenance, Source
 from hpe.errors import SettingError
 from hpe.options import option
 
@@ -48,6 +48,7 @@ class Entry:
             people, a PoseSource of sequences, or a function of whether progress is shown that writes records of
             another kind and returns the summary. It checks folders and indices, and writes nothing.
         aliases: other names of its flags.
+        provenance: where its sources come from, unless they say it themselves.
     """
 
     name: str
@@ -55,6 +56,16 @@ class Entry:
     config: type
     open: Callable[[Any, WriteConfig], Sequence[Source | PoseSource | Callable[[bool], Any]]]
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    provenance: Provenance = NOWHERE
+
+    def sources(self, config: Any, write: WriteConfig) -> list[Source | PoseSource | Callable[[bool], Any]]:
+        """Returns what `open` returns, with the provenance."""
+        return [
+            dataclasses.replace(source, provenance=self.provenance)
+            if getattr(source, "provenance", None) == NOWHERE
+            else source
+            for source in self.open(config, write)
+        ]
 
 
 # Each module holds its `ENTRY`; some stand on floors above this one, so that they are imported when asked for.

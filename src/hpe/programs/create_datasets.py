@@ -91,7 +91,9 @@ def create(write: WriteConfig, configs: Mapping[str, object], *, progress: bool 
 
 def plan(write: WriteConfig, configs: Mapping[str, object]) -> Sequence[Job]:
     """Returns one function per selected dataset that creates it; checks all folders and indices before."""
-    opened = [source for name, config in configs.items() for source in datasets.get(name).open(config, write)]
+    opened = [
+        source for name, config in configs.items() for source in datasets.get(name).sources(config, write)
+    ]
     return [_job(source, write) for source in opened]
 
 

@@ -7,7 +7,7 @@ import pathlib
 
 from hpe.datasets.coco import coco
 from hpe.datasets.registry import Entry, WriteConfig, require_folder
-from hpe.datasets.source import Source
+from hpe.datasets.source import Provenance, Source
 from hpe.options import option
 
 
@@ -30,4 +30,10 @@ def open_coco(config: CocoConfig, write: WriteConfig) -> list[Source]:
     return coco(folder, only_segmented=write.only_segmented)
 
 
-ENTRY = Entry("coco", "`coco=DIR`", CocoConfig, open_coco)
+ENTRY = Entry(
+    "coco",
+    "`coco=DIR`",
+    CocoConfig,
+    open_coco,
+    provenance=Provenance(source="COCO", licence="annotations: CC BY 4.0; pictures: each its own"),
+)

@@ -7,7 +7,7 @@ import dataclasses
 from hpe.datasets.human36m.dataset import h36m
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
-from hpe.datasets.source import Source
+from hpe.datasets.source import Provenance, Source
 from hpe.options import option
 
 
@@ -29,4 +29,10 @@ def open_h36m(config: Human36mConfig, write: WriteConfig) -> list[Source | PoseS
     return sorted(found, key=lambda source: isinstance(source, Source))
 
 
-ENTRY = Entry("h36m", "`h36m=DIR`", Human36mConfig, open_h36m)
+ENTRY = Entry(
+    "h36m",
+    "`h36m=DIR`",
+    Human36mConfig,
+    open_h36m,
+    provenance=Provenance(source="Human3.6M", licence="academic, by registration, non-commercial"),
+)

@@ -7,7 +7,7 @@ import pathlib
 
 from hpe.datasets.lsp import Split, lsp, lsp_extended
 from hpe.datasets.registry import Entry, WriteConfig, require_folder
-from hpe.datasets.source import Source
+from hpe.datasets.source import Provenance, Source
 from hpe.errors import SettingError
 from hpe.options import option
 
@@ -79,4 +79,8 @@ ENTRY = Entry(
         "create_lsp_ext": "lsp_ext",
         "lsp_e_dir": "lsp_ext_dir",
     },
+    provenance=Provenance(
+        source="Leeds Sports Pose and LSP-extended, masks of Unite the People",
+        licence="none stated; masks: research, non-commercial",
+    ),
 )

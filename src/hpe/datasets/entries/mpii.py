@@ -6,7 +6,7 @@ import dataclasses
 
 from hpe.datasets.mpii import FlagMeaning, mpii
 from hpe.datasets.registry import Entry, WriteConfig, require_folder
-from hpe.datasets.source import Source
+from hpe.datasets.source import Provenance, Source
 from hpe.options import option
 
 
@@ -41,4 +41,14 @@ def open_mpii(config: MpiiConfig, write: WriteConfig) -> list[Source]:
     ]
 
 
-ENTRY = Entry("mpii", "`mpii`", MpiiConfig, open_mpii, aliases={"create_mpii": "mpii"})
+ENTRY = Entry(
+    "mpii",
+    "`mpii`",
+    MpiiConfig,
+    open_mpii,
+    aliases={"create_mpii": "mpii"},
+    provenance=Provenance(
+        source="MPII Human Pose, masks of Unite the People",
+        licence="annotations: simplified BSD; masks: research, non-commercial",
+    ),
+)

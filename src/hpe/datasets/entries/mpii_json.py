@@ -6,7 +6,7 @@ import dataclasses
 
 from hpe.datasets.mpii_json import mpii_json
 from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
-from hpe.datasets.source import Source
+from hpe.datasets.source import Provenance, Source
 from hpe.options import option
 
 
@@ -27,4 +27,10 @@ def open_mpii_json(config: MpiiJsonConfig, write: WriteConfig) -> list[Source]:
     return mpii_json(require_folder(config.mpii_json, "mpii_json", "annot", "images"))
 
 
-ENTRY = Entry("mpii_json", "`mpii_json=DIR`", MpiiJsonConfig, open_mpii_json)
+ENTRY = Entry(
+    "mpii_json",
+    "`mpii_json=DIR`",
+    MpiiJsonConfig,
+    open_mpii_json,
+    provenance=Provenance(source="MPII Human Pose", licence="annotations: simplified BSD"),
+)
