@@ -8,6 +8,8 @@ import pytest
 
 from hpe.errors import UserError
 from hpe.programs import validate_checkpoint
+from hpe.runs import load
+from hpe.runs.presets import presets
 from hpe.visualization.grids import read_image
 from tests.programs.running import run
 
@@ -103,9 +105,14 @@ def test_mistakes_are_one_line(trained, tmp_path, flags, message):
     assert not (tmp_path / "report").exists()
 
 
-def test_a_checkpoint_is_needed():
-    with pytest.raises(UserError, match="checkpoint: is needed: the run directory that training created"):
-        run(validate_checkpoint)
+def test_reports_of_presets_go_into_runs_and_not_into_the_package(tmp_path):
+    config = validate_checkpoint.ValidationConfig()
+    assert config.checkpoint in presets()
+    loaded = load(config.checkpoint)
+    assert validate_checkpoint._folder_of(loaded, "lightning").parts == ("runs", "lightning", "validation")
+    copy = tmp_path / "own.safetensors"
+    shutil.copy(loaded.path, copy)
+    assert validate_checkpoint._folder_of(load(copy), str(copy)) == tmp_path / "own" / "validation"
 
 
 def test_a_run_without_checkpoints(trained, tmp_path):

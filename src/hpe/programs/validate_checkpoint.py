@@ -16,6 +16,7 @@ from hpe.options import option
 from hpe.pipeline import Source
 from hpe.programs import flags as program_flags
 from hpe.runs import Loaded, load
+from hpe.runs.presets import ASSETS
 from hpe.training.settings import read_training
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class ValidationConfig:
     system: str | None = option(
         None, "Two runs as one system, such as hrnet_lifter; by default the system of the run."
     )
-    checkpoint: str | None = option(None, "Run directory, or one checkpoint in it.")
+    checkpoint: str = option(
+        "lightning",
+        "Run directory, one checkpoint in it, a file of released weights, or a preset by its name.",
+    )
     lifter_checkpoint: str | None = option(None, "The same for the second stage of --system=hrnet_lifter.")
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     data_dir: str | None = option(None, "Folder of the records; by default that of the run.")
@@ -46,7 +50,9 @@ class ValidationConfig:
         "Metrics by name, such as mpjpe@lsp14, see docs/evaluation.md; by default those of the system.",
     )
     batch_size: int = option(16, "Images per step; changes speed, not results.")
-    output: str | None = option(None, "Folder of the report; by default `validation` in the run directory.")
+    output: str | None = option(
+        None, "Folder of the report; by default `validation` in the run directory, or in runs/PRESET."
+    )
     num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
     submission: bool = option(
         False,
@@ -62,8 +68,6 @@ class ValidationConfig:
                 registry.parse(metric)
             except ValueError as error:
                 raise SettingError("metrics", str(error), metric) from error
-        if self.checkpoint is None:
-            raise SettingError("checkpoint", "is needed: the run directory that training created.")
         if self.batch_size < 1:
             raise SettingError("batch_size", "must be at least 1.", self.batch_size)
         if self.num_panels < 0:
@@ -109,7 +113,7 @@ def main() -> None:
         feasibility = load_reference(data_dir, config.mocap_datasets)
     if submission:
         submission.check(source.shards)
-    output = pathlib.Path(config.output or _folder_of(loaded))
+    output = pathlib.Path(config.output or _folder_of(loaded, config.checkpoint))
     make_folder(output)
     print(f"{config.checkpoint}: {system.name} at step {loaded.step}")
     evaluation = judge(
@@ -135,10 +139,13 @@ def main() -> None:
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 
-def _folder_of(loaded: Loaded) -> pathlib.Path:
-    """Returns where a report goes by default: into the run, or beside the file of released weights."""
+def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
+    """Returns where a report goes by default: into the run, or beside released weights that are no preset's."""
     if loaded.run is not None:
         return loaded.run.path / "validation"
+    if pathlib.Path(loaded.path).parent == ASSETS:
+        # A package is not written to.
+        return pathlib.Path("runs") / checkpoint / "validation"
     return pathlib.Path(loaded.path).with_suffix("") / "validation"
 
 
