@@ -115,3 +115,18 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(UserError, match="file: cannot be written"):
         person().save(tmp_path / "file" / "a.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_person_becomes_a_rig(tmp_path):
+    body = BodyParameters(
+        "default", np.tile(np.eye(3, dtype=np.float32), (24, 1, 1)), np.zeros(10, np.float32)
+    )
+    she = person(body=body)
+    she.save(tmp_path / "she.glb")
+    she.save(tmp_path / "she.bvh")
+    assert (tmp_path / "she.glb").read_bytes().startswith(b"glTF")
+    assert (tmp_path / "she.bvh").read_text().startswith("HIERARCHY")
+    with pytest.raises(UserError, match=r"b\.bvh: this format holds one person, not 2"):
+        save_people([she, she], tmp_path / "b.bvh")
+    with pytest.raises(UserError, match=r"s\.glb: the arrays of the body smpl are not in the package"):
+        person().save(tmp_path / "s.glb")

@@ -17,8 +17,8 @@ from tests.programs.running import run
 
 @pytest.fixture
 def start(trained):
-    """Runs preview with the trained run."""
-    return lambda *flags: run(preview, f"--checkpoint={trained.run}", *flags)
+    """Runs preview with the trained run, each frame for one person unless a test says otherwise."""
+    return lambda *flags: run(preview, f"--checkpoint={trained.run}", "--detector=none", *flags)
 
 
 def colored(path, *, color=(230, 20, 20), size=(90, 60)):

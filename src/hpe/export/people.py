@@ -1,10 +1,11 @@
-"""People as files: json, npz, obj and ply.
+"""People as files: json, npz, obj, ply, and as rigs glb and bvh.
 
 | ending | content | frame |
 |---|---|---|
 | json | everything but the meshes, see docs/person.schema.json | camera of the frame, metres, pixels |
 | npz | everything, arrays by name | the same |
 | obj, ply | the meshes | metres, y up, z towards the viewer, as modelling programs have it |
+| glb, bvh | the body with its joints, posed; bvh of one person | the same; bvh in centimetres |
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpe import files, skeletons
+from hpe.body.data import load_body_model
 from hpe.errors import UserError
+from hpe.export.bvh import to_bvh
+from hpe.export.glb import to_glb
+from hpe.export.motion import BodyMotion
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
@@ -40,7 +45,7 @@ def save_people(people: Sequence[Person], path: str | os.PathLike) -> None:
 
     Args:
         people: of one frame.
-        path: a file that ends in .json, .npz, .obj or .ply; its folder is made.
+        path: a file that ends in .json, .npz, .obj, .ply, .glb or .bvh; its folder is made.
 
     Raises:
         UserError: the ending is none of these, a person lacks what such a file holds, or it cannot be written.
@@ -183,4 +188,44 @@ def _as_ply(people: Sequence[Person]) -> bytes:
     return header.encode() + points.tobytes() + rows.tobytes()
 
 
-_WRITERS: dict[str, Callable] = {".json": _as_json, ".npz": _as_npz, ".obj": _as_obj, ".ply": _as_ply}
+def _motions(people: Sequence[Person]) -> list[BodyMotion]:
+    """Returns each person's body as a rig of one frame."""
+    motions = []
+    for number, person in enumerate(people):
+        if person.body is None or person.translation is None:
+            raise _Lacking("there are no body parameters, which a rig is made of")
+        if person.body.model != "default":
+            raise _Lacking(
+                f"the arrays of the body {person.body.model} are not in the package, so there is no rig"
+            )
+        motions.append(
+            BodyMotion(
+                load_body_model("default"),
+                np.asarray(person.body.pose)[None],
+                person.body.shape,
+                np.asarray(person.translation)[None],
+                np.zeros(1),
+                name=f"person{number if person.track_id is None else person.track_id}",
+            )
+        )
+    return motions
+
+
+def _as_glb(people: Sequence[Person]) -> bytes:
+    return to_glb(_motions(people))
+
+
+def _as_bvh(people: Sequence[Person]) -> str:
+    if len(people) != 1:
+        raise _Lacking(f"this format holds one person, not {len(people)}")
+    return to_bvh(_motions(people)[0])
+
+
+_WRITERS: dict[str, Callable] = {
+    ".json": _as_json,
+    ".npz": _as_npz,
+    ".obj": _as_obj,
+    ".ply": _as_ply,
+    ".glb": _as_glb,
+    ".bvh": _as_bvh,
+}

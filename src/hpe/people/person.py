@@ -91,7 +91,7 @@ class Person:
         """Writes the person to a file, whose kind the ending of its name says; see `hpe.export.people`.
 
         Args:
-            path: a file that ends in .json, .npz, .obj or .ply; its folder is made.
+            path: a file that ends in .json, .npz, .obj, .ply, .glb or .bvh; its folder is made.
 
         Raises:
             UserError: the ending is none of these, the person lacks what such a file holds (a mesh), or the file

@@ -28,6 +28,9 @@ _DEGREES_PER_FRAME = 1.2
 _KEYS = {ord("s"): View.SKELETON, ord("m"): View.MESH, ord("b"): View.BOTH, ord("r"): View.ROTATED}
 _KEYS_TEXT = "keys: s skeleton, m mesh, b mesh and turned mesh side by side, r turned mesh, ESC quits"
 
+# Values of the setting `detector`.
+_AUTO, _NONE = "auto", "none"
+
 # Sides of a panel's columns in pixels: as large as the picture, within what is readable and what is handy.
 _PANEL_SIZES = (224, 480)
 
@@ -57,9 +60,14 @@ class PreviewConfig:
     )
     box: tuple[str, ...] = option(
         (),
-        "Person's box x,y,width,height in pixels of the turned frame; repeat the flag for several people. The "
-        "default takes the whole frame for one person.",
+        "Person's box x,y,width,height in pixels of the turned frame; repeat the flag for several people. By "
+        "default people are found by `detector`.",
         repeated=True,
+    )
+    detector: str = option(
+        _AUTO,
+        "What finds people: auto, the detector of the package, or the whole frame where it finds nobody; none, the "
+        "whole frame for one person; or an ONNX file of RTMDet's or YOLOX's layout.",
     )
     focal: float | None = option(
         None,
@@ -99,6 +107,8 @@ class _Eye:
     def __init__(self, model: Model, config: PreviewConfig):
         self._model, self._config = model, config
         self._boxes = config.parsed_boxes()
+        self._detector = None if self._boxes else _detector(config.detector)
+        self._tracker = None
 
     def upright(self, frame: np.ndarray) -> np.ndarray:
         """Turns a frame as the user says."""
@@ -112,13 +122,39 @@ class _Eye:
         for text, (x, y, across, down) in zip(self._config.box, self._boxes or (), strict=False):
             if x >= width or y >= height or x + across <= 0 or y + down <= 0:
                 raise SettingError("box", f"lies outside the frame of {width} x {height} pixels.", text)
-        return self._model.predict(frame, boxes=self._boxes, focal=self._config.focal or focal)
+        focal = self._config.focal or focal
+        people = self._model.predict(frame, boxes=self._boxes, focal=focal, detector=self._detector)
+        if not people and self._config.detector == _AUTO:
+            return self._model.predict(frame, focal=focal)
+        return people
 
-    def draw(self, frame: np.ndarray, view: View | None, number: int) -> np.ndarray:
-        """Draws the people of frame `number` of a video over it."""
+    def follow(self, frame: np.ndarray, number: int, time: float) -> list:
+        """Returns the people of frame `number` of a video, seen at a time in seconds."""
+        from hpe.inference.tracking import VideoTracker
+
+        if number == 0:
+            # Where the detector finds nobody to begin with, the whole frame is one person, as in an image.
+            watched = self._detector is not None and (
+                self._config.detector != _AUTO or len(self._detector(frame)) > 0
+            )
+            self._tracker = None
+            if watched:
+                focal = self._config.focal
+                self._tracker = VideoTracker(
+                    lambda frame, boxes: self._model.predict(frame, boxes=boxes, focal=focal),
+                    lambda frame: (found := self._detector(frame), (found.boxes, found.scores))[1],
+                )
+        if self._tracker is None:
+            return self._model.predict(frame, boxes=self._boxes, focal=self._config.focal)
+        return self._tracker(frame, time)
+
+    def draw(self, frame: np.ndarray, view: View | None, number: int, time: float) -> np.ndarray:
+        """Draws the people of frame `number` of a video, seen at a time in seconds, over it."""
         from hpe.visualization.views import draw_people
 
-        people = self.see(frame)
+        people = self.follow(frame, number, time)
+        if not people:
+            return frame
         if any(person.vertices is not None for person in people):
             return draw_people(frame, people, view=view or View.MESH)
         # Sticks in space are read by their movement.
@@ -130,11 +166,28 @@ class _Eye:
         from hpe.visualization.views import draw_people, person_panel
 
         people = self.see(frame, focal=focal)
+        if not people:
+            raise UserError("nobody was found; --detector=none takes the whole picture for one person.")
         if self._config.view is not None:
             return draw_people(frame, people, view=self._config.view)
         side = min(max(max(frame.shape[:2]), _PANEL_SIZES[0]), _PANEL_SIZES[1])
         panels = [person_panel(frame, person, size=side) for person in people]
         return panels[0] if len(panels) == 1 else grid(panels, columns=1)
+
+
+def _detector(name: str):
+    """Returns what finds people, None for the whole frame."""
+    if name == _NONE:
+        return None
+    if name == _AUTO:
+        from hpe.people.detection import RtmdetDetector
+
+        return RtmdetDetector()
+    from hpe.people.onnx_detection import OnnxDetector
+
+    if not pathlib.Path(name).is_file():
+        raise SettingError("detector", f"must be {_AUTO}, {_NONE} or an ONNX file, which this is not.", name)
+    return OnnxDetector(name)
 
 
 def main() -> None:
@@ -269,7 +322,7 @@ def _play(source: VideoSource, eye: _Eye, config: PreviewConfig) -> None:
     window = display.Window("preview", fullscreen=config.fullscreen)
     shown, started = 0, time.monotonic()
     for frame in source:
-        picture = eye.draw(eye.upright(frame), view, shown)
+        picture = eye.draw(eye.upright(frame), view, shown, shown / source.frames_per_second)
         # A file is not played faster than it was filmed; a camera waits by itself.
         due = 0.0 if source.is_camera else started + shown / source.frames_per_second
         key = window.show(picture, seconds=due - time.monotonic())
@@ -291,7 +344,8 @@ def _record(given: str, source: VideoSource, eye: _Eye, config: PreviewConfig) -
     try:
         with video:
             for frame in tqdm(source, unit="frame", total=config.max_frames):
-                video.add(eye.draw(eye.upright(frame), config.view, video.frames))
+                seconds = video.frames / source.frames_per_second
+                video.add(eye.draw(eye.upright(frame), config.view, video.frames, seconds))
                 if video.frames == config.max_frames:
                     break
     finally:
