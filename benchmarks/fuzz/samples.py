@@ -226,6 +226,13 @@ def _videopose(path: pathlib.Path) -> None:
     h36m_folders.write_npz(path.parent)
 
 
+def _read_videopose(path: pathlib.Path) -> None:
+    from hpe.datasets.human36m.npz import find_positions
+
+    for load in find_positions(path.parent).positions.values():
+        load()
+
+
 def _cdf(path: pathlib.Path) -> None:
     from tests import h36m_folders
 
@@ -358,13 +365,14 @@ READERS: dict[str, Reader] = {
     "MPII heads": Reader(_file("annot/gt_valid.mat", _heads), _read_mpii_json),
     "MPII of UP": Reader(_file("poses.npz", _mpii), _read_mpii),
     "LSP": Reader(_file("joints.mat", _lsp), _read_lsp),
-    "Human3.6M positions": Reader(_file(_H36M_FILE, _h36m), lambda path: _read_h36m(path.parents[3])),
+    "Human3.6M folder": Reader(_file(_H36M_FILE, _h36m), lambda path: _read_h36m(path.parents[3])),
+    "Human3.6M positions": Reader(_file(_H36M_FILE, _h36m), _call("hpe.datasets.human36m.h5", "read_positions")),
     "Human3.6M cameras": Reader(
-        _file("cameras.h5", lambda p: _h36m(p, cameras=True)), lambda path: _read_h36m(path.parent)
+        _file("cameras.h5", lambda p: _h36m(p, cameras=True)), _call("hpe.datasets.human36m.cameras", "read_h5")
     ),
-    "Human3.6M npz": Reader(_file("data_3d_h36m.npz", _videopose), lambda path: _read_h36m(path.parent)),
+    "Human3.6M npz": Reader(_file("data_3d_h36m.npz", _videopose), _read_videopose),
     "Human3.6M detections": Reader(
-        _file("data_2d_h36m_sh_pt_mpii.npz", _videopose), lambda path: _read_h36m(path.parent)
+        _file("data_2d_h36m_sh_pt_mpii.npz", _videopose), _call("hpe.datasets.human36m.npz", "read_detections")
     ),
     "Human3.6M cdf": Reader(_file("a.cdf", _cdf), _read_cdf),
     "Human3.6M metadata.xml": Reader(_file("metadata.xml", _xml), _read_xml),
