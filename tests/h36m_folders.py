@@ -195,7 +195,7 @@ def write_course(root: pathlib.Path, *, images: bool = True) -> pathlib.Path:
     """The layout with crops of 256 pixels."""
     rng = np.random.default_rng(0)
     count = len(COURSE_NAMES)
-    pose2d, pose3d = rng.uniform(20, 235, (count, 17, 2)), rng.uniform(-900, 900, (count, 17, 3))
+    pose2d, pose3d = rng.uniform(20, 235, (count, 17, 2)), rng.uniform(-700, 700, (count, 17, 3))
     pose3d[:, 0] = 0
     write_h5_file(root / "annot" / "train.h5", pose2d=pose2d, pose3d=pose3d)
     for name, lines in (("train_images.txt", COURSE_NAMES), ("valid_images.txt", COURSE_VALID)):

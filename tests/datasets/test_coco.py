@@ -357,6 +357,32 @@ def test_corners_in_place_of_sizes_are_read_as_such(folder):
         assert found.notes == ("boxes are corners x1, y1, x2, y2: read as such",)
 
 
+def test_boxes_that_begin_at_their_centre_are_read_as_such(folder):
+    keypoints = np.concatenate(
+        [np.random.default_rng(0).integers(10, 30, (17, 2)), np.full((17, 1), 2)], axis=1
+    )
+    values = {"keypoints": keypoints.ravel().tolist()}
+    write(folder, [_annotation(number, bbox=[20, 20, 24, 24], **values) for number in range(3)])
+    _, people = read(folder)
+    assert people[0].notes == ("boxes begin at their centre: read as such",)
+    assert (people[0].scale, *people[0].center) == (24, 19.5, 19.5)
+
+
+def test_a_box_without_any_joint_is_made_from_them(folder):
+    keypoints = np.concatenate(
+        [np.random.default_rng(0).integers(10, 30, (17, 2)), np.full((17, 1), 2)], axis=1
+    )
+    values = {"keypoints": keypoints.ravel().tolist()}
+    write(
+        folder,
+        [_annotation(0, bbox=[8, 8, 24, 24], **values), _annotation(1, bbox=[60, 40, 10, 10], **values)],
+    )
+    _, (sound, beside) = read(folder)
+    assert sound.notes == ()
+    assert beside.notes == ("box holds no joint: made from the joints",)
+    assert (np.abs(beside.center - 20) < 3).all()
+
+
 def test_other_files_beside_the_annotations_are_passed_over(tmp_path, write_image):
     write_image(tmp_path / "images" / "000003.jpg", 60, 80)
     (tmp_path / "._labels.json").write_bytes(b"\x00\x05\x16\x07")

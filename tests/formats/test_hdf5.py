@@ -1,5 +1,6 @@
 import contextlib
 import os
+import zipfile
 
 import h5py
 import numpy as np
@@ -83,3 +84,27 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.h5")
     with pytest.raises(UserError, match="no regular file"):
         hdf5.read_array(tmp_path / "a.h5", "x")
+
+
+def test_files_of_weights_must_hold_all_of_it(tmp_path, path):
+    hdf5.check_whole(path)
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.write(path, "model.weights.h5")
+    hdf5.check_whole(tmp_path / "a.keras")
+    with h5py.File(path, "a") as file:
+        file["deep/er/x"] = h5py.ExternalLink("other.h5", "x")
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.write(path, "model.weights.h5")
+    for file in (path, tmp_path / "a.keras"):
+        with pytest.raises(UserError, match="x is a link to another file"):
+            hdf5.check_whole(file)
+
+
+def test_groups_that_name_one_another_end(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        groups = [file.create_group(f"g{n}") for n in range(20)]
+        for group in groups:
+            for other in groups:
+                group[f"to_{other.name[1:]}"] = other
+    with pytest.raises(UserError, match=r"a\.h5: (refused, because a group|.* groups without end)"):
+        hdf5.check_whole(tmp_path / "a.h5")

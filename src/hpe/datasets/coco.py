@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import enum
 import functools
 import os
 import pathlib
@@ -232,7 +233,7 @@ def read_annotations(
     images, doubtful = _images(entries, finder)
     skeleton, layouts, left_out, notes = _layouts(path, content.get("categories"), annotations)
     reader = _Reader(skeleton, layouts, left_out, images, doubtful, notes, min_joints, mask_folder)
-    reader.corners = _boxes_are_corners(reader, annotations)
+    reader.boxes = _box_form(reader, annotations)
     people: list[Any] = [reader.read(number, entry) for number, entry in enumerate(annotations)]
     if not any(isinstance(item, Person) and item.image for item in people):
         raise UserError(f"{path}: {_why_nobody(people, finder)}.")
@@ -408,6 +409,28 @@ def _places(skeleton: skeletons.Skeleton, joints: Sequence[str]) -> np.ndarray:
     return np.array([joints.index(joint) if joint in joints else -1 for joint in skeleton.joints])
 
 
+class _BoxForm(enum.Enum):
+    """What the four numbers of a box are, and a note on it."""
+
+    SIZE = ""
+    CORNERS = "boxes are corners x1, y1, x2, y2: read as such"
+    CENTRE = "boxes begin at their centre: read as such"
+
+    @property
+    def note(self) -> str:
+        """What is to be said of it; empty for COCO's own form."""
+        return self.value
+
+    def corners(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the upper left and the lower right corner."""
+        first, second = values[:2], values[2:]
+        if self is _BoxForm.CORNERS:
+            return first, second
+        return (
+            (first - second / 2, first + second / 2) if self is _BoxForm.CENTRE else (first, first + second)
+        )
+
+
 class _Unusable(Exception):
     """An annotation that cannot be used; the message is the reason."""
 
@@ -424,7 +447,7 @@ class _Reader:
     notes: list[str]
     min_joints: int
     mask_folder: pathlib.Path | None
-    corners: bool = False
+    boxes: _BoxForm = _BoxForm.SIZE
 
     @property
     def listed(self) -> bool:
@@ -496,7 +519,7 @@ class _Reader:
             notes.append("coordinates are shares of the image, not pixels: read as such")
             scale = np.array(image.size[::-1], float)
         joints = joints * scale
-        box, note = self.box(entry, joints[labelled], scale)
+        box, note = self.box(entry, joints[labelled], scale, image.size)
         notes += [note] if note else []
         low, high = box
         if image.size is not None:
@@ -517,36 +540,39 @@ class _Reader:
             notes=tuple(notes),
         )
 
-    def box(self, entry: dict, joints: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, str]:
+    def box(
+        self, entry: dict, joints: np.ndarray, scale: np.ndarray, size: tuple[int, int] | None
+    ) -> tuple[np.ndarray, str]:
         """Returns the corners (2, 2) of the box, and a note on it.
 
         Args:
             entry: the annotation.
             joints: (N, 2) labelled ones, pixels.
             scale: pixels per unit of the file.
+            size: height and width of the image, if they are said.
         """
-        corners = self.annotated_box(entry)
-        if corners is None:
-            if len(joints) < 2:
-                raise _Unusable("neither a box nor joints enough for one")
-            low, high = joints.min(axis=0), joints.max(axis=0)
-            half = BOX_MARGIN * max((high - low).max(), 1) / 2
-            middle = (low + high + 1) / 2
-            return np.stack([middle - half, middle + half]), "no box: made from the joints"
-        return corners * scale, "boxes are corners x1, y1, x2, y2: read as such" if self.corners else ""
+        values = _box_numbers(entry)
+        if values is None:
+            return self.box_of_joints(joints), "no box: made from the joints"
+        low, high = (corner * scale for corner in self.boxes.corners(values))
+        if (high <= low).any():
+            return self.box_of_joints(joints), "no box: made from the joints"
+        if len(joints) > 2 and size is not None:
+            edge = np.array(size[::-1])
+            visible = (high > 0).all() and (low < edge).all()
+            inside = ((joints >= 0) & (joints < edge)).all()
+            if visible and inside and not ((joints >= low) & (joints <= high)).all(axis=1).any():
+                return self.box_of_joints(joints), "box holds no joint: made from the joints"
+        return np.stack([low, high]), self.boxes.note
 
-    def annotated_box(self, entry: dict) -> np.ndarray | None:
-        """Returns the corners (2, 2) of the box in units of the file, None where it has none of use."""
-        try:
-            values = np.array(entry.get("bbox"), np.float64)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        if values.shape != (4,) or not np.isfinite(values).all() or np.abs(values).max() > 1e6:
-            return None
-        low, last = values[:2], values[2:]
-        if not self.corners and (last <= 0).any():
-            return None
-        return np.stack([low, last if self.corners else low + last])
+    def box_of_joints(self, joints: np.ndarray) -> np.ndarray:
+        """Returns the corners (2, 2) of a box about labelled joints (N, 2)."""
+        if len(joints) < 2:
+            raise _Unusable("neither a box nor joints enough for one")
+        low, high = joints.min(axis=0), joints.max(axis=0)
+        half = BOX_MARGIN * max((high - low).max(), 1) / 2
+        middle = (low + high + 1) / 2
+        return np.stack([middle - half, middle + half])
 
     def mask(self, entry: dict, image: _Image, scale: np.ndarray) -> Any:
         """Returns where the segmentation of a person comes from."""
@@ -573,26 +599,49 @@ def are_shares(joints: np.ndarray, size: tuple[int, int] | None) -> bool:
     return size is None or min(size) >= _LEAST_SIDE
 
 
-def _boxes_are_corners(reader: _Reader, annotations: list) -> bool:
-    """Whether the boxes of a file are two corners instead of a corner and a size.
+def _box_form(reader: _Reader, annotations: list) -> _BoxForm:
+    """Returns what the boxes of a file are.
 
-    They are if all boxes hold their joints when read so, and most reach far out of their picture if they are not.
+    They are corners if nearly all hold their joints when read so, and most reach far out of their picture if they
+    are not; they begin at their centre if nearly all hold their joints when read so, and few if they do not.
     """
-    seen = fitting = beyond = 0
+    seen = beyond = 0
+    fitting = dict.fromkeys(_BoxForm, 0)
     for entry in annotations:
         try:
             image, _ = reader.image(entry)
             joints, labelled = reader.joints(entry)
         except _Unusable:
             continue
-        box = reader.annotated_box(entry)
-        if box is None or image.size is None or labelled.sum() < 3:
+        values = _box_numbers(entry)
+        if values is None or image.size is None or labelled.sum() < 3:
             continue
-        low, last = box[0], box[1] - box[0]
-        side, points = last - low, joints[labelled]
-        slack = _SLACK * np.maximum(side, 1e-9)
+        points = joints[labelled]
         size = np.ones(2) if are_shares(points, image.size) else np.array(image.size[::-1])
         seen += 1
-        fitting += bool((side > 0).all() and ((points >= low - slack) & (points <= last + slack)).all())
-        beyond += bool((box[1] > size + _OVERHANG * (box[1] - box[0])).any())
-    return fitting > _MOST * seen and beyond > seen / 2
+        for form in _BoxForm:
+            low, high = form.corners(values)
+            fitting[form] += holds(low, high, points)
+        low, high = _BoxForm.SIZE.corners(values)
+        beyond += bool((high > size + _OVERHANG * (high - low)).any())
+    if fitting[_BoxForm.CORNERS] > _MOST * seen and beyond > seen / 2:
+        return _BoxForm.CORNERS
+    if fitting[_BoxForm.CENTRE] > _MOST * seen and fitting[_BoxForm.SIZE] < seen / 2:
+        return _BoxForm.CENTRE
+    return _BoxForm.SIZE
+
+
+def holds(low: np.ndarray, high: np.ndarray, points: np.ndarray) -> bool:
+    """Whether a box holds points (N, 2), but for a margin."""
+    slack = _SLACK * np.maximum(high - low, 1e-9)
+    return bool((high > low).all() and ((points >= low - slack) & (points <= high + slack)).all())
+
+
+def _box_numbers(entry: dict) -> np.ndarray | None:
+    """Returns the four numbers of a box, None where they are of no use."""
+    try:
+        values = np.array(entry.get("bbox"), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    usable = values.shape == (4,) and np.isfinite(values).all() and np.abs(values).max() <= 1e6
+    return values if usable and (values[2:] > 0).all() else None

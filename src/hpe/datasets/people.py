@@ -89,6 +89,8 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     if image_files.mirrors(turns):
         return Skipped(person.name, _MIRRORED)
     notes = list(person.notes)
+    if image.pictures > 1:
+        notes.append(f"file holds {image.pictures} pictures, of which the first is taken")
     if turns != 1:
         notes.append(_TURNED_ALONG)
     elif image.orientation != 1 and (person.size is None or upright == stored):

@@ -7,8 +7,10 @@ before memory is asked for.
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -21,6 +23,9 @@ from hpe.formats.limits import Budget, TooLarge, file_length
 Content = TypeVar("Content")
 
 _MAX_LINKS = 8
+_MAX_DEPTH = 32
+# What a group counts for: groups may name one another any number of times.
+_BYTES_PER_GROUP = 1000
 
 
 class Group:
@@ -56,10 +61,31 @@ class Group:
         found = self._find(name)
         if not isinstance(found, h5py.Dataset):
             return None
-        if found.is_virtual or found.external:
-            raise UserError(f"{name} lies in another file, which is not read")
         if found.dtype.kind not in "fiu" or found.shape is None:
             raise UserError(f"{name} must be numbers. Received: dtype={found.dtype}")
+        self._check(name, found)
+        return found[()]
+
+    def check_whole(self, depth: int = _MAX_DEPTH) -> None:
+        """Raises UserError if a member lies in another file, or all declare more than the file can hold."""
+        for name in self:
+            if isinstance(self._group.get(name, getlink=True), h5py.SoftLink):
+                continue
+            found = self._find(name)
+            if isinstance(found, h5py.Dataset):
+                self._check(name, found)
+            elif isinstance(found, h5py.Group):
+                self._budget.spend(_BYTES_PER_GROUP, "a group in several places")
+                if not depth:
+                    raise UserError(f"{name} lies within groups without end")
+                Group(found, self._length, self._budget).check_whole(depth - 1)
+
+    def _check(self, name: str, found: h5py.Dataset) -> None:
+        """Raises UserError if a dataset lies in another file or declares more than this one can hold."""
+        if found.is_virtual or found.external:
+            raise UserError(f"{name} lies in another file, which is not read")
+        if found.shape is None:
+            return
         size = math.prod(found.shape) * found.dtype.itemsize
         stored = found.id.get_storage_size()
         if found.chunks is not None:
@@ -67,7 +93,6 @@ class Group:
         self._budget.spend(size, f"{name} of shape {found.shape}")
         if stored > self._length or (size and not stored):
             raise UserError(f"{name} of shape {found.shape} has no numbers in the file")
-        return found[()]
 
     def _find(self, name: str, links: int = _MAX_LINKS) -> h5py.Group | h5py.Dataset | None:
         group = self._group
@@ -121,6 +146,37 @@ def read(path: str | os.PathLike, function: Callable[[Group], Content]) -> Conte
         raise UserError(f"{path}: refused, because {error}.") from error
     except Exception as error:  # HDF5 raises whatever its damage runs into, which means the same to the user
         raise UserError(f"{path}: is not a readable HDF5 file ({first_line(error)}).") from error
+
+
+def check_whole(path: str | os.PathLike) -> None:
+    """Makes sure that all of a file of weights lies in it, before another library reads it.
+
+    Args:
+        path: an HDF5 file, or Keras' zip archive around one.
+
+    Raises:
+        UserError: if it is none, holds links or storage outside of it, or declares more than it can hold.
+    """
+
+    def check(file: Group) -> None:
+        file.check_whole()
+
+    if not zipfile.is_zipfile(path):
+        read(path, check)
+        return
+    length = file_length(path)
+    budget = Budget(length)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                budget.spend(info.file_size, f"the member {info.filename}")
+                if info.filename.endswith(".h5"):
+                    with archive.open(info) as member, h5py.File(io.BytesIO(member.read()), "r") as file:
+                        check(Group(file, info.file_size, budget))
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).removesuffix('.')}.") from error
+    except Exception as error:  # as in `read`
+        raise UserError(f"{path}: is not a readable file of weights ({first_line(error)}).") from error
 
 
 def _array(file: Group, name: str) -> np.ndarray:

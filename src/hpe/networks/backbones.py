@@ -14,6 +14,7 @@ import keras
 from keras import layers, ops
 
 from hpe.errors import SettingError, UserError, first_line
+from hpe.formats import hdf5
 from hpe.formats.npz import load_npz
 
 SMALL_ENCODER = "small"
@@ -223,6 +224,8 @@ def _load_weights(candidates, path):
     reasons = []
     for model in candidates:
         try:
+            # Keras would follow links to other files.
+            hdf5.check_whole(path)
             with warnings.catch_warnings():
                 # Keras only warns when a file fills some of the layers.
                 warnings.simplefilter("error", UserWarning)
