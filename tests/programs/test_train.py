@@ -120,7 +120,7 @@ def test_wrong_flags_are_one_line_and_leave_nothing(trained, tmp_path, given, me
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(UserError, match="holds no run to resume; name one by `model_dir`"):
+    with pytest.raises(UserError, match="holds no run to resume; name one with `model_dir`"):
         run(train, "--resume", f"--logs={tmp_path}")
     # Even with flags of a system that only the run would name.
     for flag in ("--max_steps=2", "--linear_size=16"):
