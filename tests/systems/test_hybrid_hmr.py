@@ -9,6 +9,7 @@ import pytest
 from hpe import fields, skeletons
 from hpe.backends.autodiff import input_gradient
 from hpe.body.data import load_body_model, save_body_model
+from hpe.errors import UserError
 from hpe.systems.hybrid_hmr import (
     HybridHmr,
     HybridHmrConfig,
@@ -392,3 +393,10 @@ def test_needs_are_what_the_losses_read(system, outputs):
         known = {field.key for field in fields.all_fields()}
         assert known.intersection(read) | {"image"} == set(changed.needs.fields)
     assert system.needs.streams == {"mocap": 3}
+
+
+def test_a_file_of_the_settings_that_is_damaged_is_told_before_anything_else(tmp_path):
+    (tmp_path / "mean.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(UserError, match=r"mean\.npz: cannot be read"):
+        HybridHmrConfig(mean_params=str(tmp_path / "mean.npz")).check_files()
+    HybridHmrConfig().check_files()

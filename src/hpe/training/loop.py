@@ -92,6 +92,8 @@ def train(
         checkpoint = latest_checkpoint(run.checkpoints) if resume else None
 
         # ---- data: what is wrong with it is said before a network is built -----------------------------------
+        if checkpoint is None:
+            config.check_files()
         source = open_source(config, training.datasets)
         length = RunLength.of(source, training)
         if checkpoint is not None:

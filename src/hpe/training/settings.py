@@ -49,6 +49,12 @@ class RunConfig:
         """Which joints in which frame the networks are for, see `hpe.systems.SystemEntry`."""
         return self.settings.coordinates
 
+    def check_files(self) -> None:
+        """Reads the small files that the system's settings name; raises UserError naming one that is damaged."""
+        check = getattr(self.model, "check_files", None)
+        if check is not None:
+            check()
+
     def build_system(self, *, build_critic: bool = True, pretrained: bool = True):
         """Builds the system of this run, see `hpe.runs.Settings.build`."""
         return self.settings.build(build_critic=build_critic, pretrained=pretrained)

@@ -80,6 +80,13 @@ class HybridHmrConfig:
     body_loss_weight: float = option(30.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(30.0, "Weight of the 3D joint error where a sample has 3D joints.")
 
+    def check_files(self) -> None:
+        """Reads the mean parameters, if a file is named; raises UserError if it is damaged."""
+        if self.mean_params:
+            from hpe.body.mean_parameters import load_mean_parameters
+
+            load_mean_parameters(self.mean_params)
+
     def __post_init__(self):
         if self.num_stage < 1:
             raise SettingError("num_stage", "must be at least 1.", self.num_stage)
