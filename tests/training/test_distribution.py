@@ -29,13 +29,14 @@ from tests.xla import COMPILE_QUICKLY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 4
+RATE = 1e-6
 # All that has randomness, state or a sum over the batch is on. Rates are low because the first steps of Adam
 # make whole steps of rounding errors, from which trajectories part. With this seed no unit stands so close to its
 # kink that rounding decides on which side: with 5 one does, and moments of Adam differ by 9 %.
 FLAGS = (
     "--datasets=people --val_datasets=people --mocap_datasets=random --encoder=small --encoder_weights=none "
     "--img_size=48 --batch_size=4 --use_mesh_repro_loss=True --dropout=0.1 --num_stage=1 --critic_steps=2 "
-    "--ema_decay=0.9 --clip_norm=10 --generator_lr=1e-6 --critic_lr=1e-6 --checkpoint_steps=1 --log_every=1 "
+    f"--ema_decay=0.9 --clip_norm=10 --generator_lr={RATE} --critic_lr={RATE} --checkpoint_steps=1 --log_every=1 "
     f"--log_img_step=3 --max_steps={STEPS} --num_epochs=100 --validation_epochs=100 --keep_checkpoints=9 --seed=4"
 ).split()
 
@@ -107,10 +108,12 @@ def assert_same_training(run, single):
     assert len(checkpoints[1].shapes) > 200
     for name in checkpoints[1].shapes:
         found, expected = (checkpoint.read(name).astype(np.float64) for checkpoint in checkpoints)
-        # Moments of the optimizers are sums of gradients, whatever the rate.
-        # A bias that started at 0 is a few steps of 1e-6 from it; the tolerance is a fiftieth of one.
-        scale = max(np.abs(expected).max(), 1e-5)
-        assert np.abs(found - expected).max() <= 2e-3 * scale, name
+        # Moments of the optimizers are sums of gradients, whatever the rate: they say whether devices add up right.
+        tolerance = 2e-3 * max(np.abs(expected).max(), 1e-5)
+        if name.startswith(("networks/", "average/")):
+            # Where a gradient is as small as its rounding, Adam makes a whole step of it, one way or the other.
+            tolerance = max(tolerance, RATE)
+        assert np.abs(found - expected).max() <= tolerance, name
     found, expected = (read_history(path / "history.jsonl") for path in (run, single))
     assert [(entry.step, entry.kind) for entry in found] == [(entry.step, entry.kind) for entry in expected]
     for one, other in zip(found, expected, strict=True):
@@ -175,7 +178,7 @@ def test_in_half_precision_two_devices_are_as_near_to_full_precision_as_one(mirr
     closeness to one device proves little; but more must not be lost than one device loses."""
     two, one = (last_state(mirrored / "mixed" / label, MIRRORED_STEPS) for label in ("two", "one"))
     exact = last_state(mirrored / "frozen" / "one", MIRRORED_STEPS)
-    for prefix in ("network_backbone", "network_head", "optimizer_main", "optimizer_backbone"):
+    for prefix in ("networks/backbone", "networks/head", "optimizers/main", "optimizers/backbone"):
 
         def distance(state, prefix=prefix):
             names = [name for name in exact if name.startswith(prefix)]
