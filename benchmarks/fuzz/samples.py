@@ -311,6 +311,17 @@ def _bvh(path: pathlib.Path) -> None:
     path.write_text(_BVH)
 
 
+def _graph_model(path: pathlib.Path) -> None:
+    (path.parent / "group1").write_bytes(bytes(24))
+    weights = [{"name": "a", "dtype": "float32", "shape": [2, 3]}]
+    node = {"name": "a", "op": "Const", "input": ["b"]}
+    content = {
+        "modelTopology": {"node": [node]},
+        "weightsManifest": [{"paths": ["group1"], "weights": weights}],
+    }
+    path.write_text(json.dumps(content))
+
+
 def _call(module: str, name: str, *arguments) -> Callable[[pathlib.Path], Any]:
     """Returns a reader that imports its function when it is first called."""
 
@@ -383,6 +394,7 @@ READERS: dict[str, Reader] = {
     ),
     "AMASS": Reader(_file("a.npz", _amass), _read_mocap),
     "BVH": Reader(_file("a.bvh", _bvh), _call("hpe.formats.bvh", "read_bvh")),
+    "TensorFlow.js": Reader(_file("model.json", _graph_model), _call("hpe.formats.tfjs", "read_graph_model")),
     "OpenPose": Reader(
         _file("a.json", lambda p: p.write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 75}] * 2}))),
         _call("hpe.formats.detections", "read_detections"),

@@ -69,3 +69,28 @@ def test_damage_is_one_line(tmp_path):
     for content, message in cases:
         with pytest.raises(UserError, match=message):
             read_graph_model(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"modelTopology": {"node": 3}, "weightsManifest": []},
+        {"modelTopology": {"node": []}, "weightsManifest": 3},
+        {"modelTopology": {"node": [{"name": 1, "op": 2, "input": 3}]}, "weightsManifest": []},
+        {
+            "modelTopology": {"node": []},
+            "weightsManifest": [{"paths": [], "weights": [{"name": "a", "dtype": [], "shape": []}]}],
+        },
+        {
+            "modelTopology": {"node": []},
+            "weightsManifest": [
+                {"paths": [], "weights": [{"name": "a", "dtype": "float32", "shape": [0, 2**70]}]}
+            ],
+        },
+    ],
+)
+def test_odd_values_are_one_line(tmp_path, content):
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"model\.json") as caught:
+        read_graph_model(tmp_path / "model.json")
+    assert "\n" not in str(caught.value)

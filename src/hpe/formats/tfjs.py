@@ -12,8 +12,9 @@ import pathlib
 
 import numpy as np
 
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 from hpe.formats.json_files import field, read_json
+from hpe.formats.limits import read_bytes
 
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "uint8": "|u1"}
 
@@ -42,6 +43,13 @@ def read_graph_model(path: str | os.PathLike) -> GraphModel:
     """
     path = pathlib.Path(path)
     content = read_json(path, dict, "a graph model of TensorFlow.js")
+    try:
+        return _graph_model(path, content)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise UserError(f"{path}: is no graph model of TensorFlow.js ({first_line(error)}).") from error
+
+
+def _graph_model(path, content):
     nodes = {}
     for node in field(field(content, "modelTopology", str(path)), "node", str(path)):
         inputs = tuple(map(str, node.get("input", ()))) if isinstance(node, dict) else ()
@@ -56,10 +64,7 @@ def _read_group(path, group):
     names = [str(name) for name in field(group, "paths", str(path))]
     if any(pathlib.PurePath(name).name != name for name in names):
         raise UserError(f"{path}: names files of weights that do not lie beside it.")
-    try:
-        values = b"".join((path.parent / name).read_bytes() for name in names)
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror or error}).") from None
+    values = b"".join(read_bytes(path.parent / name) for name in names)
     tensors, start = {}, 0
     for entry in field(group, "weights", str(path)):
         name = str(field(entry, "name", str(path)))
