@@ -201,6 +201,14 @@ def test_hostile_pickles_are_refused_in_one_line(tmp_path, name):
     assert len(str(caught.value)) < 500
 
 
+def test_a_name_of_several_lines_is_told_in_one(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"\x80\x04\x8c\x03a\nb\x8c\x03c\nd\x93.")
+    with pytest.raises(UserError, match=r"holds a b\.c d, which") as caught:
+        load_pickle(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_place_of_the_memo_far_away_costs_nothing(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x80\x03Nr\x00\x00\x00\x20.")

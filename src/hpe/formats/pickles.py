@@ -79,8 +79,9 @@ def refusing(path, what: str, expected: str = _EXPECTED) -> Iterator[None]:
     except UserError:
         raise
     except Refused as refused:
+        name = " ".join(str(refused).split())[:200]
         raise UserError(
-            f"{path}: refused, because it holds {refused}, which is no data and could run code; expected only "
+            f"{path}: refused, because it holds {name}, which is no data and could run code; expected only "
             f"{expected}."
         ) from None
     except TooLarge as error:
