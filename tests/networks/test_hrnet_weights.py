@@ -144,7 +144,7 @@ def test_without_a_head_the_backbone_is_taken_and_the_rest_is_named(state):
         ({"bn1.running_var": np.full(64, np.nan, "f4")}, "bn1.running_var holds numbers that are not finite"),
         (
             {"final_layer.weight": np.zeros((5, 2, 1, 1), "f4")},
-            "its head has 5 joints; say which with --skeleton",
+            "its head has 5 joints; say which with `skeleton`",
         ),
         (
             {"transition1.0.0.weight": np.broadcast_to(np.float32(0), (10**9, 256, 3, 3))},

@@ -12,5 +12,5 @@ LEFT_OUT = (
 
 @runs_on_jax
 def test_passes_on_jax():
-    paths = ("losses", "networks", "test_autodiff.py", "test_nearest.py")
+    paths = ("losses", "networks", "backends/test_autodiff.py", "backends/test_nearest.py")
     passes_on_jax(paths, select=f"not ({LEFT_OUT})", proof="test_regressor.py:")

@@ -188,17 +188,17 @@ def test_weights_of_another_network_are_one_line(weights, weights_file, tmp_path
     wide = str(tmp_path / "wide.npz")
     hrnet_weights.save(wide, dataclasses.replace(weights, width=32))
     cases = [
-        ({"hrnet_weights": wide}, "weights of HRNet-W32; use --hrnet_width=32"),
+        ({"hrnet_weights": wide}, "weights of HRNet-W32; use `hrnet_width=32`"),
         (
             {"hrnet_weights": weights_file, "skeleton": "mpii16"},
-            "heat maps of lsp14, not of --skeleton=mpii16",
+            "heat maps of lsp14, not of `skeleton=mpii16`",
         ),
-        ({"hrnet_weights": bare}, "no heat maps, not of --skeleton=lsp14; use --backbone_only"),
+        ({"hrnet_weights": bare}, "no heat maps, not of `skeleton=lsp14`; use `backbone_only`"),
         ({"hrnet_weights": torn}, r"conv1/kernel is \(3,\), not \(3, 3, 3, 64\)"),
         ({"hrnet_weights": "none.npz"}, r"none\.npz: there is no such weights file"),
         (
             {"hrnet_weights": "pose.pth"},
-            r"a PyTorch file; convert it by python -m hpe\.programs\.convert_hrnet",
+            r"a PyTorch file; convert it by hpe convert-hrnet",
         ),
     ]
     for options, message in cases:

@@ -220,7 +220,7 @@ def test_the_critic_takes_as_many_turns_as_asked_for_each_with_frames_of_its_own
 
     def watched(outputs, frames, *, seed):
         for key, value in {**frames, "seed": seed.pair}.items():
-            critic[key].append(value.numpy())
+            critic.setdefault(key, []).append(value.numpy())
         return losses(outputs, frames, seed=seed)
 
     step.system.adversary.critic_losses = watched
