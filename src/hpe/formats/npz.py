@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hpe.formats.limits import Budget, file_length
+from hpe.formats.pickle_arrays import checked_shape, checked_text
 from hpe.formats.pickle_machine import Damaged
-from hpe.formats.pickles import checked_shape, checked_text, refusing, unpickle
+from hpe.formats.pickles import refusing, unpickle
 
 _KINDS = "biufcSU"
 # The longest header that is read; those of arrays without fields take 128 bytes.

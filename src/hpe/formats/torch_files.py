@@ -16,8 +16,9 @@ from collections.abc import Callable
 import numpy as np
 
 from hpe.formats.limits import Budget, file_length, read_bytes
+from hpe.formats.pickle_arrays import checked_shape, find_maker
 from hpe.formats.pickle_machine import Damaged, Maker, PickleMachine
-from hpe.formats.pickles import checked_shape, find_maker, refusing, resolve
+from hpe.formats.pickles import refusing, resolve
 
 # What the older files begin with, as a pickled number.
 _MAGIC = 0x1950A86A20F9469CFC6C
