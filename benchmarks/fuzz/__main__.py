@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from benchmarks.fuzz.mutations import mutated
-from benchmarks.fuzz.samples import READERS
+from benchmarks.fuzz.samples import PEERS, READERS
 
 LIMIT = 1 << 30
 SECONDS = 20
@@ -100,7 +100,7 @@ def work() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for place, (name, number) in enumerate(jobs):
             print(json.dumps([place, ""]), flush=True)
-            reader = READERS[name]
+            reader = PEERS[name] if name in PEERS else READERS[name]
             if name not in sound:
                 path = reader.make(pathlib.Path(folder) / str(len(sound)))
                 sound[name] = path, path.read_bytes()
@@ -152,7 +152,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--reader", action="append", choices=list(READERS), help="these alone; may be repeated"
+        "--reader",
+        action="append",
+        choices=[*READERS, *PEERS],
+        metavar="NAME",
+        help=f"these alone; may be repeated: {', '.join(READERS)}; of other libraries: {', '.join(PEERS)}",
     )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

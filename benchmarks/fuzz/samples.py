@@ -179,6 +179,116 @@ def _mpii(path: pathlib.Path) -> None:
     np.savez_compressed(path, poses=np.random.default_rng(0).uniform(1, 30, (3, 16, 2)))
 
 
+def _layout(write: str, **options) -> Callable[[pathlib.Path], Any]:
+    """Returns what writes a folder of `tests.people_folders`; the file to be changed is one that it writes."""
+
+    def make(path: pathlib.Path) -> None:
+        from tests import people_folders
+
+        root = path.parents[len(pathlib.PurePath(_LAYOUTS[write]).parts) - 1]
+        assert getattr(people_folders, write)(root, **options) == path, path
+
+    return make
+
+
+# Files that writers of `tests.people_folders` return, below the folder that they are given.
+_LAYOUTS = {
+    "write_mpii_release": "mpii_human_pose_v1_u12_1.mat",
+    "write_hr_lspet": "joints.mat",
+    "write_pw3d": "sequenceFiles/train/walk_00.pkl",
+    "write_mpi_inf_3dhp": "S1/Seq1/annot.mat",
+    "write_mpi_inf_3dhp_test": "mpi_inf_3dhp_test_set/TS1/annot_data.mat",
+    "write_flic": "examples.mat",
+    "write_occlusion_person": "annot/unrealcv_train.pkl",
+}
+
+
+def _layout_reader(write: str, module: str, function: str, **options) -> Reader:
+    """Returns a reader of one of `_LAYOUTS` by a function of a folder in `hpe.datasets`."""
+    depth = len(pathlib.PurePath(_LAYOUTS[write]).parts) - 1
+
+    def read(path: pathlib.Path) -> None:
+        found = _call(f"hpe.datasets.{module}", function)(path.parents[depth])
+        _load_all(found if isinstance(found, list) else [found])
+
+    return Reader(_file(_LAYOUTS[write], _layout(write, **options)), read)
+
+
+def _spin(path: pathlib.Path) -> None:
+    from tests import people_folders
+
+    people_folders.write_spin(path)
+
+
+def _read_spin(path: pathlib.Path) -> None:
+    _load_all(_call("hpe.datasets.spin", "spin")(path))
+
+
+def _manifest(path: pathlib.Path) -> None:
+    from hpe.records.manifest import Manifest, Shard
+
+    shards = (Shard("a-00000-of-00001.tfrecord", 2, 300, "0" * 64),)
+    path.write_text(Manifest("a", "lsp14", shards, skipped={"gone": ["b"]}, notes={}).to_json())
+
+
+def _read_manifest(path: pathlib.Path) -> None:
+    from hpe.errors import UserError
+    from hpe.records.manifest import Manifest
+
+    manifest = Manifest.load(path)
+    try:
+        manifest.check(path.parent)
+    except UserError as error:
+        if "\n" in str(error):
+            raise ValueError("a message of several lines") from error
+
+
+def _params(path: pathlib.Path) -> None:
+    from hpe import systems
+    from hpe.runs.settings import Settings
+
+    entry = systems.get("lifter")
+    path.write_text(json.dumps(Settings("lifter", entry.config(), entry.input()).to_plain()))
+
+
+def _read_params(path: pathlib.Path) -> None:
+    from hpe.runs.directory import RunDirectory
+
+    RunDirectory(path.parent).read_settings()
+
+
+def _history(path: pathlib.Path) -> None:
+    line = {"step": 3, "epoch": 0.5, "kind": "validation", "values": {"iou": 0.5, "loss": None}}
+    path.write_text("".join(json.dumps(line) + "\n" for _ in range(4)))
+
+
+def _read_history(path: pathlib.Path) -> None:
+    from hpe.training.history import History
+
+    History(path, step=2)
+
+
+def _frames(path: pathlib.Path) -> None:
+    from hpe.records.framing import masked_crc32c
+
+    content = b""
+    for number in range(3):
+        data, length = bytes(range(40)), np.array([[40]], "<u8").view(np.uint8)
+        crcs = [
+            masked_crc32c(row).astype("<u4").tobytes()
+            for row in (length, np.frombuffer(data, np.uint8)[None])
+        ]
+        content += length.tobytes() + crcs[0] + data[number:] + data[:number] + crcs[1]
+    path.write_bytes(content)
+
+
+def _read_frames(path: pathlib.Path) -> None:
+    from hpe.records import framing
+
+    found = framing.scan(path)
+    framing.read_records(path, range(found.records))
+
+
 def _read_mpii(path: pathlib.Path) -> None:
     from hpe.datasets.mpii import mpii
 
@@ -376,6 +486,14 @@ READERS: dict[str, Reader] = {
     "MPII heads": Reader(_file("annot/gt_valid.mat", _heads), _read_mpii_json),
     "MPII of UP": Reader(_file("poses.npz", _mpii), _read_mpii),
     "LSP": Reader(_file("joints.mat", _lsp), _read_lsp),
+    "MPII release": _layout_reader("write_mpii_release", "mpii_release", "mpii_release"),
+    "hr-lspet": _layout_reader("write_hr_lspet", "hr_lspet", "hr_lspet"),
+    "SPIN": Reader(_file("a.npz", _spin), _read_spin),
+    "3DPW": _layout_reader("write_pw3d", "pw3d", "pw3d"),
+    "MPI-INF-3DHP": _layout_reader("write_mpi_inf_3dhp", "mpi_inf_3dhp", "mpi_inf_3dhp"),
+    "MPI-INF-3DHP test": _layout_reader("write_mpi_inf_3dhp_test", "mpi_inf_3dhp", "mpi_inf_3dhp"),
+    "FLIC": _layout_reader("write_flic", "flic", "flic", people=3),
+    "Occlusion-Person": _layout_reader("write_occlusion_person", "occlusion_person", "occlusion_person"),
     "Human3.6M folder": Reader(_file(_H36M_FILE, _h36m), lambda path: _read_h36m(path.parents[3])),
     "Human3.6M positions": Reader(_file(_H36M_FILE, _h36m), _call("hpe.datasets.human36m.h5", "read_positions")),
     "Human3.6M cameras": Reader(
@@ -403,8 +521,36 @@ READERS: dict[str, Reader] = {
         _file("a.json", lambda p: p.write_text(json.dumps([{"image_id": "a", "keypoints": [1.0] * 51}] * 2))),
         _call("hpe.formats.detections", "read_detections"),
     ),
+    "manifest": Reader(_file("a.manifest.json", _manifest), _read_manifest),
+    "params.json": Reader(_file("params.json", _params), _read_params),
+    "history.jsonl": Reader(_file("history.jsonl", _history), _read_history),
+    "TFRecord": Reader(_file("a.tfrecord", _frames), _read_frames),
     "HRNet weights": Reader(
         _file("a.npz", lambda p: np.savez(p, width=np.int64(8), skeleton=np.str_("lsp14"), x=np.zeros(3))),
         _call("hpe.networks.hrnet_weights", "load"),
     ),
 }  # fmt: skip
+
+
+def _peer(module: str, name: str, *arguments) -> Callable[[pathlib.Path], Any]:
+    """Returns another library's reader; whatever exception it ends with is its way to refuse a file."""
+
+    def read(path: pathlib.Path) -> None:
+        from hpe.errors import UserError
+
+        try:
+            found = _call(module, name)(str(path))
+            for argument in arguments:
+                found.varget(argument)
+        except Exception as error:
+            raise UserError("refused") from error
+
+    return read
+
+
+# Other libraries' readers of the same files, to compare with; they are asked for by name alone.
+PEERS: dict[str, Reader] = {
+    "scipy.io.loadmat": Reader(READERS["LSP"].make, _peer("scipy.io", "loadmat")),
+    "scipy.io.loadmat of structures": Reader(READERS["MPII release"].make, _peer("scipy.io", "loadmat")),
+    "cdflib": Reader(READERS["Human3.6M cdf"].make, _peer("cdflib", "CDF", "Pose")),
+}

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from hpe.errors import UserError
-from hpe.formats.matlab import load_matlab
+from hpe.formats.matlab import load_matlab, number, structures
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -38,6 +38,36 @@ def test_what_scipy_writes_comes_back(tmp_path, compressed):
     np.testing.assert_array_equal(found["alone"]["b"]["c"].ravel(), [0, 1, 2])
     assert [row["name"] for row in found["rows"]] == ["first", "second"]
     np.testing.assert_array_equal(found["rows"][0]["x"], [[1, 2]])
+
+
+@pytest.mark.data
+def test_genuine_files_are_read_as_scipy_reads_them(data_dir):
+    paths = sorted(data_dir.rglob("*.mat"))
+    assert len(paths) >= 2
+    for path in paths:
+        expected = scipy.io.loadmat(path)
+        names = [name for name in expected if not name.startswith("__")]
+        found = load_matlab(path, tuple(names))
+        assert list(found) == names
+        for name in names:
+            assert found[name].dtype == expected[name].dtype
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_variables_that_are_not_wanted_are_not_inflated(tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(
+        path, {"large": np.zeros((300 << 20,), np.uint8), "wanted": np.eye(2)}, do_compression=True
+    )
+    np.testing.assert_array_equal(load_matlab(path, ("wanted",))["wanted"], np.eye(2))
+
+
+def test_single_numbers_of_structures(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"x": {"a": 3.0, "b": "7", "c": [1, 2], "d": np.zeros((0, 0))}})
+    (row,) = structures(load_matlab(tmp_path / "a.mat", ("x",))["x"])
+    assert (type(row["a"]), row["a"]) == (float, 3.0)
+    assert [number(row[key]) for key in "abcd"] == [3, 7, None, None]
+    assert structures(None) == []
 
 
 def test_version_7_3_is_hdf5(tmp_path):

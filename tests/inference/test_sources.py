@@ -136,12 +136,11 @@ class Film(Camera):
 
     def __init__(self, aspect):
         super().__init__(2)
-        self.aspect = aspect
+        keys = cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN, cv2.CAP_PROP_ORIENTATION_META
+        self.said = dict(zip(keys, (*aspect, 0)[:3], strict=True))
 
     def get(self, key):
-        return dict(zip((cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN), self.aspect, strict=True)).get(
-            key, 25.0
-        )
+        return self.said.get(key, 25.0)
 
     def read(self):
         self.left -= 1
@@ -150,7 +149,17 @@ class Film(Camera):
 
 @pytest.mark.parametrize(
     ("aspect", "shape"),
-    [((4, 3), (60, 53)), ((3, 4), (80, 40)), ((1, 1), (60, 40)), ((0, 0), (60, 40)), ((99, 1), (60, 40))],
+    [
+        *[
+            ((4, 3), (60, 53)),
+            ((3, 4), (80, 40)),
+            ((1, 1), (60, 40)),
+            ((0, 0), (60, 40)),
+            ((99, 1), (60, 40)),
+        ],
+        # Turned upright, by 90 and 180 degrees.
+        *[((4, 3, 90), (80, 40)), ((4, 3, 180), (60, 53))],
+    ],
 )
 def test_frames_have_square_pixels(monkeypatch, tmp_path, aspect, shape):
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Film(aspect))

@@ -53,6 +53,9 @@ def test_resuming_drops_later_steps_and_knows_the_validations(path):
         "[3]\n",
         "\x00\x00",
         '{"step": 3}\n',
+        "[" * 100_000,
+        '{"step": 3, "epoch": NaN, "kind": "train", "values": {}}\n',
+        '{"step": 3, "epoch": 1, "kind": "validation", "values": {"iou": "high"}}\n',
         '{"step": 3, "epoch": 1, "kind": "t',
     ],
 )

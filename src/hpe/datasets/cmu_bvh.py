@@ -72,7 +72,9 @@ def read_clips(
         UserError: there are no clips, none begins with the T-pose, or one cannot be read.
     """
     directory = pathlib.Path(directory)
-    paths = sorted(path for pattern in _PATTERNS for path in directory.glob(pattern))
+    paths = sorted(
+        path for pattern in _PATTERNS for path in directory.glob(pattern) if not path.name.startswith(".")
+    )
     if not paths:
         raise UserError(f"{directory}: holds no *.bvh or *.bvh.gz.")
     retarget = Retargeting(_rest(paths, rest), body)

@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 
 from hpe.datasets.mpii import BOX_MARGIN, person_size
-from hpe.datasets.people import Person, load_person
-from hpe.datasets.sample import Sample, Skipped
+from hpe.datasets.people import Person, load_item
+from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.formats.json_files import field, numbers, read_json
@@ -27,8 +27,9 @@ SCALE_UNIT = 200.0
 CENTER_SHIFT = 15.0
 # PCKh measures in this share of the diagonal of the head's box (SC_BIAS of MPII's evaluation).
 HEAD_SHARE = 0.6
+# MATLAB counts pixels from here.
+MATLAB_ORIGIN = 1.0
 
-_MATLAB_ORIGIN = 1.0
 _JOINTS = 16
 _CONTENT = "a list of people with `image`, `joints`, `joints_vis`, `center` and `scale`"
 
@@ -113,7 +114,7 @@ def _source(directory: pathlib.Path, split: str) -> Source:
         f"mpii_{split}",
         "mpii16",
         people,
-        _load,
+        load_item,
         {
             "annotations": str(path),
             "images": str(image_dir),
@@ -122,22 +123,18 @@ def _source(directory: pathlib.Path, split: str) -> Source:
     )
 
 
-def _load(item: Person | Skipped) -> Sample | Skipped:
-    return item if isinstance(item, Skipped) else load_person(item, only_segmented=False)
-
-
 def _person(entry, number: int, path, image_dir, images: set[str], head_size: float | None) -> Person:
     where = "annotation"
     image = field(entry, "image", where)
     if not isinstance(image, str):
         raise UserError(f"{where}: `image` must be the name of a file. Received: {image!r}")
-    joints = numbers(entry, "joints", (_JOINTS, 2), where, finite=False) - _MATLAB_ORIGIN
+    joints = numbers(entry, "joints", (_JOINTS, 2), where, finite=False) - MATLAB_ORIGIN
     labelled = numbers(entry, "joints_vis", (_JOINTS,), where) > 0
     if not np.isfinite(joints[labelled]).all():
         raise UserError(f"{where}: `joints` holds labelled joints that are not finite.")
     center, scale = numbers(entry, "center", (2,), where), float(numbers(entry, "scale", (), where))
     if scale > 0 and (center != -1).all():
-        box = center + np.array([0, CENTER_SHIFT * scale]) - _MATLAB_ORIGIN
+        box = center + np.array([0, CENTER_SHIFT * scale]) - MATLAB_ORIGIN
         side = SCALE_UNIT * scale
     else:
         # Few people have neither: their joints say where they are.

@@ -7,7 +7,8 @@ turned along.
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +18,11 @@ from hpe.formats import images as image_files
 _TURNED_ALONG = "EXIF turns the image: annotation of the unturned image turned along"
 _TAKEN_FOR_TURNED = "EXIF turns the image: annotation taken for one of the turned image"
 _MIRRORED = "EXIF mirrors the image, but its annotation was made on the unmirrored one"
+_TURNED_3D = "EXIF turns the image, but its 3D labels are those of the unturned one"
 _OUTSIDE = "most joints lie outside of the image"
+# Facts that would have to be turned along with an image.
+_IN_SPACE = {"joints3d", "pose", "camera", "pinhole"}
+_BODY = {"joints3d", "pose"}
 # Joints may lie this many pixels outside of their image.
 _BESIDE = 8.0
 _OTHER_SIZE = "image has another size than its annotation says"
@@ -46,6 +51,8 @@ class Person:
         head_size: see `Sample`.
         size: height and width of the annotated image in pixels, None where the index does not say.
         notes: see `Sample`.
+        facts: what else is known of the person, by the names of the attributes of `Sample`: 3D joints, pose,
+            camera, gender, recording.
     """
 
     name: str
@@ -59,6 +66,12 @@ class Person:
     head_size: float | None = None
     size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def load_item(item: Person | Skipped, *, only_segmented: bool = False) -> Sample | Skipped:
+    """Reads a person as `load_person`; hands on why there is none."""
+    return item if isinstance(item, Skipped) else load_person(item, only_segmented=only_segmented)
 
 
 def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
@@ -76,7 +89,9 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     """
     if person.image is None:
         return Skipped(person.name, "image is missing")
-    if not person.visibility.any():
+    seen = person.joints2d[person.visibility > 0]
+    # Of people whose body is known, a box may be all that is known of their place in the picture.
+    if not len(seen) and (person.center is None or _BODY.isdisjoint(person.facts)):
         return Skipped(person.name, "no visible joint")
     try:
         image = image_files.read_image(person.image)
@@ -88,6 +103,8 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         return Skipped(person.name, _OTHER_SIZE)
     if image_files.mirrors(turns):
         return Skipped(person.name, _MIRRORED)
+    if turns != 1 and not _IN_SPACE.isdisjoint(person.facts):
+        return Skipped(person.name, _TURNED_3D)
     notes = list(person.notes)
     if image.pictures > 1:
         notes.append(f"file holds {image.pictures} pictures, of which the first is taken")
@@ -101,10 +118,9 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     # Most people of LSP-extended have no segmentation: that is as it should be and needs no note.
     if problem and person.mask:
         notes.append(f"{problem}: left out")
-    seen = person.joints2d[person.visibility > 0]
     joints2d = image_files.turn_points(person.joints2d, turns, *stored)
     inside = (joints2d >= -_BESIDE).all(axis=1) & (joints2d < np.array(upright[::-1]) + _BESIDE).all(axis=1)
-    if inside[person.visibility > 0].mean() < 0.5:
+    if len(seen) and inside[person.visibility > 0].mean() < 0.5:
         return Skipped(person.name, _OUTSIDE)
     center = person.center
     if center is None:
@@ -123,6 +139,7 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         head_size=person.head_size,
         mask=mask,
         notes=tuple(notes),
+        **person.facts,
     )
 
 

@@ -120,6 +120,9 @@ class VideoSource:
         """Returns the width of a pixel per its height, 1 where the file says nothing credible."""
         across, down = (self._capture.get(key) for key in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
         aspect = across / down if across > 0 and down > 0 else 1.0
+        # OpenCV turns the frames of a telephone upright; the shape of a pixel is that of the stored frame.
+        if int(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180:
+            aspect = 1 / aspect
         credible = 1 / _OBLONG <= aspect <= _OBLONG and abs(aspect - 1) > _SQUARE
         return aspect if credible else 1.0
 

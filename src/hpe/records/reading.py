@@ -170,7 +170,13 @@ def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
             f"was interrupted. Run create_datasets for this dataset again."
         )
     for folder in (data_dir / name, path):
-        files = sorted(file for suffix in _SUFFIXES for file in folder.glob(f"*{suffix}"))
+        files = sorted(
+            file
+            for suffix in _SUFFIXES
+            for file in folder.glob(f"*{suffix}")
+            # macOS leaves a file `._name` beside each on disks of other systems.
+            if not file.name.startswith(".")
+        )
         if files:
             return _from_files(name, files, verify)
     known = ", ".join(available(data_dir)) or "none"
@@ -182,7 +188,7 @@ def available(data_dir: str | os.PathLike) -> list[str]:
     names = {path.name.removesuffix(SUFFIX) for path in pathlib.Path(data_dir).glob(f"*{SUFFIX}")}
     shards = set(pathlib.Path(data_dir).glob(shard_pattern("*")))
     singles = set(pathlib.Path(data_dir).glob(f"*{RECORD_SUFFIX}")) - shards
-    return sorted(names | {path.stem for path in singles})
+    return sorted(name for name in names | {path.stem for path in singles} if not name.startswith("."))
 
 
 def _from_manifest(path: pathlib.Path, verify: bool) -> DatasetShards:

@@ -93,7 +93,9 @@ class Checkpoint:
     @property
     def step(self) -> int:
         """The number of finished steps."""
-        return int(self.read("step"))
+        step = self.read("step")
+        with self._explaining("is damaged or incomplete"):
+            return int(step)
 
     @property
     def is_numbered(self) -> bool:

@@ -166,7 +166,7 @@ def _explaining(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or first_line(error)}).") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, MemoryError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(
             f"{path}: is damaged, or no file of weights ({first_line(error)}); get it once more."
         ) from error

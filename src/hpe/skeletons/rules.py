@@ -58,12 +58,14 @@ RULES = (
     Rule("thorax@h36m", ("neck@smpl",), why="where the neck begins"),
     Rule("thorax@h36m", ("thorax",), bias=0.06, why="between the shoulders, below"),
     Rule("thorax@h36m", ("neck@halpe",), why="not the same mark"),
+    Rule("thorax@h36m", ("neck@occlusion_person",), why="where the neck of the rig begins"),
     Rule("thorax@h36m", ("mid_shoulders",), bias=0.06, why="below"),
     Rule("thorax@h36m", _SHOULDERS, bias=0.06, why="below"),
     Rule("neck", ("thorax@h36m",), bias=0.03, why="a little below; HMR's, SPIN's and pose-hg-3d's tables"),
     Rule("neck", ("neck@mpi_inf_3dhp",), why="HMR's and SPIN's tables"),
     Rule("neck", ("neck@smpl",), why="where the neck begins"),
     Rule("neck", ("neck@halpe",), why="not the same mark"),
+    Rule("neck", ("neck@occlusion_person",), why="where the neck of the rig begins"),
     # The head.
     Rule("head_top", ("head_top@h36m",), bias=0.11, why="lower; HMR's, SPIN's and pose-hg-3d's tables"),
     Rule("head_top", ("head_top@mpi_inf_3dhp",), why="HMR's and SPIN's tables"),
@@ -76,6 +78,7 @@ RULES = (
     # The trunk.
     Rule("spine@h36m", ("spine@mpi_inf_3dhp",), why="SPIN's table"),
     Rule("spine@h36m", ("spine2@smpl",), why="the nearest joint of the skin"),
+    Rule("spine@h36m", ("belly@occlusion_person",), why="the middle of the rig's trunk"),
     Rule("spine@h36m", ("pelvis", "thorax@h36m"), bias=0.03, why="pose-hg-3d's table"),
     # Feet.
     *(

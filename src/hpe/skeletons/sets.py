@@ -451,6 +451,29 @@ MPI_INF_3DHP17 = _skeleton(
     definition="mpi_inf_3dhp",
 )
 
+# Occlusion-Person's: a rig of rendered people.
+OCCLUSION_PERSON15 = _skeleton(
+    "occlusion_person15",
+    """
+    pelvis
+    right_hip pelvis
+    right_knee right_hip
+    right_ankle right_knee
+    left_hip pelvis
+    left_knee left_hip
+    left_ankle left_knee
+    belly=@ pelvis
+    neck=@ belly
+    left_shoulder neck
+    left_elbow left_shoulder
+    left_wrist left_elbow
+    right_shoulder neck
+    right_elbow right_shoulder
+    right_wrist right_elbow
+    """,
+    definition="occlusion_person",
+)
+
 # MediaPipe's BlazePose.
 BLAZEPOSE33 = _skeleton(
     "blazepose33",
@@ -496,7 +519,7 @@ SKELETONS = {
     for skeleton in (
         *(LSP14, COCOPLUS19, MPII16, SMPL24, H36M17, H36M16, COCO17),
         *(H36M17_LEFT, H36M18, HALPE26, OPENPOSE25, OPENPOSE18, SPIN24, SPIN49),
-        *(MPI_INF_3DHP28, MPI_INF_3DHP17, BLAZEPOSE33),
+        *(MPI_INF_3DHP28, MPI_INF_3DHP17, OCCLUSION_PERSON15, BLAZEPOSE33),
     )
 }
 

@@ -237,7 +237,7 @@ def read_cluster(text: str | None) -> Cluster:
 
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refuse(f"is not valid JSON ({error})") from error
     parts = [content.get(name) if isinstance(content, dict) else None for name in ("cluster", "task")]
     if not all(isinstance(part, dict) for part in parts):

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping
 
 from hpe import files
@@ -116,10 +117,20 @@ def _line(entry: Entry) -> str:
 def _entry(line: str) -> Entry | None:
     try:
         content = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     names = {field.name for field in dataclasses.fields(Entry)}
     if not isinstance(content, dict) or content.keys() != names:
         return None
-    fits = isinstance(content["step"], int) and isinstance(content["epoch"], int | float)
-    return Entry(**content) if fits and isinstance(content["values"], dict) else None
+    step, values = content["step"], content["values"]
+    fits = (
+        type(step) is int and step >= 0 and _is_number(content["epoch"]) and isinstance(content["kind"], str)
+    )
+    if not fits or not isinstance(values, dict):
+        return None
+    return Entry(**content) if all(value is None or _is_number(value) for value in values.values()) else None
+
+
+def _is_number(value) -> bool:
+    """Whether a value is a finite number, as JSON knows it; Python's reader knows others, too."""
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max

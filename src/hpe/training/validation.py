@@ -236,7 +236,7 @@ class BestCheckpoint:
     def _read(self) -> dict:
         try:
             content = json.loads((self._directory.path / "best.json").read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 

@@ -17,10 +17,9 @@ from hpe import skeletons
 from hpe.datasets.human36m.cameras import Camera, CameraTable
 from hpe.datasets.human36m.names import CAMERAS, Trial
 from hpe.datasets.human36m.recordings import Recordings
+from hpe.datasets.space import check_height
 from hpe.errors import UserError
 from hpe.skeletons import H36M17
-
-SMALLEST_PERSON, LARGEST_PERSON = 0.5, 3.0
 
 # Of every subject so many trials are looked at, evenly spread frames of each.
 _TRIALS = 2
@@ -45,7 +44,6 @@ _UPRIGHT, _NOT_UPRIGHT = 0.5, 0.3
 # Nobody is smaller than this in pictures of 1000 pixels.
 _LEAST_PIXELS = 40.0
 
-_PER_METRE = {"metres": 1.0, "centimetres": 100.0, "millimetres": 1000.0, "inches": 39.37, "micrometres": 1e6}
 # What is done to positions that have another axis upwards, so that z is.
 _AXES = {
     "": ((0, 1, 2), (1, 1, 1)),
@@ -131,28 +129,6 @@ def check(recordings: Recordings, cameras: CameraTable, *, directory: str, camer
                 f"{where} and {cameras_file} do not belong together: only {seen}; wanted are positions with z up "
                 "and cameras with R (world to camera, as MATLAB left it) and T (their centres)."
             )
-
-
-def check_height(joints: np.ndarray, where: str, *, unit: str) -> None:
-    """Raises UserError if people are no 0.5 to 3 m tall.
-
-    Args:
-        joints: (T, J, 3) metres.
-        where: what they are, for the message.
-        unit: of the file, as it was read.
-    """
-    finite = joints[np.isfinite(joints).all(axis=(1, 2))]
-    if not len(finite):
-        return
-    tall = float(np.median(np.linalg.norm(np.ptp(finite, axis=1), axis=-1)))
-    if SMALLEST_PERSON <= tall <= LARGEST_PERSON:
-        return
-    in_file = tall * _PER_METRE[unit]
-    fitting = [
-        name for name, size in _PER_METRE.items() if SMALLEST_PERSON <= in_file / size <= LARGEST_PERSON
-    ]
-    hint = f"; they seem to be in {fitting[0]}" if fitting else ""
-    raise UserError(f"{where}: a person is {tall:.3g} m tall if the unit is {unit}, as wanted{hint}.")
 
 
 def _views(subject: str, recordings: Recordings, cameras: CameraTable) -> Iterator[_View]:

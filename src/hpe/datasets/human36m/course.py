@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hpe.datasets.human36m import conventions
 from hpe.datasets.human36m.course_images import CROP_SIZE, Crop, load_crop
 from hpe.datasets.human36m.names import CAMERAS, Trial, parse_trial
 from hpe.datasets.pose_sequence import GROUND_TRUTH, Keypoints, PoseSequence, PoseSource, finite_frames
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
+from hpe.datasets.space import check_height
 from hpe.errors import UserError
 from hpe.formats import hdf5
 
@@ -59,7 +59,7 @@ def sources(directory: str | os.PathLike) -> list[PoseSource | Source]:
             f"{annotations}: train_images.txt names {len(names)} images, but train.h5 has {len(joints2d)} rows; "
             "the two do not belong together."
         )
-    conventions.check_height(joints3d / _MM_PER_M, f"{directory / LABELS}: pose3d", unit="millimetres")
+    check_height(joints3d / _MM_PER_M, f"{directory / LABELS}: pose3d", unit="millimetres")
     notes = check_statistics(annotations, joints3d)
     options = {"directory": str(directory), "layout": "course"}
     views = _views(annotations / "train_images.txt", names)

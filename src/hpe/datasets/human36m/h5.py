@@ -55,6 +55,9 @@ def find_recordings(
     found, strangers = {}, []
     for folder in subject_folders(directory):
         for path in sorted((folder / positions).glob(f"*.{suffix}")):
+            # macOS leaves a file `._name` beside each on disks of other systems.
+            if path.name.startswith("."):
+                continue
             if (trial := parse_trial(folder.name, path.stem)) is None:
                 strangers.append(str(path.relative_to(directory)))
             else:
