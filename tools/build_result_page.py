@@ -38,9 +38,7 @@ def page(script: str) -> str:
     # Inside a script element a closing tag ends it, wherever it stands.
     script = script.strip().replace("</script", "<\\/script")
     return (
-        text.replace("{{style}}", style)
-        .replace("{{viewer}}", script)
-        .replace("<head>", f"<head>\n{LICENCE}")
+        text.replace("{{style}}", style).replace("{{viewer}}", script).replace("<head>", f"<head>\n{LICENCE}")
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import os
 
     from hpe.errors import SettingError, UserError
+    from hpe.export.page import save_page
     from hpe.geometry.cameras import PinholeCamera
     from hpe.inference.model import Model
     from hpe.people.person import BodyParameters, Person
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "list_models",
     "load",
+    "save_page",
 ]
 
 # Where the names of this package live; each is imported when it is first asked for.
@@ -46,6 +48,7 @@ _HOMES = {
     "PinholeCamera": "hpe.geometry.cameras",
     "SettingError": "hpe.errors",
     "UserError": "hpe.errors",
+    "save_page": "hpe.export.page",
 }
 
 

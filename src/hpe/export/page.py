@@ -22,6 +22,7 @@ import numpy as np
 
 from hpe import files, skeletons
 from hpe.errors import UserError
+from hpe.export.people import contents
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
@@ -157,8 +158,8 @@ def save_page(
         people: of one picture.
         path: a file that ends in .html; its folder is made.
         picture: (H, W, 3) uint8 RGB, the picture; without it bodies stand on a plain ground.
-        attached: files by name that can be saved from the page; by default json, csv, glb and bvh as far as the
-            people have what they hold.
+        attached: files by name that can be saved from the page; by default json, glb and bvh as far as people have
+            what these hold.
 
     Raises:
         UserError: the ending is another, or the file cannot be written.
@@ -169,9 +170,7 @@ def save_page(
     page = Page(path.stem)
     page.add(0.0, people, picture)
     if attached is None:
-        from hpe.export.people import contents
-
-        attached = contents(people, path.stem, (".json", ".csv", ".glb", ".bvh"))
+        attached = contents(people, path.stem, (".json", ".glb", ".bvh"))
     files.write_text(path, page.finish(attached=attached))
 
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -67,6 +68,22 @@ def save_people(people: Sequence[Person], path: str | os.PathLike) -> None:
     else:
         with files.Replacement(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **content)
+
+
+def contents(people: Sequence[Person], name: str, endings: Sequence[str]) -> dict[str, bytes]:
+    """Returns what `save_people` would write, by the names of the files; what people lack is left out.
+
+    Args:
+        people: of one frame.
+        name: of the files without their endings.
+        endings: those wanted, of text and bytes.
+    """
+    found = {}
+    for ending in endings:
+        with contextlib.suppress(_Lacking):
+            content = _WRITERS[ending](people)
+            found[name + ending] = content.encode() if isinstance(content, str) else content
+    return found
 
 
 def to_json(people: Sequence[Person]) -> dict:
