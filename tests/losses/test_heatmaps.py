@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from hpe.backends.autodiff import input_gradient
-from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse
+from hpe.losses.heatmaps import heatmap_accuracy, heatmap_mse, location_entropy, mask_entropy
 from hpe.networks.heatmaps import draw_heatmaps
 
 SIZE = 20
@@ -79,3 +79,47 @@ def test_targets_on_the_first_lines_do_not_count():
     assert accuracy(target, target) == (1.0, 1.0)
     nothing, _ = maps(None, None, None)
     assert accuracy(target, nothing) == (0.0, 0.0)
+
+
+def test_location_entropy_is_that_of_the_cells_one_by_one():
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(2, 5, 6, 3)).astype("float32")
+    places = rng.uniform(0, 4, size=(2, 3, 2)).astype("float32")
+    weights = np.float32([[1, 0, 0.5], [1, 1, 1]])
+    places[1, 2] = 7.5, 1.0  # outside
+    costs, counted = 0.0, 0.0
+    for sample in range(2):
+        for joint in range(3):
+            if (sample, joint) == (1, 2):
+                continue
+            target, own = np.zeros((5, 6)), logits[sample, ..., joint].astype("float64")
+            for y in range(5):
+                for x in range(6):
+                    off = (x - places[sample, joint, 0]) ** 2 + (y - places[sample, joint, 1]) ** 2
+                    target[y, x] = np.exp(-off / (2 * 0.9**2))
+            probability = np.exp(own) / np.exp(own).sum()
+            costs -= weights[sample, joint] * (target / target.sum() * np.log(probability)).sum()
+            counted += weights[sample, joint]
+    loss = location_entropy(logits, places, weights, deviation=0.9)
+    assert float(loss.value) == pytest.approx(costs / counted, rel=1e-4)
+    assert float(loss.count) == pytest.approx(counted)
+
+
+def test_garbage_of_a_joint_that_does_not_count_reaches_no_gradient():
+    places, weights = np.full((1, 1, 2), np.nan, "float32"), np.zeros((1, 1), "float32")
+    gradient = input_gradient(
+        lambda logits: location_entropy(logits, places, weights).total, np.zeros((1, 4, 4, 1), "float32")
+    )
+    np.testing.assert_array_equal(ops.convert_to_numpy(gradient), 0)
+
+
+def test_mask_entropy_compares_cells_with_the_share_of_their_pixels():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(3, 4, 4)).astype("float32")
+    mask = rng.integers(0, 2, (3, 8, 8)).astype("uint8")
+    share = mask.reshape(3, 4, 2, 4, 2).mean(axis=(2, 4))
+    probability = 1 / (1 + np.exp(-logits.astype("float64")))
+    expected = -(share * np.log(probability) + (1 - share) * np.log(1 - probability))[[0, 2]].mean()
+    loss = mask_entropy(logits, mask, np.float32([1, 0, 1]))
+    assert float(loss.value) == pytest.approx(expected, rel=1e-5)
+    assert float(loss.count) == 2

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from hpe.errors import UserError
-from hpe.networks.backbones import Preprocessing, build_encoder, known_encoders
+from hpe.networks.backbones import Preprocessing, build_encoder, build_feature_maps, known_encoders
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
 
@@ -181,21 +181,24 @@ def test_imagenet_weights_in_the_keras_cache_need_no_network(mobilenet, monkeypa
     np.testing.assert_array_equal(_run(encoder), _run(mobilenet))
 
 
-def test_small_encoder_has_no_imagenet_weights():
-    with pytest.raises(UserError, match="'small' has no ImageNet weights; use `encoder_weights=synthetic`"):
-        build_encoder("small", image_size=64)
+@pytest.mark.parametrize("name", ["small", "MoveNet_Lightning"])
+def test_encoders_of_the_package_have_no_imagenet_weights(name):
+    expected = f"'{name.lower()}' has no ImageNet weights; use `encoder_weights=pretrained`"
+    with pytest.raises(UserError, match=expected):
+        build_encoder(name, image_size=64, weights="imagenet")
 
 
 def test_the_weights_in_the_package_are_those_of_the_small_encoder():
     images = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3)).astype(np.uint8)
     trained = build_encoder("small", image_size=96, weights="synthetic")
-    again = build_encoder("small", image_size=96, weights="synthetic")
+    again = build_encoder("small", image_size=96)
     features = keras.ops.convert_to_numpy(trained(images))
     np.testing.assert_array_equal(features, keras.ops.convert_to_numpy(again(images)))
     assert np.isfinite(features).all()
     assert features.std() > 0.01
-    with pytest.raises(UserError, match="encoder_weights=synthetic"):
-        build_encoder("MobileNetV2", image_size=96, weights="synthetic")
+    for name in ("MobileNetV2", "movenet_thunder"):
+        with pytest.raises(UserError, match="encoder_weights=synthetic"):
+            build_encoder(name, image_size=96, weights="synthetic")
 
 
 @pytest.mark.parametrize("content", [None, b"no npz"])
@@ -206,3 +209,32 @@ def test_a_package_without_its_weights_says_so(tmp_path, monkeypatch, content):
     monkeypatch.setattr("hpe.networks.backbones.SYNTHETIC_WEIGHTS", path)
     with pytest.raises(UserError, match=r"encoder_weights=synthetic: .*weights\.npz .*cannot be read"):
         build_encoder("small", image_size=64, weights="synthetic")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [
+        ("small", 64, [(16, 32), (8, 64), (4, 128)]),
+        ("MobileNetV2", 64, [(16, 144), (8, 192), (4, 576), (2, 1280)]),
+        ("ResNet50", 64, [(16, 256), (8, 512), (4, 1024), (2, 2048)]),
+        ("movenet_lightning", 64, [(16, 24 + 24), (8, 32 + 24), (4, 64 + 32), (2, 1280)]),
+    ],
+)
+def test_maps_have_the_side_of_their_stride(name, size, expected):
+    strides = [4, 8, 16, 32][: len(expected)]
+    maps = build_feature_maps(name, image_size=size, strides=strides, weights="none")
+    assert [tuple(output.shape[1:]) for output in maps.outputs] == [(n, n, width) for n, width in expected]
+
+
+def test_maps_are_those_that_the_features_are_made_of(mobilenet, tmp_path):
+    mobilenet.save_weights(tmp_path / "all.weights.h5")
+    maps = build_feature_maps(
+        "MobileNetV2", image_size=32, strides=(32,), weights=str(tmp_path / "all.weights.h5")
+    )
+    (last,) = maps(IMAGES)
+    np.testing.assert_allclose(ops.convert_to_numpy(last).mean(axis=(1, 2)), _run(mobilenet), atol=1e-5)
+
+
+def test_a_stride_without_maps_is_one_line_that_names_those_there_are():
+    with pytest.raises(UserError, match=r"^encoder=small: has no maps at stride 32 .* at 4, 8, 16 it has"):
+        build_feature_maps("small", image_size=64, strides=(8, 32), weights="none")

@@ -9,7 +9,7 @@ from hpe.errors import SettingError
 from hpe.geometry.cameras import weak_perspective_project
 from hpe.skeletons import COCO17, COCOPLUS19
 from hpe.systems.inputs import ImageInput
-from hpe.systems.movenet import MoveNetBody, MoveNetBodyConfig, camera_of_box
+from hpe.systems.movenet import MoveNetBody, MoveNetBodyConfig, camera_in_box, camera_of_box
 
 SIZE = 64
 SMALL = {"lifter_size": 16, "lifter_blocks": 1, "compile_body": False}
@@ -60,6 +60,8 @@ def test_the_camera_is_that_of_the_crop():
     inside = weak_perspective_project(points, camera)
     moved = weak_perspective_project(points, ops.convert_to_numpy(camera_of_box(camera, box)))
     np.testing.assert_allclose(moved, inside * box[:, None, 2:] + box[:, None, :2], atol=1e-5)
+    back = camera_in_box(camera_of_box(camera, box), box)
+    np.testing.assert_allclose(ops.convert_to_numpy(back), camera, atol=1e-5)
 
 
 def test_where_the_joints_lie_in_the_picture_moves_the_body_along(system):
@@ -80,7 +82,7 @@ def test_where_the_joints_lie_in_the_picture_moves_the_body_along(system):
 def test_low_scores_are_taken_for_missing(crops):
     given = dict(SMALL, min_score=0.99)
     system = MoveNetBody(MoveNetBodyConfig(**given), load_body_model(), image_size=SIZE)
-    assert (ops.convert_to_numpy(system.detect(crops))[..., 2] == 0).all()
+    assert (ops.convert_to_numpy(system.observe(crops)["detections"])[..., 2] == 0).all()
     assert np.isfinite(system.to_prediction(system.infer(crops)).joints2d).all()
 
 
@@ -104,3 +106,40 @@ def test_settings_are_checked(setting, value):
 def test_the_crop_must_fit_the_pyramid():
     with pytest.raises(SettingError, match="multiple of 32"):
         systems.get("movenet").build(MoveNetBodyConfig(**SMALL), ImageInput(img_size=100))
+
+
+@pytest.fixture(scope="module")
+def with_evidence():
+    keras.utils.set_random_seed(0)
+    given = dict(SMALL, evidence=True, correction_size=16, mr_loss_weight=0.02, shape_loss_weight=0.01)
+    return MoveNetBody(MoveNetBodyConfig(**given), load_body_model(), image_size=SIZE)
+
+
+def test_evidence_corrects_the_body_of_the_joints(with_evidence, crops):
+    seen = with_evidence.observe(crops)
+    lifted = with_evidence.lift(seen["detections"])[-1]
+    corrected, evidence = with_evidence.correct(lifted, seen)
+    inferred = with_evidence.infer(crops)
+    for name, value in corrected[-1].items():
+        np.testing.assert_allclose(inferred[name], value, atol=1e-4)
+    assert evidence["joints"].shape == (2, 14, 3)
+    # Of joints alone there is no evidence.
+    blind = with_evidence.infer_joints2d(seen["detections"])
+    np.testing.assert_allclose(blind["rotmats"], lifted["rotmats"], atol=1e-4)
+
+
+def test_all_networks_learn_from_labels_and_masks(with_evidence, crops):
+    masks = np.zeros((2, SIZE, SIZE), np.uint8)
+    masks[:, 16:48, 24:40] = 1
+    truth = batch() | {"silhouette": masks, "silhouette_weight": np.float32([1, 0])}
+    needed = {name for field in with_evidence.needs.fields for name in (field, f"{field}_weight")}
+    assert needed - {"image", "image_weight"} == set(truth)
+    (optimizer,) = with_evidence.optimizers.values()
+    losses = with_evidence.losses(with_evidence.forward(crops, training=True), truth)
+    assert set(optimizer.loss_names) == set(losses.weights) == set(losses.parts)
+    assert {"mr_loss", "stay_loss", "mask_loss", "joint_maps_loss", "shape_loss"} < set(losses.parts)
+    assert all(np.isfinite(float(value)) for value in losses.values().values())
+    assert list(with_evidence.networks) == ["lifter", "evidence_maps", "correction"]
+    assert len(optimizer.variables) == sum(
+        len(network.trainable_variables) for network in with_evidence.networks.values()
+    )

@@ -1,7 +1,8 @@
-"""Heat maps against those drawn around the labelled joints: the loss, and how many peaks are in place."""
+"""Heat maps and masks against labels: their losses, and how many peaks are in place."""
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
 
 from hpe.losses.means import Mean
@@ -52,3 +53,51 @@ def heatmap_accuracy(predicted, target) -> Mean:
     seen = ops.sum(counts, axis=0)
     shares = ops.sum(hits, axis=0) / ops.maximum(seen, 1.0)
     return Mean(ops.sum(shares), ops.sum(ops.cast(seen > 0, "float32")))
+
+
+def location_entropy(logits, places, weights, *, deviation=1.2) -> Mean:
+    """Cross-entropy of the cell where a joint lies, against a normal distribution around its place.
+
+    Args:
+        logits: (B, H, W, J); their softmax over all cells of a joint is its distribution.
+        places: (B, J, 2) x and y in cells, centres at integers; joints outside the map do not count.
+        weights: (B, J), at least 0.
+        deviation: standard deviation of the target, in cells.
+
+    Returns:
+        Mean in nats, over the joints that count.
+    """
+    logits = ops.cast(logits, "float32")
+    height, width, count = logits.shape[1:]
+    rows, columns = (grid.ravel()[None, :, None] for grid in np.mgrid[:height, :width].astype(np.float32))
+    x, y = places[..., 0], places[..., 1]
+    inside = (x >= 0.0) & (x <= width - 1.0) & (y >= 0.0) & (y <= height - 1.0)
+    weights = ops.where(inside, ops.cast(weights, "float32"), 0.0)
+    x, y = (ops.where(inside, value, 0.0)[:, None] for value in (x, y))
+    target = ops.exp((-0.5 / deviation**2) * (ops.square(columns - x) + ops.square(rows - y)))
+    target = target / ops.sum(target, axis=1, keepdims=True)
+    flat = ops.reshape(logits, (-1, height * width, count))
+    costs = -ops.sum(target * ops.log_softmax(flat, axis=1), axis=1)
+    return Mean(ops.sum(costs * weights), ops.sum(weights))
+
+
+def mask_entropy(logits, mask, weight) -> Mean:
+    """Binary cross-entropy of a map of logits against a finer mask.
+
+    Args:
+        logits: (B, H, W).
+        mask: (B, S, S), non-zero where the person is; S is a multiple of H. A cell's target is the share of its
+            pixels that belong to the person.
+        weight: (B,), 0 where the sample has no mask.
+
+    Returns:
+        Mean in nats a cell, over the samples that count.
+    """
+    logits = ops.cast(logits, "float32")
+    height, width = logits.shape[1:]
+    inside = ops.cast(ops.cast(mask, "bool"), "float32")
+    steps = inside.shape[1] // height, inside.shape[2] // width
+    target = ops.mean(ops.reshape(inside, (-1, height, steps[0], width, steps[1])), axis=(2, 4))
+    costs = ops.softplus(logits) - target * logits
+    weight = ops.cast(weight, "float32")
+    return Mean(ops.sum(ops.mean(costs, axis=(1, 2)) * weight), ops.sum(weight))

@@ -1,4 +1,4 @@
-"""Image encoders: any backbone of keras.applications, or a compact one, from RGB pixels to features."""
+"""Image encoders by name, from RGB pixels to a vector of features or to maps of several strides."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from keras import layers, ops
 from hpe.errors import SettingError, UserError, first_line
 from hpe.formats import hdf5
 from hpe.formats.npz import load_npz
+from hpe.networks.movenet_encoder import MOVENET_ENCODERS, build_movenet_encoder, build_movenet_maps
+from hpe.networks.small_encoder import build_small
 
 SMALL_ENCODER = "small"
 # Weights of the small encoder that come with the package, trained on synthetic people alone.
@@ -25,29 +27,22 @@ _WEIGHT_SUFFIXES = (".weights.h5", ".keras", ".h5", ".hdf5")
 # A download that stalls this long counts as no network.
 _NETWORK_TIMEOUT_S = 10.0
 
-_SMALL_MIN_SIZE = 32
-_SMALL_STEM_WIDTH = 32
-_SMALL_WIDTHS = (32, 64, 128)
-_SMALL_BLOCKS = 2
-# Where a limb is in the image matters, so the features keep a coarse grid beside the global average.
-_SMALL_GRID = 4
-_SMALL_GRID_WIDTH = 32
-# The usual 0.99 needs hundreds of steps before inference sees sensible statistics.
-_SMALL_BATCH_NORM_MOMENTUM = 0.9
-
 
 def build_encoder(
-    name="ResNet50", *, image_size, weights="imagenet", batch_norm_momentum=None, dtype="float32"
+    name="ResNet50", *, image_size, weights="pretrained", batch_norm_momentum=None, dtype="float32"
 ):
     """Builds an encoder that does the preprocessing its backbone was trained with.
 
     Args:
-        name: a model of keras.applications, in any case, or "small" for a compact residual network of 0.7 M
-            parameters that trains on a CPU.
+        name: a model of keras.applications; "movenet_lightning" or "movenet_thunder", which have seen people (2 M
+            and 6 M parameters, for images of 192 and 256 pixels); or "small" for a compact residual network of
+            0.7 M parameters that trains on a CPU. In any case.
         image_size: side of the square images, pixels.
-        weights: "imagenet", "none" for random initial weights, "synthetic" for the weights of the small encoder
-            that come with the package, or a path of a .weights.h5, .keras or
-            Keras .h5 (without the classifier) file of this encoder or of its bare backbone.
+        weights: "pretrained" for what there is of this encoder: ImageNet's for a model of keras.applications, which
+            Keras downloads once, else those in the package, MoveNet's as published and the small encoder's from
+            synthetic people; "imagenet" or "synthetic" for these alone; "none" for random initial weights; or a
+            path of a .weights.h5, .keras or Keras .h5 (without the classifier) file of this encoder or of its bare
+            backbone.
         batch_norm_momentum: overrides the momentum of all batch normalisations when given.
         dtype: Keras dtype policy of the layers behind the preprocessing, such as "mixed_bfloat16"; weights are
             the same under every one.
@@ -58,16 +53,57 @@ def build_encoder(
     Raises:
         UserError: the name is unknown, the image size does not suit it, or the weights cannot be had.
     """
+    image_size = _checked_size(image_size)
+    with _dtype_policy(dtype):
+        encoder = _build(name, image_size, weights)
+    if batch_norm_momentum is not None:
+        _set_batch_norm_momentum(encoder, batch_norm_momentum)
+    return encoder
+
+
+def build_feature_maps(
+    name="ResNet50",
+    *,
+    image_size,
+    strides=(4, 8, 16, 32),
+    weights="pretrained",
+    batch_norm_momentum=None,
+    dtype="float32",
+):
+    """Builds the part of an encoder up to its maps: what systems with heat maps or attention begin with.
+
+    Args:
+        name, image_size, weights, batch_norm_momentum, dtype: as of `build_encoder`; a file of weights is of the
+            encoder that it builds, or of its bare backbone.
+        strides: of the maps, as the encoder has them: 4, 8, 16 and mostly 32.
+
+    Returns:
+        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a list of maps (B, S / stride, S / stride, C), in
+        the order of the strides. A map is the last that the backbone computes at its stride; MoveNet's are those of
+        its encoder and its pyramid side by side.
+
+    Raises:
+        UserError: as `build_encoder`, or the encoder has no maps at a stride for this image size.
+    """
+    image_size = _checked_size(image_size)
+    with _dtype_policy(dtype):
+        if name.lower() in MOVENET_ENCODERS and weights in ("pretrained", "none"):
+            pretrained = weights == "pretrained"
+            encoder = build_movenet_maps(name.lower(), image_size, tuple(strides), pretrained=pretrained)
+        else:
+            encoder = _maps_of(_build(name, image_size, weights), name, strides)
+    if batch_norm_momentum is not None:
+        _set_batch_norm_momentum(encoder, batch_norm_momentum)
+    return encoder
+
+
+def _checked_size(image_size):
     if isinstance(image_size, bool) or not isinstance(image_size, numbers.Integral):
         raise ValueError(
             "image_size must be one integer, the side of the square images. "
             f"Received: image_size={image_size!r}"
         )
-    with _dtype_policy(dtype):
-        encoder = _build(name, int(image_size), weights)
-    if batch_norm_momentum is not None:
-        _set_batch_norm_momentum(encoder, batch_norm_momentum)
-    return encoder
+    return int(image_size)
 
 
 @contextlib.contextmanager
@@ -82,34 +118,32 @@ def _dtype_policy(policy):
 
 
 def _build(name, size, weights):
-    if name.lower() == SMALL_ENCODER:
-        encoder = _build_small(size)
-        if weights == "imagenet":
-            raise SettingError(
-                "encoder_weights",
-                "the encoder 'small' has no ImageNet weights; use `encoder_weights=synthetic`, none or PATH",
-                "imagenet",
-            )
-        if weights == "synthetic":
-            _load_synthetic(encoder)
-        elif weights != "none":
-            _load_weights([encoder], weights)
-    elif weights == "synthetic":
+    own = name.lower()
+    if own != SMALL_ENCODER and own not in MOVENET_ENCODERS:
+        return _build_application(name, size, weights)
+    if weights == "imagenet" or (weights == "synthetic" and own != SMALL_ENCODER):
         raise SettingError(
             "encoder_weights",
-            f"the package has such weights for the encoder 'small' only, not for {name}; use "
-            "`encoder_weights=imagenet`, none or PATH",
-            "synthetic",
+            f"the encoder {own!r} has no {'ImageNet' if weights == 'imagenet' else weights} weights; use "
+            "`encoder_weights=pretrained`, none or PATH",
+            weights,
         )
+    if own == SMALL_ENCODER:
+        encoder = build_small(size)
+        if weights in ("pretrained", "synthetic"):
+            _load_synthetic(encoder)
+            return encoder
     else:
-        encoder = _build_application(name, size, weights)
+        encoder = build_movenet_encoder(own, size, pretrained=weights == "pretrained")
+    if weights not in ("pretrained", "none"):
+        _load_weights([encoder], weights)
     return encoder
 
 
 @functools.cache
 def known_encoders() -> tuple[str, ...]:
     """Returns the names that `build_encoder` takes."""
-    return (SMALL_ENCODER, *(name for name, _ in _applications().values()))
+    return (SMALL_ENCODER, *MOVENET_ENCODERS, *(name for name, _ in _applications().values()))
 
 
 @keras.saving.register_keras_serializable(package="hpe")
@@ -151,11 +185,19 @@ def _build_application(name, size, weights):
     if name.lower() not in _applications():
         raise UserError(f"Unknown encoder {name!r}; known are {', '.join(known_encoders())}.")
     name, _ = _applications()[name.lower()]
-    backbone = _construct(name, size, "imagenet" if weights == "imagenet" else None)
+    if weights == "synthetic":
+        raise SettingError(
+            "encoder_weights",
+            f"the package has such weights for the encoder 'small' only, not for {name}; use "
+            "`encoder_weights=pretrained`, none or PATH",
+            "synthetic",
+        )
+    from_imagenet = weights in ("pretrained", "imagenet")
+    backbone = _construct(name, size, weights if from_imagenet else None)
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     features = backbone(Preprocessing(name, name="preprocessing")(images))
     encoder = keras.Model(images, features, name="encoder")
-    if weights not in ("imagenet", "none"):
+    if not from_imagenet and weights != "none":
         _load_weights([backbone, encoder], weights)
     return encoder
 
@@ -173,7 +215,7 @@ def _construct(name, size, weights):
             ) from error
     try:
         with _network_timeout(_NETWORK_TIMEOUT_S):
-            return construct(weights=weights)
+            return construct(weights="imagenet")
     except Exception as error:
         # Keras raises bare Exceptions here; a size that does not suit shows without any download.
         _construct(name, size, None)
@@ -181,7 +223,7 @@ def _construct(name, size, weights):
             "encoder_weights",
             f"the ImageNet weights of {name} cannot be had ({first_line(error)}); use "
             "`encoder_weights=none` or `encoder_weights=PATH`",
-            "imagenet",
+            weights,
         ) from error
 
 
@@ -214,7 +256,8 @@ def _load_weights(candidates, path):
     if not path.is_file():
         raise SettingError(
             "encoder_weights",
-            "there is no such file; expected 'imagenet', 'synthetic', 'none' or the path of a weights file",
+            "there is no such file; expected 'pretrained', 'imagenet', 'synthetic', 'none' or the path of a "
+            "weights file",
             path,
         )
     if not path.name.endswith(_WEIGHT_SUFFIXES):
@@ -251,47 +294,37 @@ def _set_batch_norm_momentum(model, momentum):
             layer.momentum = momentum
 
 
-def _build_small(size):
-    """Builds a residual network of three levels at strides 4, 8 and 16."""
-    if size < _SMALL_MIN_SIZE:
+def _maps_of(encoder, name, strides):
+    """Returns the model from the images of an encoder to the maps of its backbone."""
+    nested = [layer for layer in encoder.layers if isinstance(layer, keras.Model)]
+    backbone = nested[0] if nested else encoder
+    size = encoder.input_shape[1]
+    if name.lower() == SMALL_ENCODER:
+        # Its grid has the stride of its last level, too.
+        known = {4 * 2**level: backbone.get_layer(f"level{level}").output for level in range(3)}
+    else:
+        known = {
+            size // layer.output.shape[1]: layer.output
+            for layer in backbone.layers
+            if hasattr(layer, "output")
+            and len(getattr(layer.output, "shape", ())) == 4
+            and layer.output.shape[1]
+            and size % layer.output.shape[1] == 0
+        }
+    lacking = [stride for stride in strides if stride not in known]
+    if lacking:
         raise SettingError(
-            "img_size",
-            f"does not suit the encoder small, which takes at least {_SMALL_MIN_SIZE} pixels",
-            size,
+            "encoder",
+            f"has no maps at stride {lacking[0]} for images of {size} pixels; at "
+            f"{', '.join(map(str, sorted(known)))} it has",
+            name,
         )
-    images = keras.Input((size, size, 3), dtype="float32", name="images")
-    x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)
-    # Every layer with weights has a name, by which they are found in files of weights.
-    x = _convolution(x, _SMALL_STEM_WIDTH, kernel=5, stride=2, name="stem")
-    x = layers.ReLU()(x)
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
-    for level, width in enumerate(_SMALL_WIDTHS):
-        for block in range(_SMALL_BLOCKS):
-            stride = 2 if level > 0 and block == 0 else 1
-            x = _residual_block(x, width, stride=stride, name=f"level{level}_block{block}")
-    grid = layers.Conv2D(_SMALL_GRID_WIDTH, 1, name="grid")(x)
-    grid = layers.AdaptiveAveragePooling2D(_SMALL_GRID)(grid)
-    features = [layers.GlobalAveragePooling2D()(x), layers.Flatten()(grid)]
-    return keras.Model(images, layers.Concatenate()(features), name="encoder")
-
-
-def _residual_block(x, width, *, stride, name):
-    shortcut = x
-    if stride != 1 or x.shape[-1] != width:
-        shortcut = _convolution(x, width, kernel=1, stride=stride, name=f"{name}_shortcut")
-    x = layers.ReLU()(_convolution(x, width, kernel=3, stride=stride, name=f"{name}_first"))
-    x = _convolution(x, width, kernel=3, stride=1, name=f"{name}_second")
-    return layers.ReLU()(layers.Add()([x, shortcut]))
-
-
-def _convolution(x, width, *, kernel, stride, name):
-    x = layers.Conv2D(
-        width,
-        kernel,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return layers.BatchNormalization(momentum=_SMALL_BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
+    maps = [known[stride] for stride in strides]
+    if backbone is encoder:
+        return keras.Model(encoder.input, maps, name="encoder")
+    x = encoder.input
+    for layer in encoder.layers[1 : encoder.layers.index(backbone)]:
+        x = layer(x)
+    return keras.Model(
+        encoder.input, keras.Model(backbone.input, maps, name=backbone.name)(x), name="encoder"
+    )

@@ -78,7 +78,7 @@ class BodyLifter(keras.Model):
         self._stages = []
         for stage in range(num_stages):
             size = 3 * num_joints + (PARAMETERS_SIZE + 2 * num_joints if stage else 0)
-            self._stages.append(_Stage(width, num_blocks, mixed_precision, name=f"stage_{stage}"))
+            self._stages.append(Stage(width, num_blocks, mixed_precision, name=f"stage_{stage}"))
             self._stages[-1].build((None, size))
         self.built = True
 
@@ -125,7 +125,7 @@ class BodyLifter(keras.Model):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}, **mean}
 
 
-class _Stage(keras.layers.Layer):
+class Stage(keras.layers.Layer):
     """One MLP of a `BodyLifter`: (B, inputs) to corrections (B, PARAMETERS_SIZE), close to 0 at the start."""
 
     def __init__(self, width, num_blocks, mixed_precision, **kwargs):
@@ -148,6 +148,7 @@ class _Stage(keras.layers.Layer):
             layer.build((None, self._width))
 
     def call(self, inputs, training=False):
+        """Returns corrections (B, PARAMETERS_SIZE)."""
         half = training and self._mixed_precision
         x = self._first(inputs)
         for norm, inner, outer in zip(self._norms, self._inner, self._outer, strict=True):

@@ -18,6 +18,8 @@ from keras import ops
 from hpe.skeletons import COCO17
 
 NUM_JOINTS = len(COCO17)
+# Channels of the encoder's end.
+NUM_FEATURES = 1280
 STRIDE = 4
 # The picture's sides are halved five times and doubled again.
 SIZE_MULTIPLE = 32
@@ -85,6 +87,20 @@ class MoveNet(keras.Model):
         """
         return decode_maps(self.maps(images))
 
+    def with_taps(self) -> keras.Model:
+        """Returns the model of all that `maps` yields, and `encoder` and `pyramid`, features at stride 4.
+
+        Their channels, and the 17 of `heatmaps`, are `num_tapped` in all.
+        """
+        taps = [self.maps.get_layer(name).output for name in feature_layers(STRIDE)]
+        outputs = dict(self.maps.output) | dict(zip(("encoder", "pyramid"), taps, strict=True))
+        return keras.Model(self.maps.input, outputs, name="maps_with_taps")
+
+    @property
+    def num_tapped(self) -> int:
+        """Number of channels of the encoder's and the pyramid's maps at stride 4, and of the heat maps."""
+        return self.size.widths[_TAPS[0] + 1] + _PYRAMID[0] + NUM_JOINTS
+
     def get_config(self):
         """Returns the arguments of the constructor."""
         return {**super().get_config(), "version": self.version}
@@ -93,6 +109,22 @@ class MoveNet(keras.Model):
 def weights_path(version: str) -> pathlib.Path:
     """Returns the file in the package with the published weights of a version, see tools/convert_movenet.py."""
     return pathlib.Path(__file__).parent / "assets" / f"movenet_{version}.safetensors"
+
+
+def feature_layers(stride: int) -> tuple[str, ...]:
+    """Returns the layers of `MoveNet.maps` with features at a stride: of the encoder, and of the pyramid.
+
+    At stride 32, where the pyramid begins, the encoder's end is all there is.
+    """
+    if stride == STRIDE * 2 ** len(_TAPS):
+        return ("out",)
+    levels = [STRIDE * 2**level for level in range(len(_TAPS))]
+    if stride not in levels:
+        known = ", ".join(str(known) for known in (*levels, 2 * levels[-1]))
+        raise ValueError(f"stride must be one of {known}. Received: stride={stride}")
+    level = levels.index(stride)
+    last_block = sum(_BLOCKS[: _TAPS[level] + 1]) - 1
+    return f"block_{last_block}_sum", f"smooth_{level}_pointwise"
 
 
 def _load(movenet: MoveNet) -> None:
@@ -155,7 +187,7 @@ def _build_maps(widths):
             block += 1
         if group in _TAPS:
             taps.append(x)
-    features = _conv(x, 1280, 1, "out", activation="relu6")
+    features = _conv(x, NUM_FEATURES, 1, "out", activation="relu6")
     x = _conv(features, _PYRAMID[-1], 1, "lateral_3")
     for level, (tap, width) in reversed(list(enumerate(zip(taps, _PYRAMID, strict=True)))):
         up = keras.layers.UpSampling2D(interpolation="bilinear", name=f"up_{level}")(x)

@@ -1,7 +1,8 @@
-"""MoveNet's joints, and the body that goes with them: 3D pose and shape from a picture in two networks.
+"""MoveNet's joints, the body that goes with them, and what the picture says of it besides.
 
-The first finds 17 joints with scores in the picture, the second, which learned from projected postures alone, the
-body that has them. So the second serves any detector's joints, too, and neither needs pictures with 3D truth.
+The first network finds 17 joints with scores in the picture, the second, which learned from projected postures, the
+body that has them: it serves any detector's joints, too. Further ones, if wanted, read MoveNet's own maps along the
+limbs of that body and correct it.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from hpe.errors import SettingError
 from hpe.fields import Needs
 from hpe.geometry.cameras import pixels_to_normalized, weak_perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
-from hpe.losses.body_parameters import body_parameter_mse, joints3d_mse
-from hpe.losses.keypoints import keypoint_l1
+from hpe.losses.silhouette import distances_of_pairs
 from hpe.networks.body_lifter import build_body_lifter, normalize_joints, projector
-from hpe.networks.movenet import NUM_JOINTS, SIZE_MULTIPLE, MoveNet
+from hpe.networks.evidence import BodyCorrection, EvidenceMaps, peaks
+from hpe.networks.movenet import NUM_FEATURES, NUM_JOINTS, SIZE_MULTIPLE, MoveNet, decode_maps
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.fitting import fit
 from hpe.systems.inputs import ImageInput
+from hpe.systems.movenet_losses import body_losses, evidence_losses, outline_loss
 from hpe.systems.prediction import Prediction
 from hpe.systems.settings.movenet import MoveNetBodyConfig
 
@@ -36,9 +38,9 @@ _KEYPOINTS = skeletons.COCOPLUS19
 
 
 class MoveNetBody:
-    """The two networks as a system: predicts and trains, see `hpe.systems.base`.
+    """The networks as a system: predicts and trains, see `hpe.systems.base`.
 
-    MoveNet is taken as it is: training reaches the network from joints to the body.
+    MoveNet is taken as it is: training reaches the networks behind it.
 
     Attributes:
         detected_skeleton: name of the joint set of `infer_joints2d`.
@@ -73,48 +75,82 @@ class MoveNetBody:
             num_stages=config.num_stage,
             name="lifter",
         )
+        self._observed = self.movenet.with_taps()
         # MoveNet is a constant, like the body: it lies in the package, not in checkpoints.
         self.networks = {"lifter": self.lifter}
+        if config.evidence:
+            self.evidence_maps = EvidenceMaps(self.movenet.num_tapped, NUM_JOINTS, name="evidence_maps")
+            self.correction = BodyCorrection(
+                NUM_FEATURES,
+                NUM_JOINTS,
+                width=config.correction_size,
+                num_corrections=config.corrections,
+                name="correction",
+            )
+            self.networks |= {"evidence_maps": self.evidence_maps, "correction": self.correction}
         compile_if = xla_compiled if config.compile_body else lambda function: function
         self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
         project = projector(self.body, self._seen)
         self._project = compile_if(project)
+        self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
         self._fit = compile_if(functools.partial(fit, project=project, steps=config.refine))
+        self._distances = compile_if(distances_of_pairs)
         self._posed = {
             vertices: compile_if(_posing(self.body, vertices=vertices)) for vertices in (False, True)
         }
 
     @property
     def needs(self) -> Needs:
-        """2D joints, and body parameters and 3D joints where their losses are on."""
+        """2D joints, and what the losses which are on compare with."""
         config = self.config
-        fields = ["image", "joints2d"]
-        fields += ["pose", "shape"] if config.body_loss_weight else []
-        fields += ["joints3d"] if config.joints3d_loss_weight else []
-        return Needs(fields=tuple(fields), skeleton2d=self.skeleton, body_models=self.body_models)
+        optional = {
+            "pose": config.body_loss_weight,
+            "shape": config.body_loss_weight,
+            "joints3d": config.joints3d_loss_weight,
+            "silhouette": config.mr_loss_weight or (config.evidence and config.maps_loss_weight),
+        }
+        fields = ("image", "joints2d", *(name for name, wanted in optional.items() if wanted))
+        return Needs(fields=fields, skeleton2d=self.skeleton, body_models=self.body_models)
 
     @property
     def optimizers(self) -> dict[str, Optimizer]:
-        """That of the network from joints to the body."""
+        """That of all networks behind MoveNet."""
         config = self.config
         on = {
             "kpr_loss": config.kpr_loss_weight,
             "body_loss": config.body_loss_weight,
             "joints3d_loss": config.joints3d_loss_weight,
+            "mr_loss": config.mr_loss_weight,
+            "shape_loss": config.shape_loss_weight,
+            "stay_loss": config.evidence and config.stay_loss_weight,
+            "joint_maps_loss": config.evidence and config.maps_loss_weight,
+            "mask_loss": config.evidence and config.maps_loss_weight,
         }
-        names = tuple(name for name, value in on.items() if value)
-        return {MAIN: Optimizer(self.lifter.trainable_variables, loss_names=names)}
+        variables = [
+            variable for network in self.networks.values() for variable in network.trainable_variables
+        ]
+        return {MAIN: Optimizer(variables, tuple(name for name, value in on.items() if value))}
 
     def adapt(self, statistics: Mapping) -> None:
         """Needs nothing of the training data; see `hpe.systems.base.Trains`."""
 
-    def detect(self, images):
-        """Returns MoveNet's joints (B, 17, 3), normalised crop coordinates and score, of crops (B, S, S, 3)."""
-        joints = self.movenet(ops.cast(images, "float32") / 127.5 - 1.0)
+    def observe(self, images) -> dict:
+        """Runs MoveNet on crops (B, S, S, 3).
+
+        Returns:
+            Dict of `detections` (B, 17, 3), its joints, normalised crop coordinates and score; `maps`
+            (B, S / 4, S / 4, C), its features and logits; and `pooled` (B, 1280), the mean of its last features.
+        """
+        maps = self._observed(ops.cast(images, "float32") / 127.5 - 1.0)
+        joints = decode_maps(maps)
         points = pixels_to_normalized(joints[..., :2], self.image_size)
         scores = joints[..., 2:]
         scores = ops.where(scores >= self.config.min_score, scores, 0.0)
-        return ops.concatenate([points, scores], axis=-1)
+        return {
+            "detections": ops.concatenate([points, scores], axis=-1),
+            "maps": ops.concatenate([maps["encoder"], maps["pyramid"], maps["heatmaps"]], axis=-1),
+            "pooled": ops.mean(maps["features"], axis=(1, 2)),
+        }
 
     def lift(self, detections, *, training: bool = False) -> list[dict]:
         """Finds the bodies of joints.
@@ -124,70 +160,92 @@ class MoveNetBody:
             training: of the lifter.
 
         Returns:
-            Per stage rotmats (B, 24, 3, 3), shape (B, 10) and camera (B, 3) in the unit of the joints; without
-            training the fitted ones last, if the configuration has them fitted.
+            Per stage rotmats (B, 24, 3, 3), shape (B, 10) and camera (B, 3) in the unit of the joints.
         """
         inside, box = normalize_joints(detections)
         stages = self.lifter(inside, project=self._project_seen, training=training)
-        stages = [_tensors(stage) for stage in stages]
-        if self.config.refine and not training:
-            stages.append(self._fit(stages[-1], inside))
-        return [stage | {"camera": camera_of_box(stage["camera"], box)} for stage in stages]
+        return [_tensors(stage) | {"camera": camera_of_box(stage["camera"], box)} for stage in stages]
+
+    def correct(self, stage, seen: Mapping, *, training: bool = False) -> tuple[list[dict], dict]:
+        """Corrects bodies by what MoveNet's maps hold.
+
+        Args:
+            stage: rotmats, shape and camera in normalised crop coordinates, such as the last one of `lift`.
+            seen: of `observe`.
+            training: of the networks.
+
+        Returns:
+            The corrected stages, and the evidence: `heatmaps`, `mask` and `features` of `EvidenceMaps`, and
+            `joints` (B, 14, 3), the heat maps' peaks.
+        """
+        evidence = self.evidence_maps(seen["maps"], seen["detections"], training=training)
+        evidence["joints"] = ops.stop_gradient(peaks(evidence["heatmaps"]))
+        known = evidence | {"pooled": seen["pooled"], "detections": seen["detections"]}
+        project = self._project_every
+        stages = self.correction(stage, known, project=project, detected=self._seen, training=training)
+        return [_tensors(corrected) for corrected in stages], evidence
 
     def _project_seen(self, parameters):
         return self._project(_tensors(parameters))
 
+    def _project_every(self, parameters):
+        return self._project_all(_tensors(parameters))
+
     def forward(self, inputs, *, training: bool, seed=None, frozen: Sequence[str] = ()) -> dict:
-        """Runs both networks and the body model; see `hpe.systems.base.Trains` for the arguments.
+        """Runs all networks and the body model; see `hpe.systems.base.Trains` for the arguments.
 
         Returns:
-            Dict with `detections` (B, 17, 3), see `detect`, and `stages`, per stage `camera` (B, 3), `rotmats`
-            (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1] and `joints3d` (B, 19, 3) in metres.
+            Dict with `detections` (B, 17, 3), see `observe`, and `stages`, per stage `camera` (B, 3), `rotmats`
+            (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1] and `joints3d` (B, 19, 3) in metres,
+            of the last stage `vertices`, too, where a loss needs them; with evidence `evidence`, see `correct`.
         """
-        detections = ops.stop_gradient(self.detect(inputs))
-        stages = self.lift(detections, training=training and "lifter" not in frozen)
-        return {"detections": detections, "stages": [self._posed[False](stage) for stage in stages]}
+        seen = {name: ops.stop_gradient(value) for name, value in self.observe(inputs).items()}
+        stages = self.lift(seen["detections"], training=training and "lifter" not in frozen)
+        outputs = {"detections": seen["detections"]}
+        if self.config.evidence:
+            last = {name: ops.stop_gradient(value) for name, value in stages[-1].items()}
+            corrected, outputs["evidence"] = self.correct(last, seen, training=training)
+            stages += corrected
+        vertices = [False] * (len(stages) - 1) + [bool(self.config.mr_loss_weight)]
+        outputs["stages"] = [
+            self._posed[wanted](stage) for stage, wanted in zip(stages, vertices, strict=True)
+        ]
+        return outputs
 
     def losses(self, outputs: Mapping, batch: Mapping) -> Losses:
-        """Keypoint losses, and where the batch has the truth, body and 3D losses: means over the stages."""
-        config, parts, weights = self.config, {}, {}
-        stages = outputs["stages"]
-        if config.kpr_loss_weight:
-            parts["kpr_loss"] = _summed(
-                keypoint_l1(stage["joints2d"], batch["joints2d"], batch["joints2d_weight"])
-                for stage in stages
-            )
-            weights["kpr_loss"] = config.kpr_loss_weight
-        if config.body_loss_weight:
-            truth = axis_angle_to_rotmat(ops.reshape(batch["pose"], (-1, 24, 3)))
-            parts["body_loss"] = _summed(
-                body_parameter_mse(
-                    stage["rotmats"],
-                    stage["shape"],
-                    truth,
-                    batch["shape"],
-                    batch["pose_weight"],
-                    batch["shape_weight"],
-                )
-                for stage in stages
-            )
-            weights["body_loss"] = config.body_loss_weight
-        if config.joints3d_loss_weight:
-            parts["joints3d_loss"] = _summed(
-                joints3d_mse(stage["joints3d"], batch["joints3d"], batch["joints3d_weight"])
-                for stage in stages
-            )
-            weights["joints3d_loss"] = config.joints3d_loss_weight
+        """Keypoint losses, and those of what else the batch has the truth of; see `hpe.systems.movenet_losses`."""
+        parts, weights = body_losses(self.config, outputs["stages"], batch)
+        if self.config.mr_loss_weight:
+            stage = outputs["stages"][-1]
+            parts["mr_loss"] = outline_loss(stage, batch, self.image_size, measure=self._distances)
+            weights["mr_loss"] = self.config.mr_loss_weight
+        if self.config.evidence:
+            more, their_weights = evidence_losses(self.config, outputs, batch)
+            parts, weights = parts | more, weights | their_weights
         return Losses(parts, weights)
 
     def infer(self, inputs) -> dict:
-        """Runs both networks without training; the last stage's tensors, see `forward`, and `vertices`."""
-        return self.infer_joints2d(self.detect(inputs))
+        """Runs the networks without training; the last stage's tensors, see `forward`, and `vertices`."""
+        seen = self.observe(inputs)
+        stage = self.lift(seen["detections"])[-1]
+        if self.config.evidence:
+            stage = self.correct(stage, seen)[0][-1]
+        return self._finish(stage, seen["detections"])
 
     def infer_joints2d(self, detections) -> dict:
-        """Returns what `infer` returns, of the joints (B, 17, 3) of any detector: x, y and score; 0 is missing."""
+        """Returns what `infer` returns, of the joints (B, 17, 3) of any detector: x, y and score; 0 is missing.
+
+        There is no picture, so there is no other evidence.
+        """
         detections = ops.convert_to_tensor(detections, "float32")
-        return {"detections": detections, **self._posed[True](self.lift(detections)[-1])}
+        return self._finish(self.lift(detections)[-1], detections)
+
+    def _finish(self, stage, detections):
+        if self.config.refine:
+            inside, box = normalize_joints(detections)
+            fitted = self._fit(stage | {"camera": camera_in_box(stage["camera"], box)}, inside)
+            stage = fitted | {"camera": camera_of_box(fitted["camera"], box)}
+        return {"detections": detections, **self._posed[True](stage)}
 
     def true_vertices(self, pose, shape) -> np.ndarray:
         """Returns the vertices (B, V, 3) of body parameters, axis-angle pose (B, 72) and shape (B, 10)."""
@@ -220,6 +278,12 @@ def camera_of_box(camera, box):
     return ops.concatenate([scale, camera[:, 1:] + box[:, :2] / scale], axis=-1)
 
 
+def camera_in_box(camera, box):
+    """Moves weak-perspective cameras (B, 3) into boxes (B, 3): undoes `camera_of_box`."""
+    scale = camera[:, :1]
+    return ops.concatenate([scale / box[:, 2:], camera[:, 1:] - box[:, :2] / scale], axis=-1)
+
+
 def _posing(body, *, vertices):
     def pose(parameters):
         posed = body(parameters["rotmats"], parameters["shape"], vertices=vertices)
@@ -234,14 +298,6 @@ def _posing(body, *, vertices):
 
 def _tensors(stage):
     return {name: stage[name] for name in ("rotmats", "shape", "camera")}
-
-
-def _summed(means):
-    """Returns one Mean over all stages."""
-    first, *others = means
-    for mean in others:
-        first = type(first)(first.total + mean.total, first.count + mean.count)
-    return first
 
 
 def build_movenet_body(

@@ -35,9 +35,15 @@ class MocapShapes(enum.Enum):
 class HybridHmrConfig:
     """Networks and loss weights of the hybrid HMR; the names are those of the command line."""
 
-    encoder: str = option("ResNet50", "Encoder: any keras.applications backbone by name, or `small`.")
+    encoder: str = option(
+        "ResNet50",
+        "Encoder: any keras.applications backbone by name, `movenet_lightning` or `movenet_thunder` (for images "
+        "of 192 and 256 pixels), or `small`.",
+    )
     encoder_weights: str = option(
-        "imagenet", "Encoder weights: imagenet, synthetic (of the encoder `small`), none, or a weights file."
+        "pretrained",
+        "Encoder weights: pretrained (ImageNet's, MoveNet's, or for `small` those of synthetic people), imagenet, "
+        "synthetic, none, or a weights file.",
     )
     encoder_bn_momentum: float | None = option(
         None, "Momentum of the encoder's batch normalisation statistics; by default the backbone's own."

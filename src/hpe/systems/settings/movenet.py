@@ -12,7 +12,8 @@ from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
 
-_WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight")
+_WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight", "mr_loss_weight")
+_PRIORS = ("shape_loss_weight", "maps_loss_weight", "stay_loss_weight")
 
 
 class MoveNetVersion(enum.Enum):
@@ -37,10 +38,24 @@ class MoveNetBodyConfig:
     num_stage: int = option(
         2, "Its stages; each sees how far the body of the one before lies from the joints."
     )
+    evidence: bool = option(
+        False,
+        "Correct the body by what the maps of MoveNet hold besides joints: outline, limbs and features.",
+    )
+    correction_size: int = option(384, "Width of the hidden layers of the network that corrects the body.")
+    corrections: int = option(2, "How often it corrects the body.")
     min_score: float = option(0.0, "Joints of a score below this are taken for missing.")
     kpr_loss_weight: float = option(5.0, "Weight of the keypoint reprojection loss, of every stage.")
     body_loss_weight: float = option(2.0, "Weight of rotation and shape errors where a sample has them.")
     joints3d_loss_weight: float = option(10.0, "Weight of the 3D joint error where a sample has 3D joints.")
+    mr_loss_weight: float = option(
+        0.0, "Weight of the silhouette loss of the last stage, which is in pixels of a 224-pixel crop."
+    )
+    maps_loss_weight: float = option(0.1, "Weight of the losses of heat maps and mask of the evidence.")
+    stay_loss_weight: float = option(
+        0.5, "Weight of how far the evidence turns the bodies of pictures that have no 3D truth."
+    )
+    shape_loss_weight: float = option(0.0, "Weight of the squared shape coefficients.")
     refine: int = option(
         0,
         "Steps by which every predicted body is fitted to the joints; takes time, and keeps depth as it is.",
@@ -48,14 +63,14 @@ class MoveNetBodyConfig:
     compile_body: bool = option(True, "Compile the body model with XLA.")
 
     def __post_init__(self):
-        for name in ("lifter_size", "lifter_blocks", "num_stage"):
+        for name in ("lifter_size", "lifter_blocks", "num_stage", "correction_size", "corrections"):
             if getattr(self, name) < 1:
                 raise SettingError(name, "must be at least 1.", getattr(self, name))
         if self.refine < 0:
             raise SettingError("refine", "must not be negative.", self.refine)
         if not 0 <= self.min_score <= 1:
             raise SettingError("min_score", "must be in [0, 1].", self.min_score)
-        for name in _WEIGHTS:
+        for name in (*_WEIGHTS, *_PRIORS):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingError(name, "must be finite and not negative.", getattr(self, name))
         if not any(getattr(self, name) for name in _WEIGHTS):

@@ -1,0 +1,286 @@
+"""What a picture says of a body beyond the joints of a detector: better joints, an outline, and limbs' profiles.
+
+A few convolutions on the maps that the detector computed anyway find 14 joints again, where the person is, and some
+features of their own. A network then corrects a body that is there already: it sees what the maps hold along and
+across the body's limbs, where they lie now, which tells how thick the person's are and whether they lie there.
+The sampling of features where the present estimate projects to is that of PyMAF (Zhang et al. 2021).
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from hpe.geometry.rotations import rotmat_to_rot6d
+from hpe.networks.body_lifter import PARAMETERS_SIZE, Stage, split_parameters
+from hpe.networks.movenet import STRIDE
+from hpe.skeletons import COCOPLUS19, LSP14
+
+NUM_JOINTS = len(LSP14)
+
+# Of the maps' convolutions.
+_WIDTH = 40
+_BLOCKS = 2
+# Detections are shown as blobs, their joints as peaks; cells.
+_BLOB, _WINDOW = 2.0, 2.5
+# The first cell's centre is the middle of its pixels, whose own centres are at integers.
+_FIRST_CELL = 0.5 * (STRIDE - 1) / STRIDE
+
+# Limbs are crossed at these shares of their length, at these multiples of their half thickness.
+_ALONG = (0.25, 0.75)
+_BEYOND = 1.3
+_ACROSS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+_THICKNESS = {"arm": 0.05, "leg": 0.08, "trunk": 0.13, "head": 0.1}
+_LIMBS = [
+    (f"{side}_{first}", f"{side}_{second}", kind)
+    for side in ("left", "right")
+    for first, second, kind in (
+        ("shoulder", "elbow", "arm"),
+        ("elbow", "wrist", "arm"),
+        ("hip", "knee", "leg"),
+        ("knee", "ankle", "leg"),
+        ("shoulder", "hip", "trunk"),
+    )
+]
+_LIMBS += [("right_shoulder", "left_shoulder", "trunk"), ("right_hip", "left_hip", "trunk")]
+_LIMBS += [("neck", "head_top", "head")]
+_ENDS = ("wrist", "ankle")
+
+# Residuals are some hundredths of the crop; the other inputs are around 1.
+_RESIDUAL_SCALE = 5.0
+_POOLED_WIDTH = 128
+# Of the features at every point of a limb.
+_POINT_WIDTH = 12
+
+
+@keras.saving.register_keras_serializable(package="hpe")
+class EvidenceMaps(keras.Model):
+    """Convolutions on a detector's maps: joints, mask and features of every cell.
+
+    Args:
+        channels: of the maps, the detector's logits of its joints among them.
+        num_detected: joints of the detector.
+    """
+
+    def __init__(self, channels: int, num_detected: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.num_detected = channels, num_detected
+        inputs = keras.Input((None, None, channels + num_detected), name="maps")
+        x = keras.layers.Conv2D(_WIDTH, 1, activation="relu", name="mixed")(inputs)
+        for index in range(_BLOCKS):
+            y = keras.layers.DepthwiseConv2D(3, padding="same", name=f"block_{index}_depthwise")(x)
+            y = keras.layers.Conv2D(_WIDTH, 1, activation="relu", name=f"block_{index}_pointwise")(y)
+            x = keras.layers.Add(name=f"block_{index}_sum")([x, y])
+        outputs = keras.layers.Conv2D(NUM_JOINTS + 1, 1, name="outputs")(x)
+        self.convolutions = keras.Model(inputs, [outputs, x], name="convolutions")
+        self.built = True
+
+    def call(self, maps, detections, training=False):
+        """Finds joints and mask.
+
+        Args:
+            maps: (B, h, w, C), all of the crop.
+            detections: (B, D, 3), x and y in normalised crop coordinates, and scores.
+            training: has no effect.
+
+        Returns:
+            Dict of `heatmaps` (B, h, w, 14), logits of lsp14's joints over all cells; `mask` (B, h, w, 1), the
+            logit of the person; and `features` (B, h, w, 40), what both are made of.
+        """
+        height, width = maps.shape[1:3]
+        blobs = _blobs(detections, height, width)
+        outputs, features = self.convolutions(ops.concatenate([maps, blobs], axis=-1))
+        return {
+            "heatmaps": outputs[..., :NUM_JOINTS],
+            "mask": outputs[..., NUM_JOINTS:],
+            "features": features,
+        }
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "channels": self.channels, "num_detected": self.num_detected}
+
+
+@keras.saving.register_keras_serializable(package="hpe")
+class BodyCorrection(keras.Model):
+    """Corrects a body by the evidence along its limbs, several times with the same weights.
+
+    Args:
+        pooled: number of features of the whole crop.
+        num_detected: joints of the detector.
+        width: of all hidden layers.
+        num_blocks: residual blocks.
+        num_corrections: how often the body is corrected.
+    """
+
+    def __init__(
+        self,
+        pooled: int,
+        num_detected: int,
+        *,
+        width: int = 384,
+        num_blocks: int = 2,
+        num_corrections: int = 2,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.pooled, self.num_detected = pooled, num_detected
+        self.width, self.num_blocks, self.num_corrections = width, num_blocks, num_corrections
+        self._pooled = keras.layers.Dense(_POOLED_WIDTH, name="pooled")
+        self._pooled.build((None, pooled))
+        self._stage = Stage(width, num_blocks, False, name="stage")
+        self._point = keras.layers.Dense(_POINT_WIDTH, activation="relu", name="point")
+        self._point.build((None, None, _WIDTH + 1))
+        size = _POOLED_WIDTH + NUM_PROFILE_POINTS * _POINT_WIDTH + PARAMETERS_SIZE
+        self._stage.build((None, size + 5 * num_detected + 5 * NUM_JOINTS))
+        self.built = True
+
+    def call(self, body, evidence, *, project, detected, training=False):
+        """Corrects bodies.
+
+        Args:
+            body: dict of rotmats (B, 24, 3, 3), shape (B, 10) and camera (B, 3) in normalised crop coordinates.
+            evidence: dict of `pooled` (B, P), `detections` (B, D, 3), `joints` (B, 14, 3) of `peaks`, and
+                `mask` and `features` of `EvidenceMaps`.
+            project: function of such a dict of a body that yields cocoplus19's joints (B, 19, 2).
+            detected: (D,) places of the detector's joints in cocoplus19.
+            training: has no effect.
+
+        Returns:
+            List of the dicts of the corrected bodies.
+        """
+        seen = [self._pooled(evidence["pooled"])]
+        residual_of = []
+        for name, places in (("detections", detected), ("joints", np.arange(NUM_JOINTS))):
+            joints = evidence[name]
+            seen.append(ops.reshape(joints, (-1, 3 * len(places))))
+            residual_of.append((joints, places))
+        parameters = flat_parameters(body)
+        outputs, points = [], project(body)
+        maps = ops.concatenate([evidence["features"], evidence["mask"]], axis=-1)
+        for _ in range(self.num_corrections):
+            profiles = self._point(sample(maps, profile_points(points, parameters[:, -3])))
+            residuals = [
+                ops.reshape(_residual(points, joints, places), (-1, 2 * len(places)))
+                for joints, places in residual_of
+            ]
+            flat = ops.reshape(profiles, (-1, NUM_PROFILE_POINTS * _POINT_WIDTH))
+            inputs = ops.concatenate([*seen, flat, parameters, *residuals], axis=-1)
+            parameters = parameters + self._stage(inputs, training=training)
+            outputs.append(split_parameters(parameters))
+            points = project(outputs[-1])
+        return outputs
+
+    def get_config(self):
+        """Returns the arguments of the constructor."""
+        names = ("pooled", "num_detected", "width", "num_blocks", "num_corrections")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def flat_parameters(body):
+    """Returns (B, PARAMETERS_SIZE), the inverse of `split_parameters`."""
+    rotations = rotmat_to_rot6d(body["rotmats"])
+    return ops.concatenate(
+        [ops.reshape(rotations, (-1, 6 * rotations.shape[1])), body["shape"], body["camera"]], axis=-1
+    )
+
+
+def _residual(points, joints, places):
+    there = ops.cast(joints[..., 2:] > 0.0, joints.dtype)
+    off = ops.take(points, np.asarray(places, np.int32), axis=1) - joints[..., :2]
+    return ops.clip(_RESIDUAL_SCALE * off, -3.0, 3.0) * there
+
+
+def _blobs(detections, height, width):
+    """Returns (B, h, w, D): a blob at every detected joint, as high as its score."""
+    x, y = (cells(detections[..., axis], side) for axis, side in ((0, width), (1, height)))
+    rows = np.arange(height, dtype=np.float32)[:, None, None]
+    columns = np.arange(width, dtype=np.float32)[None, :, None]
+    squared = ops.square(rows - y[:, None, None]) + ops.square(columns - x[:, None, None])
+    return ops.exp(squared * (-0.5 / _BLOB**2)) * detections[:, None, None, :, 2]
+
+
+def cells(coordinates, side: int):
+    """Turns normalised crop coordinates into cells of a map, whose centres are at integers."""
+    return (coordinates + 1.0) * (0.5 * side) - _FIRST_CELL
+
+
+def peaks(heatmaps):
+    """Finds the joints of maps of logits.
+
+    Args:
+        heatmaps: (B, h, w, J), logits over all cells.
+
+    Returns:
+        (B, J, 3): x and y in normalised crop coordinates and how much of the joint's probability is there.
+    """
+    height, width, count = heatmaps.shape[1:]
+    logits = ops.reshape(heatmaps, (-1, height * width, count))
+    probability = ops.softmax(logits, axis=1)
+    best = ops.argmax(logits, axis=1)[:, None]
+    grid = np.divmod(np.arange(height * width), width)
+    rows, columns = (value.astype(np.float32)[None, :, None] for value in grid)
+    best_row, best_column = ops.cast(best // width, "float32"), ops.cast(best % width, "float32")
+    near = ops.square(rows - best_row) + ops.square(columns - best_column) <= _WINDOW**2
+    weight = probability * ops.cast(near, probability.dtype)
+    score = ops.sum(weight, axis=1)
+    y, x = (ops.sum(weight * value, axis=1) / score for value in (rows, columns))
+    x, y = ((value + _FIRST_CELL) * (2.0 / side) - 1.0 for value, side in ((x, width), (y, height)))
+    return ops.stack([x, y, score], axis=-1)
+
+
+def sample(maps, points):
+    """Reads maps (B, h, w, C) bilinearly at points (B, P, 2), normalised crop coordinates: (B, P, C).
+
+    Beyond the border the nearest cell's value is taken. No gradient reaches the points.
+    """
+    height, width = maps.shape[1:3]
+    points = ops.stop_gradient(points)
+    x = ops.clip(cells(points[..., 0], width), 0.0, width - 1.0)
+    y = ops.clip(cells(points[..., 1], height), 0.0, height - 1.0)
+    left, top = ops.floor(x), ops.floor(y)
+    flat = ops.reshape(maps, (-1, height * width, maps.shape[3]))
+    total = 0.0
+    for down in (0, 1):
+        for right in (0, 1):
+            row = ops.minimum(ops.cast(top, "int32") + down, height - 1)
+            column = ops.minimum(ops.cast(left, "int32") + right, width - 1)
+            share = (1.0 - ops.abs(y - top - down)) * (1.0 - ops.abs(x - left - right))
+            found = ops.take_along_axis(flat, (row * width + column)[..., None], axis=1)
+            total = total + found * share[..., None]
+    return total
+
+
+def _profile():
+    """Returns limbs as places in cocoplus19, shares along them, and metres across them, a row for each point."""
+    rows = []
+    for first, second, kind in _LIMBS:
+        ends = second.endswith(_ENDS)
+        for along in (*_ALONG, *((_BEYOND,) if ends else ())):
+            for across in _ACROSS:
+                places = COCOPLUS19.index(first), COCOPLUS19.index(second)
+                rows.append((*places, along, across * _THICKNESS[kind]))
+    first, second, along, across = zip(*rows, strict=True)
+    return np.array(first), np.array(second), np.array(along, np.float32), np.array(across, np.float32)
+
+
+_FIRST, _SECOND, _SHARE, _METRES = _profile()
+NUM_PROFILE_POINTS = len(_FIRST)
+
+
+def profile_points(joints, scale):
+    """Returns the points along and across the limbs of bodies.
+
+    Args:
+        joints: (B, 19, 2) of cocoplus19, normalised crop coordinates.
+        scale: (B,) of the weak-perspective camera: half crops per metre.
+
+    Returns:
+        (B, NUM_PROFILE_POINTS, 2).
+    """
+    first, second = ops.take(joints, _FIRST, axis=1), ops.take(joints, _SECOND, axis=1)
+    along = second - first
+    length = ops.sqrt(ops.sum(ops.square(along), axis=-1, keepdims=True) + 1e-6)
+    across = ops.stack([-along[..., 1], along[..., 0]], axis=-1) / length
+    return first + along * _SHARE[:, None] + across * (scale[:, None] * _METRES)[..., None]
