@@ -1,12 +1,14 @@
 """Trains the network from 2D joints to a body, on postures that are projected on the fly.
 
-    python tools/train_body_lifter.py --mocap=cmu_bvh --output=lifter.npz
-    python tools/train_body_lifter.py --mocap=cmu_bvh --init=lifter.npz --output=labelled.npz \
+    python tools/train_body_lifter.py --mocap=cmu_bvh --output=lifter.safetensors
+    python tools/train_body_lifter.py --mocap=cmu_bvh --init=lifter.safetensors --output=labelled.safetensors \
         --labelled=lsp_dataset --labelled=lspet_dataset
 
-No picture is needed; --labelled adds photographs with 2D joints, seen through MoveNet. docs/models/ says
-which commands made the released weights, how long they took and what came of them. Randomness is a function of
-(seed, step).
+No picture is needed; --labelled adds photographs with 2D joints, seen through MoveNet. What is written are released
+weights of the system `movenet` without evidence of the picture: `hpe.load` takes them, and `python -m train
+--system=movenet --evidence --init_from=labelled.safetensors --init_networks=lifter` goes on from them, see
+configs/presets/. docs/models/ says which commands made the weights of the presets, how long they took and what came
+of them. Randomness is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -28,9 +30,14 @@ from hpe.errors import UserError
 from hpe.files import Replacement
 from hpe.geometry.cameras import weak_perspective_project
 from hpe.networks.body_lifter import build_body_lifter, normalize_joints, projector
-from hpe.networks.movenet import NUM_JOINTS, MoveNet
+from hpe.networks.movenet import NUM_JOINTS, SIZES, MoveNet
+from hpe.runs import released
+from hpe.runs.initialization import initialize
+from hpe.runs.settings import Settings
 from hpe.synthetic.poses import random_pose
 from hpe.synthetic.projected_poses import ProjectedPoses
+from hpe.systems.inputs import ImageInput
+from hpe.systems.movenet import MoveNetBodyConfig
 
 # Shares of what postures are from.
 _RANDOM, _CAPTURED = 0.65, 0.35
@@ -39,6 +46,7 @@ _WEIGHTS = {"joints3d": 5.0, "rotations": 2.0, "joints2d": 5.0, "shape": 0.01, "
 _FURTHEST = 0.5
 _WARM_UP, _SAVE_EVERY = 100, 250
 _KEYPOINTS = skeletons.COCOPLUS19
+_ABOUT = "From the joints of MoveNet, or of any detector of COCO's 17 joints, to a body."
 
 
 def main() -> int:
@@ -47,8 +55,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mocap", required=True, help="folder of CMU's clips as BVH")
-    parser.add_argument("--output", required=True, help="weights to write, .npz")
-    parser.add_argument("--init", help="weights to start from, .npz")
+    parser.add_argument("--output", required=True, help="weights to write, .safetensors")
+    parser.add_argument("--init", help="weights to start from, .safetensors, or a preset")
     parser.add_argument("--labelled", action="append", default=[], help="folder of LSP or LSP-extended")
     parser.add_argument("--lightning_count", type=int, default=8000, help="pictures seen through Lightning")
     parser.add_argument("--thunder_count", type=int, default=1500, help="pictures seen through Thunder")
@@ -78,12 +86,20 @@ def train(arguments) -> None:
         skeleton=skeletons.COCO17,
         keypoints=_KEYPOINTS,
     )
-    lifter = build_body_lifter(
-        body_data, NUM_JOINTS, width=arguments.width, num_blocks=3, num_stages=2, mixed_precision=True
-    )
+    config = MoveNetBodyConfig(lifter_size=arguments.width)
+    settings = Settings("movenet", config, ImageInput(img_size=SIZES["lightning"].picture))
+    system = settings.build()
     if arguments.init:
-        with np.load(arguments.init) as stored:
-            lifter.set_weights([stored[f"{index:03d}"] for index in range(len(lifter.weights))])
+        initialize(system, arguments.init, networks=["lifter"])
+    lifter = build_body_lifter(
+        body_data,
+        NUM_JOINTS,
+        width=arguments.width,
+        num_blocks=config.lifter_blocks,
+        num_stages=config.num_stage,
+        mixed_precision=True,
+    )
+    lifter.set_weights(system.lifter.get_weights())
     step = Step(lifter, BodyModel(body_data, _KEYPOINTS.name))
     start, logged = time.time(), []
     for index in range(arguments.steps):
@@ -93,8 +109,8 @@ def train(arguments) -> None:
         seen = labelled.batch(pictures or _NO_PICTURES, seed=arguments.seed, step=index, count=count)
         logged.append(step(people, seen, rate))
         if (index + 1) % _SAVE_EVERY == 0 or index + 1 == arguments.steps:
-            with Replacement(arguments.output) as path:
-                np.savez(path, **{f"{i:03d}": weight.numpy() for i, weight in enumerate(lifter.weights)})
+            system.lifter.set_weights(lifter.get_weights())
+            released.save(arguments.output, system, settings, licence="MIT", about=_ABOUT, step=index + 1)
             means = np.mean([[values[name] for name in _WEIGHTS] for values in logged], axis=0)
             shown = " ".join(f"{name} {mean:.4f}" for name, mean in zip(_WEIGHTS, means, strict=True))
             print(f"{index + 1} {shown} {time.time() - start:.0f}s", flush=True)

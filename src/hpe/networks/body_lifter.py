@@ -128,7 +128,7 @@ class BodyLifter(keras.Model):
 class Stage(keras.layers.Layer):
     """One MLP of a `BodyLifter`: (B, inputs) to corrections (B, PARAMETERS_SIZE), close to 0 at the start."""
 
-    def __init__(self, width, num_blocks, mixed_precision, **kwargs):
+    def __init__(self, width, num_blocks, mixed_precision, *, start_scale=0.01, **kwargs):
         super().__init__(**kwargs)
         self._width, self._mixed_precision = width, mixed_precision
         self._first = keras.layers.Dense(width, name="first")
@@ -138,7 +138,7 @@ class Stage(keras.layers.Layer):
             self._inner.append(keras.layers.Dense(width, name=f"block_{block}_inner"))
             self._outer.append(keras.layers.Dense(width, name=f"block_{block}_outer"))
         self._norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        start = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
+        start = keras.initializers.VarianceScaling(start_scale, "fan_avg", "uniform")
         self._last = keras.layers.Dense(PARAMETERS_SIZE, kernel_initializer=start, name="last")
 
     def build(self, input_shape):

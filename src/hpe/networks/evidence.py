@@ -50,6 +50,8 @@ _ENDS = ("wrist", "ankle")
 # Residuals are some hundredths of the crop; the other inputs are around 1.
 _RESIDUAL_SCALE = 5.0
 _POOLED_WIDTH = 128
+# The body that is corrected is good already: the training starts closer to it than that of a body from nothing.
+_START_SCALE = 1e-4
 # Of the features at every point of a limb.
 _POINT_WIDTH = 12
 
@@ -129,7 +131,7 @@ class BodyCorrection(keras.Model):
         self.width, self.num_blocks, self.num_corrections = width, num_blocks, num_corrections
         self._pooled = keras.layers.Dense(_POOLED_WIDTH, name="pooled")
         self._pooled.build((None, pooled))
-        self._stage = Stage(width, num_blocks, False, name="stage")
+        self._stage = Stage(width, num_blocks, False, start_scale=_START_SCALE, name="stage")
         self._point = keras.layers.Dense(_POINT_WIDTH, activation="relu", name="point")
         self._point.build((None, None, _WIDTH + 1))
         size = _POOLED_WIDTH + NUM_PROFILE_POINTS * _POINT_WIDTH + PARAMETERS_SIZE

@@ -46,7 +46,7 @@ def build_movenet_maps(name: str, size: int, strides: tuple[int, ...], *, pretra
         strides: of 4, 8, 16 and 32.
 
     Returns:
-        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a list of maps (B, S / stride, S / stride, C): at
+        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a tuple of maps (B, S / stride, S / stride, C): at
         stride 32 the 1280 channels of the encoder's end, at the others the encoder's own map beside that of the
         pyramid, which knows what the coarser ones saw.
     """
@@ -61,9 +61,14 @@ def _images_and_maps(name, size, strides, pretrained):
         )
     movenet = MoveNet(MOVENET_ENCODERS[name], pretrained=pretrained).maps
     named = [feature_layers(stride) for stride in strides]
-    wanted = [[movenet.get_layer(layer).output for layer in names] for names in named]
+    wanted = {layer: movenet.get_layer(layer).output for names in named for layer in names}
     backbone = keras.Model(movenet.input, wanted, name=name)
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)
-    maps = [found[0] if len(found) == 1 else layers.Concatenate()(found) for found in backbone(x)]
-    return images, maps
+    found = backbone(x)
+    maps = []
+    for names in named:
+        beside = [found[layer] for layer in names]
+        maps.append(beside[0] if len(beside) == 1 else layers.Concatenate()(beside))
+    # Keras would take a list of one map for the map.
+    return images, tuple(maps)
