@@ -223,7 +223,10 @@ def test_a_package_without_its_weights_says_so(tmp_path, monkeypatch, content):
 def test_maps_have_the_side_of_their_stride(name, size, expected):
     strides = [4, 8, 16, 32][: len(expected)]
     maps = build_feature_maps(name, image_size=size, strides=strides, weights="none")
-    assert [tuple(output.shape[1:]) for output in maps.outputs] == [(n, n, width) for n, width in expected]
+    outputs = maps(np.zeros((1, size, size, 3), np.uint8))
+    assert [tuple(outputs[f"stride_{stride}"].shape[1:]) for stride in strides] == [
+        (n, n, width) for n, width in expected
+    ]
 
 
 def test_maps_are_those_that_the_features_are_made_of(mobilenet, tmp_path):
@@ -231,7 +234,7 @@ def test_maps_are_those_that_the_features_are_made_of(mobilenet, tmp_path):
     maps = build_feature_maps(
         "MobileNetV2", image_size=32, strides=(32,), weights=str(tmp_path / "all.weights.h5")
     )
-    (last,) = maps(IMAGES)
+    last = maps(IMAGES)["stride_32"]
     np.testing.assert_allclose(ops.convert_to_numpy(last).mean(axis=(1, 2)), _run(mobilenet), atol=1e-5)
 
 

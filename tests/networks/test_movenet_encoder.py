@@ -17,7 +17,7 @@ def test_last_map_is_that_of_the_published_graph(version):
     recorded = np.load(pathlib.Path(__file__).parent / "movenet_recorded.npz")
     size = SIZES[version].picture
     maps = build_feature_maps(f"movenet_{version}", image_size=size, strides=(32,))
-    (last,) = maps(pattern(size)[None])
+    last = maps(pattern(size)[None])["stride_32"]
     found = ops.convert_to_numpy(last)[0, ::3, ::3, ::16]
     np.testing.assert_allclose(found, recorded[f"{version}_features"], atol=1e-3)
 
@@ -28,7 +28,7 @@ def test_pyramid_is_the_one_that_the_heat_maps_are_made_of():
     maps = build_feature_maps("movenet_lightning", image_size=size, strides=(4, 8))(picture)
     movenet = MoveNet("lightning").maps
     heads = movenet(picture.astype(np.float32) / 127.5 - 1.0)
-    x = maps[0][..., 24:]
+    x = maps["stride_4"][..., 24:]
     for layer in ("heatmaps_inner_depthwise", "heatmaps_inner_pointwise", "heatmaps"):
         x = movenet.get_layer(layer)(x)
     np.testing.assert_allclose(
@@ -39,7 +39,7 @@ def test_pyramid_is_the_one_that_the_heat_maps_are_made_of():
 def test_features_are_the_average_and_a_grid():
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.uint8)
     encoder = build_encoder("movenet_lightning", image_size=96)
-    (last,) = build_feature_maps("movenet_lightning", image_size=96, strides=(32,))(images)
+    last = build_feature_maps("movenet_lightning", image_size=96, strides=(32,))(images)["stride_32"]
     features = ops.convert_to_numpy(encoder(images))
     assert features.shape == (2, 1280 + 6 * 6 * 64)
     np.testing.assert_allclose(

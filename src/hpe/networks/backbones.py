@@ -78,8 +78,8 @@ def build_feature_maps(
         strides: of the maps, as the encoder has them: 4, 8, 16 and mostly 32.
 
     Returns:
-        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a tuple of maps (B, S / stride, S / stride, C), in
-        the order of the strides. A map is the last that the backbone computes at its stride; MoveNet's are those of
+        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a dict of maps (B, S / stride, S / stride, C) by
+        `stride_4` and the like. A map is the last that the backbone computes at its stride; MoveNet's are those of
         its encoder and its pyramid side by side.
 
     Raises:
@@ -319,8 +319,7 @@ def _maps_of(encoder, name, strides):
             f"{', '.join(map(str, sorted(known)))} it has",
             name,
         )
-    # Keras would take a list of one map for the map.
-    maps = tuple(known[stride] for stride in strides)
+    maps = {f"stride_{stride}": known[stride] for stride in strides}
     if backbone is encoder:
         return keras.Model(encoder.input, maps, name="encoder")
     x = encoder.input

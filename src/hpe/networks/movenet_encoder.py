@@ -32,7 +32,8 @@ def build_movenet_encoder(name: str, size: int, *, pretrained: bool) -> keras.Mo
     Raises:
         SettingError: the size is no multiple of 32.
     """
-    images, (x,) = _images_and_maps(name, size, (32,), pretrained)
+    images, maps = _images_and_maps(name, size, (32,), pretrained)
+    x = maps["stride_32"]
     grid = layers.Conv2D(_GRID_WIDTH, 1, name="grid")(x)
     grid = layers.AdaptiveAveragePooling2D(_GRID)(grid)
     features = [layers.GlobalAveragePooling2D()(x), layers.Flatten()(grid)]
@@ -46,9 +47,9 @@ def build_movenet_maps(name: str, size: int, strides: tuple[int, ...], *, pretra
         strides: of 4, 8, 16 and 32.
 
     Returns:
-        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a tuple of maps (B, S / stride, S / stride, C): at
-        stride 32 the 1280 channels of the encoder's end, at the others the encoder's own map beside that of the
-        pyramid, which knows what the coarser ones saw.
+        keras.Model from RGB images (B, S, S, 3) in [0, 255] to a dict of maps (B, S / stride, S / stride, C) by
+        `stride_4` and the like: at stride 32 the 1280 channels of the encoder's end, at the others the encoder's
+        own map beside that of the pyramid, which knows what the coarser ones saw.
     """
     images, maps = _images_and_maps(name, size, strides, pretrained)
     return keras.Model(images, maps, name="encoder")
@@ -66,9 +67,8 @@ def _images_and_maps(name, size, strides, pretrained):
     images = keras.Input((size, size, 3), dtype="float32", name="images")
     x = layers.Rescaling(1.0 / 127.5, offset=-1.0, dtype="float32", name="preprocessing")(images)
     found = backbone(x)
-    maps = []
-    for names in named:
+    maps = {}
+    for stride, names in zip(strides, named, strict=True):
         beside = [found[layer] for layer in names]
-        maps.append(beside[0] if len(beside) == 1 else layers.Concatenate()(beside))
-    # Keras would take a list of one map for the map.
-    return images, tuple(maps)
+        maps[f"stride_{stride}"] = beside[0] if len(beside) == 1 else layers.Concatenate()(beside)
+    return images, maps
