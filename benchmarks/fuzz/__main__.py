@@ -164,18 +164,28 @@ def main() -> None:
         work()
         return
     readers = arguments.reader or list(READERS)
-    bad, begun = 0, time.monotonic()
+    total = 0
     for reader in readers:
+        bad, begun = 0, _used()
         for _, number, end in run(
             [reader], first=arguments.first, mutations=arguments.mutations, seed=arguments.seed
         ):
             bad += 1
             print(f"{reader}: mutation {number}: {end}", flush=True)
+        milliseconds = 1000 * (_used() - begun) / arguments.mutations
         print(
-            f"{reader}: {arguments.mutations} mutations, {time.monotonic() - begun:.0f} s so far", flush=True
+            f"{reader}: {arguments.mutations} mutations, {bad} bad ends, {milliseconds:.1f} ms of a processor each",
+            flush=True,
         )
-    print(f"{len(readers)} readers, {arguments.mutations} mutations each, {bad} bad ends")
-    sys.exit(bad > 0)
+        total += bad
+    print(f"{len(readers)} readers, {arguments.mutations} mutations each, {total} bad ends")
+    sys.exit(total > 0)
+
+
+def _used() -> float:
+    """Returns the seconds of processor time of all workers that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -147,6 +147,15 @@ def test_images_and_poses_that_do_not_belong_together(folder, write_image):
         read(folder)
 
 
+def test_a_stray_image_among_many_is_left_out(tmp_path, write_image):
+    np.savez(tmp_path / "poses.npz", poses=np.random.default_rng(0).uniform(5, 60, (3, 16, 12)))
+    for number in (*range(1, 13), 20231105):
+        write_image(tmp_path / "images" / f"{number:05d}.png", 70, 64)
+    first, *others = mpii.mpii(tmp_path).items
+    assert first == Skipped("20231105.png", "image without a pose")
+    assert len(others) == 12
+
+
 def test_folder_without_images(folder):
     for path in (folder.root / "images").iterdir():
         path.unlink()

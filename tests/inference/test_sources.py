@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hpe.errors import UserError
+from hpe.inference.recording import VideoFile
 from hpe.inference.sources import VideoSource, count_pictures, find_images, is_picture
 from hpe.visualization.grids import read_image, write_image
 
@@ -183,3 +184,11 @@ def test_what_is_no_picture(tmp_path):
     assert not is_picture(tmp_path / "none.jpg")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
     assert not is_picture(tmp_path / "sound.wav")
+
+
+def test_a_colon_in_a_name_is_no_protocol(monkeypatch, tmp_path):
+    """FFmpeg takes what stands before a colon for one, unless a slash stands before it."""
+    monkeypatch.chdir(tmp_path)
+    with VideoFile("12:30.mp4", frames_per_second=25.0) as video:
+        video.add(np.zeros((32, 32, 3), np.uint8))
+    assert len(list(VideoSource("12:30.mp4"))) == 1

@@ -330,6 +330,20 @@ def test_body_parameters_of_another_model_count_as_absent(tmp_path):
         assert bodies(next(trained.as_numpy_iterator())) == expected
 
 
+def test_shapes_of_men_and_women_are_those_of_other_bodies(tmp_path):
+    """A system that asks for the gender knows whose they are; poses mean nearly the same in all."""
+    genders = ("male", "neutral", "")
+    people = [make_sample(0, body_model="smpl", gender=gender, name=f"{gender}.jpg") for gender in genders]
+    shard = write_shards(tmp_path, [3], samples=people)
+    for asked, expected in (((), [0, 1, 1]), (("gender",), [1, 1, 1])):
+        needs = Needs(("pose", "shape", *asked), "cocoplus19", body_models=("smpl",))
+        (batch,) = evaluation_batches([shard], CONFIG, batch_size=3, needs=needs).as_numpy_iterator()
+        assert batch["shape_weight"].tolist() == expected
+        assert batch["shape"].any(axis=1).tolist() == [weight > 0 for weight in expected]
+        assert batch["pose_weight"].all()
+        assert ("gender" in batch) == bool(asked)
+
+
 def test_png_images_and_boxes_are_read(tmp_path):
     image = np.full((400, 300, 3), 90, np.uint8)
     changes = {

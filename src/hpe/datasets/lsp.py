@@ -123,6 +123,8 @@ def read_joints(path: str | os.PathLike, shape: tuple[int, int, int]) -> np.ndar
         hint = ""
         if joints.shape in (LSP_SHAPE, LSP_EXTENDED_SHAPE):
             hint = " This is the other one of LSP and LSP-extended: are the two directories exchanged?"
+        elif joints.ndim == 3 and joints.shape[:2] == LSP_EXTENDED_SHAPE[:2]:
+            hint = " LSP-extended in high resolution is read by the setting hr_lspet."
         raise UserError(
             f"{path}: `joints` must be {expected} numbers. Received: {found} {joints.dtype}.{hint}"
         )
@@ -162,7 +164,7 @@ def _people(
 
 def _span(joints: np.ndarray, visibility: np.ndarray) -> float:
     """Returns the longer side of the box of the joints with coordinates, pixels; 0 where there are none."""
-    known = joints[(visibility > 0) | (joints != 0).any(axis=1)]
+    known = joints[((visibility > 0) | (joints != 0).any(axis=1)) & np.isfinite(joints).all(axis=1)]
     return float(np.ptp(known, axis=0).max()) if len(known) else 0.0
 
 

@@ -17,7 +17,8 @@ import re
 import numpy as np
 
 from hpe import skeletons
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import Person, load_item
+from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.formats.npz import load_npz
@@ -29,6 +30,9 @@ SHOULDER_TO_HIP_SIZE = 46
 HEAD_TO_HIP_SIZE = 72
 # A person box leaves this much room around the joints: scalp, hands and feet reach beyond them.
 BOX_MARGIN = 1.2
+
+# A folder in which more of the images have no pose is that of another file of poses.
+_FEW = 0.1
 
 _NAME = re.compile(r"(\d+)\.(?:png|jpg|jpeg)", re.IGNORECASE)
 
@@ -77,7 +81,7 @@ def mpii(
         "mpii",
         "mpii16",
         _people(directory, joints, visibility),
-        functools.partial(load_person, only_segmented=only_segmented),
+        functools.partial(load_item, only_segmented=only_segmented),
         {
             "poses": str(poses_file),
             "images": str(directory / "images"),
@@ -131,7 +135,7 @@ def person_size(joints: np.ndarray, visibility: np.ndarray) -> float | None:
     return size if size > 0 else None
 
 
-def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray) -> list[Person]:
+def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray) -> list[Person | Skipped]:
     image_dir = directory / "images"
     try:
         names = os.listdir(image_dir)
@@ -142,12 +146,15 @@ def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray)
         raise UserError(f"{image_dir}: holds no image NNNNN.png.")
     # Numbers start at 1, unless there is an image 0.
     first = 0 if 0 in images else 1
-    if max(images) >= first + len(joints):
+    strangers = [number for number in images if number >= first + len(joints)]
+    if len(strangers) > _FEW * len(images):
         raise UserError(
             f"{image_dir}: there is an image {images[max(images)]}, but the poses end at {len(joints)}; "
             "the two do not belong together."
         )
-    people = []
+    people: list[Person | Skipped] = [
+        Skipped(images.pop(number), "image without a pose") for number in sorted(strangers)
+    ]
     for column in range(len(joints)):
         size = person_size(joints[column], visibility[column])
         name = images.get(column + first, f"{column + first:05d}.png")

@@ -23,6 +23,11 @@ _OUTSIDE = "most joints lie outside of the image"
 # Facts that would have to be turned along with an image.
 _IN_SPACE = {"joints3d", "pose", "camera", "pinhole"}
 _BODY = {"joints3d", "pose"}
+_BESIDE_BOX = "all joints lie outside of the box"
+_ONE_PIXEL = "all joints lie within one pixel: are coordinates shares of the image?"
+_NOT_FINITE = "joints that are not finite: left out"
+# As many joints of a person as these do not lie within so few pixels, in a picture of so many.
+_MANY_JOINTS, _LEAST_SPAN, _LEAST_SIDE = 4, 1.5, 32
 # Joints may lie this many pixels outside of their image.
 _BESIDE = 8.0
 _OTHER_SIZE = "image has another size than its annotation says"
@@ -89,7 +94,8 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     """
     if person.image is None:
         return Skipped(person.name, "image is missing")
-    seen = person.joints2d[person.visibility > 0]
+    visible = (person.visibility > 0) & np.isfinite(person.joints2d).all(axis=1)
+    seen = person.joints2d[visible]
     # Of people whose body is known, a box may be all that is known of their place in the picture.
     if not len(seen) and (person.center is None or _BODY.isdisjoint(person.facts)):
         return Skipped(person.name, "no visible joint")
@@ -120,11 +126,19 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         notes.append(f"{problem}: left out")
     joints2d = image_files.turn_points(person.joints2d, turns, *stored)
     inside = (joints2d >= -_BESIDE).all(axis=1) & (joints2d < np.array(upright[::-1]) + _BESIDE).all(axis=1)
-    if len(seen) and inside[person.visibility > 0].mean() < 0.5:
+    if len(seen) and inside[visible].mean() < 0.5:
         return Skipped(person.name, _OUTSIDE)
+    span = float(np.ptp(seen, axis=0).max()) if len(seen) >= _MANY_JOINTS else 0.0
+    if 0 < span < _LEAST_SPAN and min(upright) >= _LEAST_SIDE:
+        return Skipped(person.name, _ONE_PIXEL)
     center = person.center
     if center is None:
         center = (seen.min(axis=0) + seen.max(axis=0)) / 2
+    elif len(seen) and person.scale and (np.abs(seen - center) > person.scale).any(axis=1).all():
+        return Skipped(person.name, _BESIDE_BOX)
+    known = np.isfinite(person.joints2d).all(axis=1) & (person.joints2d != 0).any(axis=1)
+    if not np.isfinite(person.joints2d).all():
+        notes.append(_NOT_FINITE)
     return Sample(
         name=person.name,
         image=image.content,
@@ -132,8 +146,8 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         width=image.width,
         skeleton=person.skeleton,
         # Unlabelled joints are 0 and stay so where the image is turned.
-        joints2d=np.where((person.joints2d != 0).any(axis=1, keepdims=True), joints2d, 0).astype(np.float32),
-        visibility=person.visibility.astype(np.float32),
+        joints2d=np.where(known[:, None], joints2d, 0).astype(np.float32),
+        visibility=np.where(known, person.visibility, 0).astype(np.float32),
         center=image_files.turn_points(np.asarray(center), turns, *stored).astype(np.float32),
         scale=person.scale,
         head_size=person.head_size,

@@ -59,7 +59,7 @@ class VideoFile:
             size = frame.shape[1], frame.shape[0]
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             rate = writable_rate(self._frames_per_second)
-            self._writer = cv2.VideoWriter(str(self._file.temporary), codec, rate, size)
+            self._writer = cv2.VideoWriter(os.path.abspath(self._file.temporary), codec, rate, size)
             if not self._writer.isOpened():
                 raise UserError(
                     f"{self.path}: cannot be written as a video of {size[0]} x {size[1]} pixels and {rate:g} "
@@ -97,7 +97,7 @@ def writable_rate(frames_per_second: float) -> float:
 
 def _readable_frames(path: pathlib.Path) -> int:
     """Returns how many frames the index of a video lists, which an mp4 has at its end; 0 if none decodes."""
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(os.path.abspath(path))
     try:
         if not capture.isOpened() or not capture.read()[0]:
             return 0

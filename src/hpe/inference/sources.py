@@ -92,7 +92,7 @@ class VideoSource:
         self.is_camera = isinstance(source, int)
         with quiet_opencv():
             # FFmpeg would play a text file as the screen of a terminal.
-            self._capture = cv2.VideoCapture() if _is_text(source) else cv2.VideoCapture(source)
+            self._capture = cv2.VideoCapture() if _is_text(source) else cv2.VideoCapture(_located(source))
         if not self._capture.isOpened():
             if self.is_camera:
                 raise UserError(f"camera {source}: cannot be opened; is it connected and free?")
@@ -166,6 +166,11 @@ class VideoSource:
                     self._newest = frame
                 self._fresh.notify()
         self._capture.release()
+
+
+def _located(source: str | int) -> str | int:
+    """Returns the absolute path of a file: FFmpeg takes what stands before a colon for a protocol."""
+    return os.path.abspath(source) if isinstance(source, str) and os.path.exists(source) else source
 
 
 def _is_text(source: str | int) -> bool:

@@ -3,8 +3,9 @@
 Every batch has `image`, `image_to_crop`, `image_size`, `name` and `valid`; what else it has says `Needs`. Joints
 come in the joint sets that are asked for, whatever sets the records are in. Shape coefficients mean something
 else on every body model, so a sample whose body parameters belong to another model than the system's counts as
-one that lacks them. A body turns about its pelvis, joints and camera about the optical axis: of a turned crop
-`pose` has no place beside `camera`.
+one that lacks them; and so does the shape of a man's or a woman's body, unless `gender` is asked for. A body
+turns about its pelvis, joints and camera about the optical axis: of a turned crop `pose` has no place beside
+`camera`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ USUAL = Needs(
 )
 
 _BODY = ("pose", "shape")
+# Whose shape coefficients mean other people than the neutral body's.
+_OTHER_GENDERS = ("male", "female")
 # The mask of the whole picture, by which pictures are judged.
 _MASK_FILE = "silhouette_file"
 # What every batch has, beside what the pipeline makes.
@@ -260,6 +263,10 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
         keys["silhouette"] = None
     if needs.body_models and not keys.keys().isdisjoint(_BODY):
         keys["body_model"] = None
+    # Who asks for the gender knows bodies of men and women; to all others their shapes are those of other people.
+    of_neutral = bool(needs.body_models) and "shape" in keys and "gender" not in keys
+    if of_neutral:
+        keys["gender"] = None
     record = parse_examples(
         serialized,
         tuple(keys),
@@ -275,6 +282,11 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
     for field in (fields.get(key) for key in _BODY if key in record):
         record[field.key] = tf.where(known[:, None], record[field.key], 0.0)
         record[field.weight] = tf.where(known, record[field.weight], 0.0)
+    if of_neutral:
+        gender = record.pop("gender")
+        own = tf.reduce_all(gender[:, None] != tf.constant(_OTHER_GENDERS), axis=1)
+        record["shape"] = tf.where(own[:, None], record["shape"], 0.0)
+        record["shape_weight"] = tf.where(own, record["shape_weight"], 0.0)
     return record
 
 
