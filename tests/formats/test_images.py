@@ -193,3 +193,27 @@ def test_first_channel_of_a_mask_counts(tmp_path, channels):
     decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(decoded, 255 * person)
     assert encoded == image_files.encode_mask(mask)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 8), (40, 57), (300, 203)])
+def test_masks_are_decoded_as_opencv_decodes_them(shape):
+    mask = np.random.default_rng(0).integers(0, 2, shape).astype(np.uint8)
+    encoded = image_files.encode_mask(255 * mask)
+    decoded = image_files.decode_bilevel(encoded)
+    np.testing.assert_array_equal(decoded, mask)
+    np.testing.assert_array_equal(
+        255 * decoded, cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+    )
+
+
+def test_other_and_damaged_masks_are_left_to_opencv():
+    encoded = image_files.encode_mask(255 * np.eye(20, dtype=np.uint8))
+    assert image_files.decode_bilevel(encoded) is not None
+    for place in range(len(encoded) - 16):
+        assert image_files.decode_bilevel(encoded[:place]) is None
+    changed = bytearray(encoded)
+    changed[-20] ^= 1  # the checksum of the pixels
+    assert image_files.decode_bilevel(bytes(changed)) is None
+    for other in (np.eye(20, dtype=np.uint8), np.zeros((4, 4, 3), np.uint8)):
+        assert image_files.decode_bilevel(cv2.imencode(".png", other)[1].tobytes()) is None
+    assert image_files.decode_bilevel(b"") is None

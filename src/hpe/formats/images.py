@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -19,6 +21,9 @@ from hpe.formats.image_headers import Header
 
 JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+# Chunks of PNG: the header is first; its bit depth, colour, and ways to compress, filter and interlace.
+_HEADER_CHUNK, _ONE_BIT_GREY = b"\0\0\0\rIHDR", bytes([1, 0, 0, 0, 0])
+_CHUNK, _AFTER_HEADER = 12, 33
 
 # What may be decoded whatever the file's length; more only where the file has a bit for every fourth pixel.
 ALWAYS_PIXELS = 1 << 26
@@ -166,6 +171,37 @@ def encode_mask(mask: np.ndarray) -> bytes:
     One bit is not only smaller: the input pipeline decodes it in less than half the time of eight.
     """
     return _encode(mask, ".png", [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def decode_bilevel(encoded: bytes) -> np.ndarray | None:
+    """Decodes a PNG of one bit per pixel as `encode_mask` writes it, in a quarter of the time that OpenCV takes.
+
+    Returns:
+        (H, W) uint8 0 and 1; None of any other file and of a damaged one, about which a decoder has more to say.
+    """
+    if not encoded.startswith(PNG_START + _HEADER_CHUNK) or encoded[24:29] != _ONE_BIT_GREY:
+        return None
+    width, height = struct.unpack_from(">2I", encoded, 16)
+    row = 1 + -(-width // 8)
+    if height * width > ALWAYS_PIXELS:
+        return None
+    place, data = _AFTER_HEADER, []
+    while (kind := encoded[place + 4 : place + 8]) != b"IEND":
+        length = int.from_bytes(encoded[place : place + 4], "big")
+        if kind != b"IDAT":
+            return None
+        data.append(encoded[place + 8 : place + 8 + length])
+        place += _CHUNK + length
+    stream = zlib.decompressobj()
+    try:
+        content = stream.decompress(b"".join(data), height * row + 1)
+    except zlib.error:
+        return None
+    if len(content) != height * row or not stream.eof:
+        return None
+    rows = np.frombuffer(content, np.uint8).reshape(height, row)
+    # The first byte of a row says how it is filtered.
+    return None if rows[:, 0].any() else np.unpackbits(rows[:, 1:], axis=1, count=width)
 
 
 def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from hpe.fields import Codec, Field
-from hpe.formats.images import encode_mask
+from hpe.formats.images import decode_bilevel, encode_mask
 
 # Decoded masks are cut here: those of the original code went through JPEG.
 MASK_THRESHOLD = 128
@@ -60,6 +60,8 @@ def decode_map(field: Field, encoded: bytes) -> np.ndarray:
     Raises:
         ValueError: if it does not decode, or has other channels than the field.
     """
+    if field.stored.codec is Codec.MASK and (bilevel := decode_bilevel(encoded)) is not None:
+        return bilevel.astype(field.dtype, copy=False)
     channels = field.shape[2] if len(field.shape) == 3 else 1
     mode = cv2.IMREAD_GRAYSCALE if field.stored.codec is Codec.MASK else cv2.IMREAD_UNCHANGED
     try:
