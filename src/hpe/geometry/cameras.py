@@ -84,6 +84,27 @@ def weak_perspective_project(points, camera):
     return camera[:, None, :1] * (points[..., :2] + camera[:, None, 1:])
 
 
+def crop_project(points, camera, *, relative_focal: float | None = None):
+    """Projects points as a crop's camera sees them: weak perspective, or the pinhole camera that SPIN makes of it.
+
+    SPIN puts the body at (tx, ty, 2 f / (size s)) before a camera of focal length f in pixels, whose axis goes
+    through the crop's middle. With r = f / size that is p = s (X_xy + t) / (1 + Z s / (2 r)), weak perspective at
+    Z = 0.
+
+    Args:
+        points: (B, N, 3) points in the camera frame, metres.
+        camera: (B, 3) scale s (1 / metre) and translation tx, ty (metres).
+        relative_focal: r, the focal length over the crop's side; None for weak perspective.
+
+    Returns:
+        (B, N, 2) normalised crop coordinates.
+    """
+    plane = weak_perspective_project(points, camera)
+    if relative_focal is None:
+        return plane
+    return plane / (1.0 + points[..., 2:] * camera[:, None, :1] * (0.5 / relative_focal))
+
+
 def normalized_to_pixels(points, size):
     """Converts normalised coordinates to pixels of a square crop: (p + 1) size / 2."""
     return (points + 1.0) * (0.5 * size)

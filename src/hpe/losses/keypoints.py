@@ -28,3 +28,25 @@ def keypoint_l1(predicted, target, weight) -> Mean:
     # Where nothing is seen the difference is 0, but the visibility may be anything that is not above 0.
     visibility = ops.where(seen, visibility, ops.zeros_like(visibility))
     return Mean(ops.sum(visibility * difference), 2.0 * ops.sum(visibility))
+
+
+def keypoint_mse(predicted, target, weight) -> Mean:
+    """Mean squared difference of coordinates over the labelled joints of the whole batch, by their confidence.
+
+    sum_i c_i (dx_i^2 + dy_i^2) / (2 n) with the n joints whose confidence c_i is above 0. SPIN and PARE divide by
+    all joints, so that the same error costs less in a picture with fewer labels.
+
+    Args:
+        predicted, target: (B, J, 2) normalised crop coordinates; the target is ignored where the confidence is 0.
+        weight: (B, J) confidence, at least 0.
+
+    Returns:
+        Mean, in squared normalised units; its count is twice the number of labelled joints.
+    """
+    predicted, target = ops.convert_to_tensor(predicted), ops.convert_to_tensor(target)
+    confidence = ops.convert_to_tensor(weight)[..., None]
+    labelled = confidence > 0
+    difference = ops.where(labelled, predicted - target, ops.zeros_like(predicted))
+    confidence = ops.where(labelled, confidence, ops.zeros_like(confidence))
+    count = ops.sum(ops.cast(labelled, predicted.dtype))
+    return Mean(ops.sum(confidence * ops.square(difference)), 2.0 * count)
