@@ -12,7 +12,7 @@ from hpe.evaluation.judged import Judged
 from hpe.evaluation.measure import MILLIMETRES, Better, Family, MeanMeasure, Name, counted, unmeasured
 
 BODY, MOCAP = "body", "mocap"
-_FIELDS = ("pose", "pose_weight", "shape", "shape_weight")
+_FIELDS = ("pose", "pose_weight", "shape", "shape_weight", "body_model")
 
 # Bodies that are compared with motion capture at once: the search is quicker in large blocks.
 _BLOCK = 256
@@ -24,12 +24,12 @@ class VertexError(MeanMeasure):
     def statistics(self, judged: Judged) -> np.ndarray:
         """Errors and 1; NaN where the body is not known, or of another body model."""
         vertices = judged.prediction.vertices
-        if vertices is None or not judged.has(*_FIELDS):
+        if vertices is None or not judged.has(*_FIELDS[:4]):
             return unmeasured(len(judged))
         batch, errors = judged.batch, np.full(len(judged), np.nan)
         rows = np.flatnonzero((batch["pose_weight"] > 0) & (batch["shape_weight"] > 0))
         if len(rows):
-            truth = judged.system.true_vertices(batch["pose"][rows], batch["shape"][rows])
+            truth = judged.system.true_vertices(*judged.true_bodies(rows))
             errors[rows] = MILLIMETRES * metrics.pve(vertices[rows], truth)
         return counted(errors)
 

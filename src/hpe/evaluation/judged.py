@@ -40,6 +40,12 @@ class Judged:
         """Whether the batch has these fields."""
         return all(key in self.batch for key in keys)
 
+    def true_bodies(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns pose and shape of some rows and, for a system of several body models, the names of theirs."""
+        several = len(self.system.body_models) > 1 and "body_model" in self.batch
+        keys = ("pose", "shape", "body_model") if several else ("pose", "shape")
+        return tuple(self.batch[key][rows] for key in keys)
+
     def predicted_vertices(self) -> bool:
         """Whether there are meshes that can be laid over the crops."""
         return self.prediction.vertices is not None and self.prediction.camera is not None
@@ -75,6 +81,7 @@ def sliced(prediction: Prediction, count: int) -> Prediction:
     """Returns the first predictions of a batch that was filled up."""
     per_sample = ("joints2d", "joints3d", "camera", "vertices", "pose", "shape", "confidence")
     values = {name: getattr(prediction, name) for name in per_sample}
+    maps = {name: layers[:count] for name, layers in prediction.maps.items()}
     return dataclasses.replace(
-        prediction, **{name: value[:count] for name, value in values.items() if value is not None}
+        prediction, maps=maps, **{name: value[:count] for name, value in values.items() if value is not None}
     )

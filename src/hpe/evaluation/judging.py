@@ -72,6 +72,7 @@ def judge(
     batch_size: int,
     feasibility: FeasibilityReference | str = NO_REFERENCE,
     also: Iterable[Accumulator] = (),
+    max_batches: int | None = None,
     show_progress: bool = True,
 ) -> Evaluation:
     """Predicts every sample of a source once and compares with all truth that it has.
@@ -84,6 +85,7 @@ def judge(
         batch_size: samples per step; changes speed, not results.
         feasibility: motion capture that poses are compared with, or the reason why there is none.
         also: what else is shown every prediction.
+        max_batches: look at so many batches alone; None for all.
         show_progress: draw a progress bar on stderr.
 
     Returns:
@@ -111,7 +113,10 @@ def judge(
         total=source.count, unit=source.unit, disable=not show_progress, dynamic_ncols=True, leave=False
     )
     with bar, source.explaining():
-        for batch in source.evaluation_batches(batch_size=batch_size).as_numpy_iterator():
+        batches = source.evaluation_batches(batch_size=batch_size)
+        if max_batches is not None:
+            batches = batches.take(max_batches)
+        for batch in batches.as_numpy_iterator():
             judged = _judged(predictor, source, batch)
             for accumulator in every:
                 accumulator.add(judged)

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hpe import skeletons, systems
-from hpe.evaluation import bodies, joints2d, joints3d, silhouettes
+from hpe.evaluation import bodies, body_joints, joints2d, joints3d, silhouettes
 from hpe.evaluation.measure import Better, Family, Measure, Name, joint_protocol
 from hpe.fields import Needs
 from hpe.records.manifest import Manifest
 
 _FAMILIES: dict[str, Family] = {
     family.name: family
-    for family in (*joints2d.FAMILIES, *silhouettes.FAMILIES, *joints3d.FAMILIES, *bodies.FAMILIES)
+    for families in (joints2d, silhouettes, joints3d, body_joints, bodies)
+    for family in families.FAMILIES
 }
 
 # A published protocol that is called otherwise, and names of earlier versions, which did not say their protocol.

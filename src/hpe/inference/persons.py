@@ -7,7 +7,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.geometry.cameras import PinholeCamera, translation_onto_pixels, weak_perspective_project
 from hpe.geometry.crops import Crop
-from hpe.people.person import BodyParameters, Person
+from hpe.people.person import BodyParameters, CropMaps, Person
 from hpe.systems.prediction import Prediction, is_found
 
 
@@ -51,6 +51,10 @@ def person_of(
         "skeleton": prediction.skeleton,
         "camera": camera,
         "body": body,
+        "maps": {
+            name: CropMaps(layers[index], _cells_to_frame(crop, layers.shape[1:3]))
+            for name, layers in prediction.maps.items()
+        },
     }
     if prediction.joints3d is None:
         return Person(**person)
@@ -90,6 +94,16 @@ def shared_joints(first: str, second: str) -> tuple[list[int], list[int]]:
     one, other = skeletons.get(first).points, skeletons.get(second).points
     shared = [point for point in dict.fromkeys(one) if point in other]
     return [one.index(point) for point in shared], [other.index(point) for point in shared]
+
+
+def _cells_to_frame(crop: Crop, cells: tuple[int, int]) -> np.ndarray:
+    """Returns the affine map (2, 3) from (rows, columns) of cells that divide a crop to pixels of the frame."""
+    matrix = crop.image_to_crop
+    inverse = np.linalg.inv(matrix[:, :2])
+    sides = crop.size / np.array(cells[::-1], np.float64)
+    # The first cell's centre lies in the middle of its pixels.
+    offset = (sides - 1) / 2 - matrix[:, 2]
+    return np.column_stack([inverse * sides, inverse @ offset])
 
 
 def _into_box(points: np.ndarray, box: tuple[float, ...], camera: PinholeCamera) -> np.ndarray:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +35,19 @@ class BodyParameters:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class CropMaps:
+    """What a system says of every cell of a person's crop.
+
+    Attributes:
+        values: (h, w, C) float32, C layers.
+        to_frame: (2, 3) affine map from cells, whose centres lie at integers, to pixels of the frame.
+    """
+
+    values: np.ndarray
+    to_frame: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Person:
     """What a model says about one person of a frame.
 
@@ -55,6 +70,7 @@ class Person:
         body: parameters of the body model.
         reprojection_error: mean pixels between `joints2d` and the projections of the 3D joints that both skeletons
             share.
+        maps: maps of the person's crop by the name of the view that shows them, such as `attention`; mostly empty.
     """
 
     box: tuple[float, float, float, float]
@@ -71,6 +87,7 @@ class Person:
     translation: np.ndarray | None = None
     body: BodyParameters | None = None
     reprojection_error: float | None = None
+    maps: Mapping[str, CropMaps] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
 
     def draw(self, image: np.ndarray, *, view: View | str | None = None) -> np.ndarray:
         """Draws the person over the frame.

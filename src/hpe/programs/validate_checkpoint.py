@@ -58,6 +58,11 @@ class ValidationConfig:
         False,
         "Write the prediction files of the Human3.6M course, too: submission.csv and final_submission.csv.gz.",
     )
+    course_files: bool = option(
+        False,
+        "Write the files of the ETH course on human pose and shape, too: test_pred_joints.csv and, of a run, "
+        "val_accuracy_results.json.",
+    )
     verify: bool = option(False, "Compare every byte of the records with its checksum first.")
 
     def __post_init__(self):
@@ -78,11 +83,13 @@ def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
     # TensorFlow, which neither the help nor a mistyped flag waits for.
+    from hpe.evaluation.course_bodies import PredictedJoints, write_validations
     from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
     from hpe.evaluation.judging import judge
     from hpe.evaluation.report import make_folder, to_text, write_json
     from hpe.evaluation.submission import Submission
     from hpe.inference.predictor import Predictor
+    from hpe.training.history import VALIDATION, read_history
 
     loaded = load(
         config.checkpoint,
@@ -93,6 +100,7 @@ def main() -> None:
     system, training = loaded.system, read_training(loaded.run)
     predictor = Predictor(system)
     submission = Submission(system) if config.submission else None
+    joints = PredictedJoints(system) if config.course_files else None
     data_dir = config.data_dir or training.data_dir
     source = pipeline.open(
         system.input_key,
@@ -122,7 +130,7 @@ def main() -> None:
         metrics=config.metrics or None,
         batch_size=config.batch_size,
         feasibility=feasibility,
-        also=[submission] if submission else [],
+        also=[kept for kept in (submission, joints) if kept],
     )
     details = {
         "checkpoint": str(config.checkpoint),
@@ -136,6 +144,11 @@ def main() -> None:
     written = _write_panels(evaluation, predictor, source, config.num_panels, output)
     if submission:
         written += submission.write(output)
+    if joints:
+        written += joints.write(output)
+        if loaded.run is not None:
+            entries = [entry for entry in read_history(loaded.run.history) if entry.kind == VALIDATION]
+            written += write_validations(output, [(e.step, e.epoch, e.values) for e in entries])
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
 
 

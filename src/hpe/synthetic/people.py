@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hpe.body.data import NUM_SHAPES, BodyModelData
+from hpe.body.parts import part_of_vertices
 from hpe.datasets.sample import Sample
 from hpe.formats.images import encode_mask
 from hpe.options import option
@@ -20,6 +21,7 @@ from hpe.skeletons import COCOPLUS19, SMPL24
 from hpe.synthetic import backgrounds
 from hpe.synthetic.clothes import Wardrobe, dress, wardrobe
 from hpe.synthetic.dressed_body import NumpyBody
+from hpe.synthetic.part_labels import draw_part_labels, encode_labels
 from hpe.synthetic.poses import random_pose
 from hpe.synthetic.textures import pattern
 from hpe.visualization.meshes import composite
@@ -65,20 +67,21 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
             used. None draws a random pose within the joint limits.
 
     Returns:
-        A Sample with image, mask, 2D and 3D joints (cocoplus19), pose, shape and camera.
+        A Sample with image, mask, labels of parts, 2D and 3D joints (cocoplus19), pose, shape and camera.
 
     Raises:
         UserError: the folder of backgrounds is missing or holds no picture.
     """
     rng = np.random.default_rng([config.seed, index])
     size = config.image_size
-    body, clothes = _prepared(body_data)
+    body, clothes, parts = _prepared(body_data)
     stand = _stand(rng, body, poses, heading=np.radians(config.heading))
     camera = _place(rng, stand, size)
     joints2d = weak_perspective_camera(camera, size).project(stand.keypoints)[:, :2]
 
     background = _background(rng, config, stand, camera)
-    picture, mask = _picture(rng, stand, dress(rng, clothes), camera, background)
+    picture, labels = _picture(rng, stand, dress(rng, clothes), parts, camera, background)
+    mask = labels > 0
     visible = _inside(joints2d, size)
     if rng.uniform() < config.occluders:
         picture, mask, hidden = _occlude(rng, picture, mask)
@@ -95,6 +98,7 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
         center=((shown.min(axis=0) + shown.max(axis=0)) / 2).astype(np.float32),
         scale=None,
         mask=encode_mask(mask.astype(np.uint8) * 255),
+        part_labels=encode_labels(labels),
         skeleton3d=COCOPLUS19.name,
         joints3d=stand.keypoints,
         confidence3d=np.ones(len(COCOPLUS19), np.float32),
@@ -105,15 +109,15 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
     )
 
 
-_last_prepared: tuple[NumpyBody, Wardrobe] | None = None
+_last_prepared: tuple[NumpyBody, Wardrobe, np.ndarray] | None = None
 
 
-def _prepared(data: BodyModelData) -> tuple[NumpyBody, Wardrobe]:
-    """Returns what posing and dressing need to know of a body; the last body's is kept."""
+def _prepared(data: BodyModelData) -> tuple[NumpyBody, Wardrobe, np.ndarray]:
+    """Returns what posing, dressing and labelling need to know of a body; the last body's is kept."""
     global _last_prepared
     kept = _last_prepared
     if kept is None or kept[0].data is not data:
-        kept = _last_prepared = NumpyBody(data), wardrobe(data)
+        kept = _last_prepared = NumpyBody(data), wardrobe(data), part_of_vertices(data)
     return kept
 
 
@@ -226,8 +230,8 @@ def _shadow(rng, stand, camera, size) -> np.ndarray:
     return 1 - np.float32(rng.uniform(0, 0.55)) * soft
 
 
-def _picture(rng, stand, colors, camera, background):
-    """Renders the person before the background: (H, W, 3) uint8, edges smoothed, and the exact mask (H, W)."""
+def _picture(rng, stand, colors, parts, camera, background):
+    """Renders the person before the background: (H, W, 3) uint8, edges smoothed, and the exact parts (H, W)."""
     view = weak_perspective_camera(camera, background.shape[0])
     tint = 1 + rng.normal(0, 0.05, 3)
     picture = composite(
@@ -238,7 +242,7 @@ def _picture(rng, stand, colors, camera, background):
         vertex_colors=np.clip(colors * tint, 0, 255).astype(np.uint8),
         light=_lights(rng, stand),
     )
-    return picture, render_mask(stand.vertices, stand.faces, view, background.shape[:2])
+    return picture, draw_part_labels(stand.vertices, stand.faces, view, background.shape[:2], parts)
 
 
 def _lights(rng, stand):

@@ -104,8 +104,15 @@ class Predicts(Protocol):
         """Turns the tensors of `infer` into a Prediction of NumPy arrays."""
         ...
 
-    def true_vertices(self, pose: Any, shape: Any) -> Any:
-        """Returns the vertices (B, V, 3), NumPy, of true body parameters; systems without a mesh lack it."""
+    def true_vertices(self, pose: Any, shape: Any, models: Any = None) -> Any:
+        """Returns the vertices (B, V, 3), NumPy, of true body parameters; systems without a mesh lack it.
+
+        Args:
+            pose: (B, 72) axis-angle.
+            shape: (B, 10).
+            models: (B,) names of the bodies that they are of, bytes; given to systems of several `body_models`
+                alone.
+        """
         ...
 
 

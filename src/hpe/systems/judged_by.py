@@ -15,3 +15,9 @@ BODIES = (
     *("angles_outside_limits@mocap", "nearest_mocap_pose@mocap", "limb_asymmetry@body"),
     *("shape_beyond_3@body", "mean_abs_shape@body"),
 )
+
+# Joints of predicted and true bodies by one regressor, as on 3DPW.
+REGRESSED = ("body_mpjpe@3dpw14", "body_pa_mpjpe@3dpw14")
+
+# What the code of the ETH course on human pose and shape measures.
+COURSE_BODIES = ("course_mpjpe@spin49", "course_pa_mpjpe@spin49", "course_coordinates@spin49")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Prediction:
         shape: (B, 10) float32 shape coefficients, or None.
         confidence: (B, J) float32 in [0, 1], how sure `joints2d` are, or None.
         skeleton3d: name of the joint set of `joints3d` where it is another one, or None.
+        maps: what a view of its name shows of the crop: (B, h, w, C) float32, whose cells divide the crop.
     """
 
     skeleton: str
@@ -45,6 +48,7 @@ class Prediction:
     shape: np.ndarray | None = None
     confidence: np.ndarray | None = None
     skeleton3d: str | None = None
+    maps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def joints3d_skeleton(self) -> str:

@@ -61,6 +61,7 @@ _MODULES = {
     "hrnet": "hpe.systems.settings.hrnet",
     "lifter": "hpe.systems.settings.lifter",
     "movenet": "hpe.systems.settings.movenet",
+    "pare": "hpe.systems.settings.pare",
 }
 _registered: dict[str, SystemEntry] = {}
 

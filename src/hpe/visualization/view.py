@@ -12,3 +12,4 @@ class View(enum.Enum):
     MESH = "mesh"
     BOTH = "both"
     ROTATED = "rotated"
+    ATTENTION = "attention"

@@ -16,6 +16,7 @@ from hpe import skeletons
 from hpe.body.data import DEFAULT_BODY
 from hpe.geometry.crops import box_crop
 from hpe.systems.prediction import is_found
+from hpe.visualization.maps import draw_maps
 from hpe.visualization.meshes import PAPER, ROTATED_DEGREES, composite, rotated_mesh
 from hpe.visualization.rasterizer import Camera
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
@@ -45,6 +46,7 @@ def draw_people(
         the 2D skeleton alone if they have no 3D joints either.
 
     Raises:
+        UserError: the view is of maps that the system does not have.
         ValueError: the image is not (H, W, 3) uint8, or there is no such view.
     """
     image = np.asarray(image)
@@ -53,6 +55,8 @@ def draw_people(
             f"image must be (H, W, 3) uint8 RGB. Received: shape={image.shape}, dtype={image.dtype}"
         )
     view = View.MESH if view is None else View(view)
+    if view is View.ATTENTION:
+        return draw_maps(image, people, view.value)
     solid = [person for person in people if person.vertices is not None or person.joints3d is not None]
     if view is View.SKELETON or (people and not solid):
         return _skeletons_over(image, people)
