@@ -6,7 +6,7 @@ import pytest
 
 from hpe.errors import SettingError
 from hpe.pipeline import DatasetSpec, PipelineConfig, PosePipelineConfig
-from hpe.pipeline.spec import parse_specs, shares_of
+from hpe.pipeline.spec import in_full, parse_specs, shares_of
 
 
 def test_a_list_that_was_cut_at_its_commas_is_put_together_again():
@@ -45,6 +45,35 @@ def test_settings_that_do_not_suit_are_named(text, message):
         DatasetSpec.parse(text).configured(PipelineConfig())
     with pytest.raises(SettingError, match="must begin with the name"):
         parse_specs(["flip=false", "x"])
+
+
+def test_a_mix_of_the_course_is_datasets_with_shares(tmp_path):
+    specs = parse_specs(["mpii_3dpw_0.4_0.6", "rotation_max=30"])
+    assert specs == (
+        DatasetSpec("mpii", fractions.Fraction(2, 5)),
+        DatasetSpec("3dpw", fractions.Fraction(3, 5), {"rotation_max": "30"}),
+    )
+    for name in ("mpii", "spin_mpii_train", "spin_3dpw_train_subset", "spin_3dpw_test"):
+        (tmp_path / f"{name}.manifest.json").write_text("{}")
+    assert [spec.name for spec in in_full(specs, tmp_path)] == ["mpii", "spin_3dpw_train_subset"]
+    assert in_full(parse_specs(["3dpw"]), tmp_path)[0].name == "3dpw"
+    (tmp_path / "pw3d_3dpw_train.manifest.json").write_text("{}")
+    with pytest.raises(SettingError, match="could be pw3d_3dpw_train or spin_3dpw_train_subset"):
+        in_full(specs, tmp_path)
+    for name in ("lsp_train", "recording_2", "a_b_2_3", "data/a_b_0.4_0.6", "a_0.5", "x_0"):
+        assert parse_specs([name]) == (DatasetSpec(name),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mpii_3dpw_0.4_0.5", "add up to 0.9, not to 1"),
+        ("lsp_train_lsp_ext_0.4_0.6", "has 2 shares for 4 names"),
+    ],
+)
+def test_mixes_that_do_not_add_up_are_refused(text, message):
+    with pytest.raises(SettingError, match=message):
+        parse_specs([text])
 
 
 def test_shares_add_up_to_one_however_they_are_written():

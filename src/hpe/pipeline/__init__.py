@@ -9,7 +9,7 @@ from hpe.fields import Needs
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.pose_config import PosePipelineConfig
 from hpe.pipeline.source import Source
-from hpe.pipeline.spec import DatasetSpec, parse_specs
+from hpe.pipeline.spec import DatasetSpec, in_full, parse_specs
 
 __all__ = ["CONFIGS", "DatasetSpec", "PipelineConfig", "PosePipelineConfig", "Source", "open"]
 
@@ -40,7 +40,7 @@ def open(  # as in gzip.open: the module's name says what is opened
         UserError: a dataset is absent or damaged, or lacks what the configuration asks for.
         ValueError: there is no such kind of input.
     """
-    specs = parse_specs(specs)
+    specs = in_full(parse_specs(specs), data_dir)
     names = [spec.name for spec in specs]
     # What is not asked for need not be imported: poses decode no images.
     if input_kind == "image":

@@ -21,7 +21,9 @@ class PipelineConfig(ImageInput):
 
     # What a dataset may have of its own, see `hpe.pipeline.spec`.
     OWN: ClassVar[tuple[str, ...]] = (
-        *("trans_max", "scale_max", "scale_min", "flip", "rotation_max", "half_body_probability", "joints"),
+        *("trans_max", "scale_max", "scale_min", "flip", "flip_probability", "rotation_max"),
+        *("rotation_probability", "half_body_probability", "color_noise", "color_noise_probability"),
+        *("blur_probability", "occluder_probability", "joints"),
     )
 
     trans_max: int = option(
@@ -29,16 +31,36 @@ class PipelineConfig(ImageInput):
     )
     scale_max: float = option(1.23, "Largest random scale of the person in training.")
     scale_min: float = option(0.8, "Smallest random scale of the person in training.")
-    flip: bool = option(True, "Mirror every second training image, on average.")
+    flip: bool = option(True, "Mirror training images at random.")
+    flip_probability: float = option(0.5, "Share of the training images that `flip` mirrors.")
     rotation_max: float = option(
         0.0,
-        "Largest random rotation of the crop in training, in degrees: twice the standard deviation. Three crops in "
-        "five are turned. HRNet: 60 for MPII, 90 for COCO.",
+        "Largest random rotation of the crop in training, in degrees: twice the standard deviation. HRNet: 60 for "
+        "MPII, 90 for COCO; SPIN and PARE: 60.",
+    )
+    rotation_probability: float = option(
+        0.6, "Share of the training crops that are turned, if any are. HRNet: 0.6; SPIN and PARE: 0.4."
     )
     half_body_probability: float = option(
         0.0,
         "Share of the training crops that are taken around the upper or the lower half of a person, if more than 8 "
         "joints are visible. HRNet: 0.3 for COCO.",
+    )
+    color_noise: float = option(
+        0.0,
+        "Every channel of a training crop is multiplied by 1 plus or minus up to this. SPIN and PARE: 0.4.",
+    )
+    color_noise_probability: float = option(1.0, "Share of the training crops that get `color_noise`.")
+    blur_probability: float = option(
+        0.0, "Share of the training crops that are blurred as by motion, over up to 15 pixels of a 224 crop."
+    )
+    occluder_probability: float = option(
+        0.0, "Share of the training crops that things are pasted in front of, one to seven; labels stay."
+    )
+    occluders: str = option(
+        "painted",
+        "What is pasted: painted, or a folder of objects: PNG files with an alpha channel, or `images` and `masks` "
+        "of a segmented dataset.",
     )
     shuffle_buffer: int = option(
         10000, "Encoded training records held in memory to draw from; lower it when memory is short."
@@ -63,7 +85,8 @@ class PipelineConfig(ImageInput):
                 f"must be above 0 and not above `scale_max={self.scale_max}`.",
                 self.scale_min,
             )
-        for name, largest in (("rotation_max", 180), ("half_body_probability", 1)):
+        shares = [field.name for field in dataclasses.fields(self) if field.name.endswith("_probability")]
+        for name, largest in (("rotation_max", 180), ("color_noise", 1), *((share, 1) for share in shares)):
             if not 0 <= getattr(self, name) <= largest:
                 raise SettingError(name, f"must be from 0 to {largest}.", getattr(self, name))
         try:

@@ -21,13 +21,15 @@ import tensorflow as tf
 
 from hpe.fields import Field, Kind, Needs
 from hpe.geometry import crops
-from hpe.pipeline import decoding, half_body, moving
+from hpe.pipeline import decoding, half_body, looks, moving, occluders
 from hpe.pipeline.augmentation import Jitter
 from hpe.pipeline.moving import Placement
 from hpe.pipeline.python_calls import ends_with_python
 from hpe.records.maps import decode_map
 
 _POINTS = (Kind.POINTS2D, Kind.POINTS3D)
+# What of a jitter changes how a crop looks.
+_LOOKS = ("colors", "blur", "occluder")
 
 
 def crop_people(
@@ -38,6 +40,7 @@ def crop_people(
     needs: Needs,
     size: int,
     box_share: float,
+    objects: str = occluders.PAINTED,
     threads: int = 1,
 ) -> dict[str, tf.Tensor]:
     """Makes the crops of B people and moves their fields into them.
@@ -52,6 +55,7 @@ def crop_people(
         needs: joint sets.
         size: side of the crops in pixels.
         box_share: share of the crop's side that a person's box takes.
+        objects: what stands in front, see `hpe.pipeline.occluders`.
         threads: number of threads that share the work; what comes out does not depend on it.
 
     Returns:
@@ -84,7 +88,8 @@ def crop_people(
     @ends_with_python
     def make(*values: np.ndarray) -> list[np.ndarray]:
         given = dict(zip(inputs, values, strict=True))
-        made = _make(given, moved, needs=needs, size=size, box_share=box_share, threads=threads)
+        options = {"needs": needs, "size": size, "box_share": box_share}
+        made = _make(given, moved, objects=objects, threads=threads, **options)
         return [np.ascontiguousarray(made[key], dtype=kind) for key, (_, kind) in outputs.items()]
 
     results = tf.numpy_function(
@@ -110,6 +115,7 @@ def _make(
     needs: Needs,
     size: int,
     box_share: float,
+    objects: str,
     threads: int,
 ) -> dict[str, np.ndarray]:
     """Does the work of `crop_people`."""
@@ -128,6 +134,8 @@ def _make(
     if pictures:
         unreduced = crops.bounds(placement.matrix, size).tolist()
 
+    changes = {name: given[f"jitter/{name}"] for name in _LOOKS if f"jitter/{name}" in given}
+
     def crop(rows: range) -> None:
         for row in rows:
             with _named(given["name"][row]):
@@ -136,6 +144,11 @@ def _make(
                     given["image"][row], matrix, windows[row], reductions[row], made["image"][row]
                 )
                 shapes[row] = shape
+                looks.change(
+                    made["image"][row],
+                    **{name: values[row] for name, values in changes.items()},
+                    objects=objects,
+                )
                 for field in pictures:
                     if encoded := given[field.key][row]:
                         flip = field.flip if placement.mirror[row] else ()

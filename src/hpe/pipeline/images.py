@@ -24,6 +24,7 @@ from hpe.pipeline import augmentation, crops, ordering
 from hpe.pipeline.augmentation import Jitter
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.dealing import deal
+from hpe.pipeline.occluders import PAINTED, load_objects
 from hpe.pipeline.shares import Shares
 from hpe.pipeline.spec import DatasetSpec, shares_of
 from hpe.records.reading import DatasetShards, opener
@@ -119,6 +120,8 @@ def training_batches(
     specs = [DatasetSpec(dataset.name) for dataset in shards] if specs is None else specs
     configs = [spec.configured(config) for spec in specs]
     steps_per_epoch(shards, batch_size)
+    if config.occluders != PAINTED and any(one.occluder_probability > 0 for one in configs):
+        load_objects(config.occluders)  # what is wrong with the folder is said now
     own = deal(shards, shard_index, num_shards) if num_shards > 1 else None
     options = {"seed": seed, "start_step": start_step}
     if own is None:
@@ -304,7 +307,12 @@ def _crops(parsed: tf.data.Dataset, config: PipelineConfig, needs: Needs) -> tf.
     """Makes the crops of batches of `_parse`, while the next is parsed."""
     threads = config.num_parallel_calls or min(usable_cores(), _MOST_THREADS)
     crop = functools.partial(
-        _crop, needs=needs, size=config.img_size, box_share=config.box_share, threads=threads
+        _crop,
+        needs=needs,
+        size=config.img_size,
+        box_share=config.box_share,
+        objects=config.occluders,
+        threads=threads,
     )
     return parsed.prefetch(1).map(crop)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import fractions
+import itertools
+import os
+import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -13,10 +16,14 @@ from hpe.skeletons.rules import TABLES
 
 Config = TypeVar("Config")
 
+_MANIFEST = ".manifest.json"
+
 # The one setting that is no setting of the pipeline: by which table joints come into the wanted set.
 JOINTS = "joints"
 
 _SHARE = re.compile(r"^(?P<name>.+):(?P<share>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+|\d+/[1-9]\d*)$")
+# A share in a mix has a point, so that `recording_1_0` is a name.
+_IS_SHARE = re.compile(r"^\d*\.\d+$")
 _SETTING = re.compile(r"^\s*([a-z][a-z0-9_]*)=(.*)$")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -30,11 +37,13 @@ class DatasetSpec:
         share: its part of every batch, beside the shares of the others; they need not add up to 1. None for all:
             records of all datasets are mixed.
         settings: what replaces the pipeline's settings for this dataset, by name.
+        short: whether the name may be a part of the records' name, see `in_full`.
     """
 
     name: str
     share: fractions.Fraction | None = None
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    short: bool = dataclasses.field(default=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> DatasetSpec:
@@ -90,13 +99,17 @@ class DatasetSpec:
 def parse_specs(items: Iterable[str | DatasetSpec]) -> tuple[DatasetSpec, ...]:
     """Returns datasets from items of a list that was cut at its commas: settings belong to the name before them.
 
+    `mpii_3dpw_0.4_0.6`, names and shares as the ETH course on human pose and shape writes them, is two of them.
+
     Raises:
-        SettingError: a setting has no name before it.
+        SettingError: a setting has no name before it, or a mix of the course's form does not add up.
     """
     specs: list[DatasetSpec] = []
     for item in items:
         if isinstance(item, DatasetSpec):
             specs.append(item)
+        elif mixed := _parse_mix(item.strip()):
+            specs += mixed
         elif setting := _SETTING.match(item):
             if not specs:
                 raise SettingError("datasets", "must begin with the name of a dataset.", item)
@@ -107,6 +120,52 @@ def parse_specs(items: Iterable[str | DatasetSpec]) -> tuple[DatasetSpec, ...]:
         else:
             specs.append(DatasetSpec(item.strip()))
     return tuple(specs)
+
+
+def in_full(specs: Sequence[DatasetSpec], data_dir: str | os.PathLike) -> tuple[DatasetSpec, ...]:
+    """Returns datasets with the whole names of their records, where the one dataset for training has a short name.
+
+    `3dpw` of a mix is `spin_3dpw_train_subset` if that is the only one in the folder with both words in its name.
+
+    Raises:
+        SettingError: there are several such datasets.
+    """
+    full = []
+    stems = sorted(path.name.removesuffix(_MANIFEST) for path in pathlib.Path(data_dir).glob(f"*{_MANIFEST}"))
+    for spec in specs:
+        words = {stem: stem.split("_") for stem in stems}
+        fitting = [stem for stem in stems if {spec.name, "train"} <= set(words[stem])]
+        if spec.short and spec.name not in stems and fitting:
+            if len(fitting) > 1:
+                raise SettingError(
+                    "datasets", f"could be {' or '.join(fitting)}; name them by NAME:SHARE.", spec.name
+                )
+            spec = dataclasses.replace(spec, name=fitting[0])
+        full.append(spec)
+    return tuple(full)
+
+
+def _parse_mix(text: str) -> list[DatasetSpec]:
+    """Returns the datasets of a mix `a_b_0.4_0.6`; none if the text is no such mix.
+
+    Raises:
+        SettingError: there are as many names as shares in it, or nearly so, but they do not go together.
+    """
+    parts = text.split("_")
+    count = len(parts) - len([*itertools.takewhile(lambda part: not _IS_SHARE.match(part), parts)])
+    names, shares = parts[: len(parts) - count], parts[len(parts) - count :]
+    if count < 2 or not names or not all(map(_IS_SHARE.match, shares)) or "/" in text or "\\" in text:
+        return []
+    if len(names) != count:
+        raise SettingError(
+            "datasets",
+            f"has {count} shares for {len(names)} names; names with an underscore go as NAME:SHARE,NAME:SHARE.",
+            text,
+        )
+    exact = [fractions.Fraction(share) for share in shares]
+    if sum(exact) != 1:
+        raise SettingError("datasets", f"its shares add up to {float(sum(exact)):g}, not to 1.", text)
+    return [DatasetSpec(name, share, short=True) for name, share in zip(names, exact, strict=True)]
 
 
 def shares_of(
