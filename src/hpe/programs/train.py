@@ -37,6 +37,7 @@ _RESUMABLE = {
     ),
     *("log_img_step", "checkpoint_steps", "keep_checkpoints", "max_bad_steps", "eager", "model_dir", "logs"),
     *("data_dir", "num_parallel_calls", "strategy", "num_devices"),
+    *("test_datasets",),
     *("early_stopping_metric", "early_stopping_patience", "early_stopping_min_delta", "keep_best_metric"),
 }
 _LENGTH = {"num_epochs", "max_steps"}

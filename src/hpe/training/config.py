@@ -26,6 +26,9 @@ class TrainingConfig:
     data_dir: str = option("data", "Folder of the records that create_datasets wrote.")
     datasets: tuple[str, ...] = option(("lsp_train", "lsp_ext"), "Training datasets by name, or shard files.")
     val_datasets: tuple[str, ...] = option(("lsp_val",), "Validation datasets by name, or shard files.")
+    test_datasets: tuple[str, ...] = option(
+        (), "Datasets that a finished run is measured on once, into `test.json` in the run directory."
+    )
     mocap_datasets: tuple[str, ...] = option(
         ("CMU", "jointLim"), "Mocap sets of the critic: neutrSMPL_<NAME>_*.tfrecord in data_dir."
     )
@@ -69,6 +72,10 @@ class TrainingConfig:
         10,
         "Stop when a log finds this many steps in a row with a loss that is not finite; all of them are skipped.",
     )
+    fast_dev_run: bool = option(
+        False,
+        "Try everything out: one batch each of training, validation and test, and all files, pictures included.",
+    )
     eager: bool = option(
         False, "Run step by step instead of compiled, for debugging; with `compile_body=False` the body too."
     )
@@ -87,13 +94,7 @@ class TrainingConfig:
             raise SettingError("init_networks", "needs `init_from`.", ",".join(self.init_networks))
         for name in ("early_stopping_metric", "keep_best_metric"):
             if getattr(self, name) is not None:
-                # Only here: what metrics there are is not known without TensorFlow.
-                from hpe.training.selection import direction
-
-                try:
-                    direction(getattr(self, name))
-                except ValueError as error:
-                    raise SettingError(name, str(error)) from None
+                _require_metric(name, getattr(self, name))
         if not 0 <= self.early_stopping_min_delta < math.inf:
             raise SettingError(
                 "early_stopping_min_delta", "must be finite and not negative.", self.early_stopping_min_delta
@@ -111,6 +112,25 @@ class TrainingConfig:
         if not self.datasets:
             raise SettingError("datasets", "must name at least one dataset.")
 
+    def shortened(self) -> TrainingConfig:
+        """Returns what a run that only tries everything out does: one step, which is logged, drawn and saved."""
+        if not self.fast_dev_run:
+            return self
+        once = dict.fromkeys(("max_steps", "log_every", "log_img_step", "checkpoint_steps"), 1)
+        # Whoever names no test set is to see the test, too.
+        return dataclasses.replace(self, test_datasets=self.test_datasets or self.val_datasets, **once)
+
+
+def _require_metric(setting: str, metric: str) -> None:
+    """Raises SettingError unless there is a metric of this name that a run can be judged by."""
+    # Only here: what metrics there are is not known without TensorFlow.
+    from hpe.training.selection import direction
+
+    try:
+        direction(metric)
+    except ValueError as error:
+        raise SettingError(setting, str(error)) from None
+
 
 class LearningRateSchedule(enum.Enum):
     """How the learning rates run from the end of the warm-up to the last step."""
@@ -118,6 +138,7 @@ class LearningRateSchedule(enum.Enum):
     CONSTANT = "constant"
     COSINE = "cosine"
     STEP = "step"
+    PLATEAU = "plateau"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +149,18 @@ class OptimizationConfig:
     lr_schedule: LearningRateSchedule = option(
         LearningRateSchedule.CONSTANT,
         "Learning rates: constant, falling to 0 along half a cosine, or multiplied by `lr_step_factor` at "
-        "`lr_step_epochs`.",
+        "`lr_step_epochs`, or whenever `lr_plateau_metric` has not improved for `lr_plateau_patience` validations.",
     )
     warmup_epochs: float = option(0.0, "Learning rates rise linearly from 0 in these first epochs.")
     lr_step_epochs: tuple[str, ...] = option((), "Epochs after which the step schedule lowers the rates.")
-    lr_step_factor: float = option(0.1, "Factor of the step schedule.")
+    lr_step_factor: float = option(0.1, "Factor of the step and of the plateau schedule.")
+    lr_plateau_metric: str | None = option(
+        None,
+        "Metric of the validation, such as pa_mpjpe, whose standstill lowers the rates of the plateau schedule.",
+    )
+    lr_plateau_patience: int = option(
+        10, "Validations without improvement after which the plateau schedule lowers the rates."
+    )
     clip_norm: float = option(
         0.0,
         "Gradients of a larger norm, over all networks of one optimizer, are scaled down to it; 0 is off.",
@@ -171,6 +199,18 @@ class OptimizationConfig:
                 f"needs `lr_schedule=step`, not {self.lr_schedule.value}.",
                 self.lr_step_epochs,
             )
+        if (self.lr_schedule is LearningRateSchedule.PLATEAU) != (self.lr_plateau_metric is not None):
+            if self.lr_plateau_metric is None:
+                raise SettingError("lr_schedule", "needs `lr_plateau_metric`, such as pa_mpjpe.", "plateau")
+            raise SettingError(
+                "lr_plateau_metric",
+                f"needs `lr_schedule=plateau`, not {self.lr_schedule.value}.",
+                self.lr_plateau_metric,
+            )
+        if self.lr_plateau_patience < 1:
+            raise SettingError("lr_plateau_patience", "must be at least 1.", self.lr_plateau_patience)
+        if self.lr_plateau_metric is not None:
+            _require_metric("lr_plateau_metric", self.lr_plateau_metric)
         if self.freeze_epochs and not self.freeze_networks:
             raise SettingError("freeze_epochs", "needs `freeze_networks`.")
         _ = self.step_epochs

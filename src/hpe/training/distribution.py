@@ -161,6 +161,10 @@ class Distribution:
             return list(flags)
         return [total > 0 for total in self._sums([float(flag) for flag in flags])]
 
+    def of_chief(self, value: float) -> float:
+        """Returns a number that the chief knows; all workers call this and wait for each other."""
+        return value if self.num_workers == 1 else self._sums([value if self.is_chief else 0.0])[0]
+
     def require_same_step(self, step: int, directory) -> None:
         """Raises UserError on all workers if they do not go on from the same step."""
         if self.num_workers == 1:

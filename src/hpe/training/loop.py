@@ -22,6 +22,7 @@ from hpe.training.settings import RunConfig, write_config
 from hpe.training.signals import Signals
 from hpe.training.state import TrainingState
 from hpe.training.step import TrainingStep, explaining_memory, read_scalars
+from hpe.training.testing import open_test
 from hpe.training.validation import Evaluate, Validation, check_validated, open_judge
 from hpe.visualization.panels import batch_picture
 
@@ -84,6 +85,7 @@ def train(
         UserError: the data, the disk, the checkpoint or another worker is at fault, another process trains this
             run, or the loss has stopped being finite.
     """
+    config = dataclasses.replace(config, training=config.training.shortened())
     training = config.training
     distribution = distribution or Distribution(training)
     with contextlib.ExitStack() as stack:
@@ -99,8 +101,10 @@ def train(
         if checkpoint is not None:
             require_same_data(run, source)
         if distribution.is_chief:
-            evaluate = evaluate or open_judge(config, batch_size=training.batch_size // distribution.replicas)
-            check_validated(training, validated=evaluate is not None)
+            rows = training.batch_size // distribution.replicas
+            evaluate = evaluate or open_judge(config, batch_size=rows)
+            check_validated(config, validated=evaluate is not None)
+            test = open_test(config, run, batch_size=rows)
 
         # ---- system ------------------------------------------------------------------------------------------
         state = None
@@ -153,6 +157,7 @@ def train(
             stack.enter_context(log)
             validation = Validation(config, run, state, length, log, evaluate)
             validation.catch_up(signals)
+        _lower_rates(step, config, validation, distribution)
 
         # ---- loop --------------------------------------------------------------------------------------------
         first_step = state.done
@@ -184,6 +189,7 @@ def train(
                     state.save()
                 if validation.is_due():
                     validation.run(signals)
+            _lower_rates(step, config, validation, distribution)
             finished, interrupted = _agree(state, length, validation, signals, distribution)
 
         # ---- end ---------------------------------------------------------------------------------------------
@@ -196,6 +202,9 @@ def train(
                 validation.measure(signals)
             if state.done > state.saved:
                 state.save()
+            if test is not None and not interrupted:
+                with state.averaged():
+                    test(state.predictor, state.done)
         distribution.any(False)  # nobody leaves before the chief has written everything
         if interrupted:
             interrupted = signals.received.name if signals.received else "a signal to another worker"
@@ -213,6 +222,12 @@ def _agree(state, length, validation, signals, distribution) -> list[bool]:
     """Returns whether the run is finished and whether it is interrupted, the same on all workers."""
     stopped = validation is not None and validation.verdict is not None
     return distribution.any(stopped or state.done >= length.total_steps, signals.received is not None)
+
+
+def _lower_rates(step: TrainingStep, config: RunConfig, validation, distribution: Distribution) -> None:
+    """Lets all workers learn at the rates that the chief's validations say."""
+    if config.optimization.lr_plateau_metric is not None:
+        step.rate_factor.assign(distribution.of_chief(validation.rate_factor if validation else 0.0))
 
 
 def _require_sound(values: dict[str, float], run: RunDirectory, done: int, training: TrainingConfig) -> None:

@@ -76,6 +76,39 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Plateau:
+    """Lowers learning rates whenever a metric stands still, as PyTorch's ReduceLROnPlateau does.
+
+    It keeps no state either: the factor is a function of the run's history.
+
+    Attributes:
+        metric: by what the run is judged.
+        patience: how many validations without improvement lower the rates.
+        factor: by what they are multiplied each time.
+    """
+
+    metric: str
+    patience: int
+    factor: float
+
+    def now(self, validations: Sequence[Entry]) -> float:
+        """Returns by what the rates are multiplied after these validations of a run, in their order."""
+        best, waited, factor = None, 0, 1.0
+        for entry in validations:
+            name = find(self.metric, entry.values)
+            if name is None:
+                continue
+            value = entry.values[name]
+            if value is not None and (best is None or is_better(self.metric, value, best)):
+                best, waited = value, 0
+                continue
+            waited += 1
+            if waited >= self.patience:
+                factor, waited = factor * self.factor, 0
+        return factor
+
+
+@dataclasses.dataclass(frozen=True)
 class EarlyStopping:
     """Stops a run whose metric has not improved for some validations.
 

@@ -43,6 +43,7 @@ class TrainingStep:
             that is frozen at first.
         average: the moving average of the system's weights, or None.
         bad_steps: int64 variable, how many steps in a row were skipped because something was not finite.
+        rate_factor: float32 variable by which all learning rates are multiplied; a plateau lowers it.
         times_traced: how often the step has been traced.
 
     Raises:
@@ -63,6 +64,7 @@ class TrainingStep:
         self.system = system
         self.step = step
         self.bad_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.rate_factor = tf.Variable(1.0, trainable=False)
         self.times_traced = 0
         self._config, self._seed = config, seed
         self._epoch_steps, self._total_steps = epoch_steps, total_steps
@@ -176,6 +178,7 @@ class TrainingStep:
                 epoch_steps=self._epoch_steps,
                 total_steps=self._total_steps,
             )
+            rates[name] *= self.rate_factor
             optimizer.learning_rate = rates[name]
         return {f"run/learning_rate_{name}": rates[name] for name in self._updated if name in rates}
 

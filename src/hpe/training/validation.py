@@ -24,10 +24,9 @@ from hpe.inference.predictor import Predictor
 from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.runs.store import CheckpointStore
-from hpe.training.config import TrainingConfig
 from hpe.training.data import RunLength, open_source
 from hpe.training.log import RunLog
-from hpe.training.selection import EarlyStopping, is_better, judged_value
+from hpe.training.selection import EarlyStopping, Plateau, is_better, judged_value
 from hpe.training.settings import RunConfig, write_config
 from hpe.training.signals import Signals
 from hpe.training.state import TrainingState
@@ -61,15 +60,26 @@ def open_judge(config: RunConfig, *, batch_size: int) -> Evaluate | None:
 
     def evaluate(predictor: Predictor) -> Evaluation:
         feasibility = reference() if predictor.system.body_models else NO_REFERENCE
-        return judge(predictor, source, batch_size=batch_size, feasibility=feasibility, show_progress=False)
+        return judge(
+            predictor,
+            source,
+            batch_size=batch_size,
+            feasibility=feasibility,
+            max_batches=1 if training.fast_dev_run else None,
+            show_progress=False,
+        )
 
     return evaluate
 
 
-def check_validated(training: TrainingConfig, *, validated: bool) -> None:
+def check_validated(config: RunConfig, *, validated: bool) -> None:
     """Raises UserError if a run is to be judged by its validations but has none."""
-    for flag in ("early_stopping_metric", "keep_best_metric"):
-        metric = getattr(training, flag)
+    judged = {
+        "early_stopping_metric": config.training.early_stopping_metric,
+        "keep_best_metric": config.training.keep_best_metric,
+        "lr_plateau_metric": config.optimization.lr_plateau_metric,
+    }
+    for flag, metric in judged.items():
         if metric is not None and not validated:
             raise SettingError(
                 flag, "nothing is validated; give `val_datasets` and `use_validation`.", metric
@@ -103,7 +113,7 @@ class Validation:
         training = config.training
         self._training, self._state, self._length, self._log = training, state, length, log
         self._evaluate = evaluate
-        self._best = self._stopping = None
+        self._best = self._stopping = self._plateau = None
         self.evaluation: Evaluation | None = None
         if training.keep_best_metric is not None:
             self._best = BestCheckpoint(config, run, state, metric=training.keep_best_metric)
@@ -113,6 +123,17 @@ class Validation:
                 training.early_stopping_patience,
                 training.early_stopping_min_delta,
             )
+
+        optimization = config.optimization
+        if optimization.lr_plateau_metric is not None:
+            self._plateau = Plateau(
+                optimization.lr_plateau_metric, optimization.lr_plateau_patience, optimization.lr_step_factor
+            )
+
+    @property
+    def rate_factor(self) -> float:
+        """By what the learning rates are to be multiplied."""
+        return self._plateau.now(self._log.history.validations) if self._plateau else 1.0
 
     @property
     def verdict(self) -> str | None:
@@ -154,6 +175,8 @@ class Validation:
             self.evaluation = evaluation
             if self._stopping is not None:
                 judged_value(evaluation, self._stopping.metric, "early_stopping_metric")
+            if self._plateau is not None:
+                judged_value(evaluation, self._plateau.metric, "lr_plateau_metric")
             if self._best is not None:
                 self._best.offer(judged_value(evaluation, self._best.metric, "keep_best_metric"))
         # The line in the history comes last: without it, a resumed run validates again and has the same to say.
