@@ -115,7 +115,7 @@ def test_every_field_of_a_dataclass_is_said():
 def test_a_person_has_exactly_the_fields_of_the_design():
     assert [field.name for field in dataclasses.fields(hpe.Person)] == [
         *("box", "score", "track_id", "joints2d", "confidence", "skeleton", "joints3d", "joints3d_skeleton"),
-        *("vertices", "faces", "camera", "translation", "body", "reprojection_error"),
+        *("vertices", "faces", "camera", "translation", "body", "reprojection_error", "maps"),
     ]
     with pytest.raises(dataclasses.FrozenInstanceError):
         hpe.BodyParameters("smpl", None, None).model = "other"

@@ -9,7 +9,7 @@ from hpe.evaluation.judging import Evaluation
 from hpe.evaluation.report import Metric
 from hpe.training.config import TrainingConfig
 from hpe.training.history import VALIDATION, Entry
-from hpe.training.selection import EarlyStopping, is_better, judged_value
+from hpe.training.selection import EarlyStopping, Plateau, is_better, judged_value
 
 
 def validations(name, *values):
@@ -105,3 +105,21 @@ def test_a_metric_that_is_not_yielded_is_named_with_those_that_are():
 def test_wrong_settings_are_named(given, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**given)
+
+
+@pytest.mark.parametrize(
+    ("values", "factor"),
+    [
+        ((), 1.0),
+        ((90.0, 80.0, 70.0), 1.0),
+        ((90.0, 91.0), 1.0),
+        ((90.0, 91.0, 90.0), 0.1),
+        ((90.0, 91.0, None), 0.1),
+        ((90.0, 91.0, 92.0, 93.0, 89.0, 90.0), 0.1),
+        ((90.0, 91.0, 92.0, 93.0, 90.0), 0.01),
+    ],
+)
+def test_rates_fall_whenever_a_metric_stands_still(values, factor):
+    found = Plateau("mpjpe", 2, 0.1).now(validations("mpjpe@lsp14", *values))
+    assert found == pytest.approx(factor)
+    assert Plateau("pve", 2, 0.1).now(validations("mpjpe@lsp14", *values)) == 1.0

@@ -27,6 +27,11 @@ class WriteConfig:
 
     data_dir: str = option("data", "Folder that the records are written to.")
     only_segmented: bool = option(False, "Leave out people without a usable segmentation.")
+    part_labels: tuple[str, ...] = option(
+        (),
+        "Draw maps of the parts of a body for people with pose and shape of one of these: default, or files in the "
+        "SMPL layout, of men and women, too. Synthetic people have them.",
+    )
     seed: int = option(0, "Synthetic people and the order of mocap frames are functions of this.")
     num_workers: int = option(0, "Worker processes; 0 is one per processor, 1 works in the program itself.")
     shard_size: int = option(SHARD_SIZE, "Images per record file.")

@@ -41,6 +41,7 @@ _OUTPUTS = {
     "camera": "weak-perspective camera (s, tx, ty): p = s (X + t)",
     "pose": "rotation matrices of the body's joints relative to their parents, the root's first",
     "shape": "shape coefficients of the body",
+    "attention": "weights of the cells of the crop for each joint of the body, by which its features were gathered",
 }
 
 # What ONNX files are written for.

@@ -239,7 +239,12 @@ class PickleMachine:
 
 
 def checked_key(key: Any) -> Any:
-    """Returns a key of a dict or an element of a set; Damaged if it is no text, number or tuple of them."""
+    """Returns a key of a dict or an element of a set; Damaged if it is no text, number or tuple of them.
+
+    A class as a key, as Lightning has those of its callbacks, is its name.
+    """
+    if isinstance(key, Maker):
+        return key.name
     if isinstance(key, tuple):
         for part in key:
             checked_key(part)

@@ -2,7 +2,8 @@
 
 Such a file is a pickle, which places tensors in storages, and the raw bytes of the storages: a zip archive since
 PyTorch 1.6, before that one after the other. The pickle is interpreted as in `hpe.formats.pickles`, with tensors
-beside arrays; everything else is refused by name.
+beside arrays. Settings and callbacks that Lightning saves beside the weights become plain dicts; everything else is
+refused by name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from hpe.formats.limits import Budget, file_length, read_bytes
 from hpe.formats.pickle_arrays import checked_shape, find_maker
-from hpe.formats.pickle_machine import Damaged, Maker, PickleMachine
+from hpe.formats.pickle_machine import Damaged, Maker, OrderedItems, PickleMachine
 from hpe.formats.pickles import refusing, resolve
 
 # What the older files begin with, as a pickled number.
@@ -95,6 +96,9 @@ def _machine(content: bytes, find_storage: Callable[[_StorageType, str, int], np
             return _STORAGES[name]
         if (module, name) in _FUNCTIONS:
             return Maker(f"{module}.{name}", _FUNCTIONS[module, name])
+        if module.partition(".")[0] in _BOOKKEEPING:
+            # A dict or an object of attributes: either way what it holds is kept, and it does nothing.
+            return Maker(f"{module}.{name}", lambda *_: OrderedItems())
         return find_maker(module, name)
 
     def find_persistent(key):
@@ -135,6 +139,9 @@ def _rebuild_parameter(tensor, *_):
     """Stands in for torch._utils._rebuild_parameter."""
     return tensor
 
+
+# Of whose classes Lightning writes settings and states of callbacks beside the weights.
+_BOOKKEEPING = ("pytorch_lightning", "lightning", "lightning_fabric", "yacs", "argparse")
 
 _FUNCTIONS = {
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,

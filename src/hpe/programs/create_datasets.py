@@ -107,6 +107,11 @@ def _job(source: Source | PoseSource | Job, write: WriteConfig) -> Job:
     if not isinstance(source, Source):
         return source
 
+    if write.part_labels:
+        from hpe.synthetic.part_labels import with_part_labels
+
+        source = with_part_labels(source, write.part_labels)
+
     def job(progress: bool) -> WriteSummary:
         return write_dataset(
             workers.ordered_map(
