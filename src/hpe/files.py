@@ -106,6 +106,19 @@ def write_text(path: str | os.PathLike, text: str, *, advice: str = "") -> None:
     write_bytes(path, text.encode(), advice=advice)
 
 
+def why_not_writable(folder: str | os.PathLike) -> str:
+    """Returns why files cannot be written to a folder that may be made first, empty if nothing is known against it.
+
+    What is there is looked at and left as it is, so that a disk that is full is no reason yet.
+    """
+    folder = pathlib.Path(folder).absolute()
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written to"
+
+
 def sync(path: str | os.PathLike) -> None:
     """Makes the system write a file, or the entries of a folder, to the disk; raises OSError."""
     is_folder = os.path.isdir(path)

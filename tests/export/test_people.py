@@ -47,15 +47,17 @@ def test_json_follows_the_schema_and_holds_the_numbers(tmp_path, changes):
     someone.save(tmp_path / "new" / "a.JSON")
     read = json.loads((tmp_path / "new" / "a.JSON").read_text())
     jsonschema.validate(read, SCHEMA)
-    (found,) = read["people"]
+    (frame,) = read["frames"]
+    (found,) = frame["people"]
+    assert (frame["frame"], frame["time"], read["frames_per_second"]) == (0, None, None)
     np.testing.assert_allclose(found["joints2d"], someone.joints2d, atol=1e-3)
-    assert found["skeleton"]["joints"] == list(skeletons.COCOPLUS19.joints)
+    assert read["skeletons"][found["skeleton"]]["joints"] == list(skeletons.COCOPLUS19.joints)
     assert found["track_id"] == someone.track_id
     if someone.joints3d is None:
-        assert found["joints3d"] is found["body"] is read["camera"] is None
+        assert found["joints3d"] is found["body"] is frame["camera"] is None
     else:
         np.testing.assert_allclose(found["joints3d"], someone.joints3d, atol=1e-5)
-        assert read["camera"] == {"focal": [200.0, 200.0], "center": [79.5, 59.5], "size": [160, 120]}
+        assert frame["camera"] == {"focal": [200.0, 200.0], "center": [79.5, 59.5], "size": [160, 120]}
 
 
 def test_what_is_not_finite_is_null_in_json(tmp_path):
@@ -63,7 +65,7 @@ def test_what_is_not_finite_is_null_in_json(tmp_path):
     joints2d[3, 0] = np.nan
     person(joints2d=joints2d).save(tmp_path / "a.json")
     read = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
-    assert read["people"][0]["joints2d"][3][0] is None
+    assert read["frames"][0]["people"][0]["joints2d"][3][0] is None
 
 
 def test_npz_holds_everything_and_no_pickle(tmp_path):
@@ -103,7 +105,7 @@ def test_meshes_stand_upright_in_modelling_programs(tmp_path, ending, read):
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"a\.fbx: people are written to files that end in \.json, \.npz, "):
+    with pytest.raises(UserError, match=r"a\.fbx: people are written to files that end in \.json, \.csv, "):
         person().save(tmp_path / "a.fbx")
     with pytest.raises(
         UserError, match=r"a\.obj: holds meshes, and this model predicts none; choose another"

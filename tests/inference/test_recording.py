@@ -47,6 +47,35 @@ def test_all_frames_come_back(tmp_path, count, rate):
         assert np.abs(frames[number].astype(int) - frame(number)).mean() < 12
 
 
+def test_frames_stand_until_the_next_one_and_the_codec_is_named(tmp_path):
+    with VideoFile(tmp_path / "a.mp4", frames_per_second=25) as video:
+        for number, time in enumerate((0.0, 0.04, 0.2, 0.205, 0.24)):
+            video.add(frame(20 * number), time)
+    assert video.codec in ("H.264", "MPEG-4 Part 2")
+    assert video.frames == 5
+    _, frames = read(video.path)
+    shown = [round((picture[..., 1].mean() - 20) / 40) for picture in frames]
+    # The second one stands from 0.04 to 0.2 seconds; two fall into one interval, of which the last one stays.
+    assert shown == [0, 1, 1, 1, 1, 3, 4]
+
+
+def test_damaged_times_fill_no_disk(tmp_path):
+    with VideoFile(tmp_path / "a.mp4", frames_per_second=10) as video:
+        video.add(frame(0), 0.0)
+        video.add(frame(1), 1e6)
+    assert len(read(video.path)[1]) == 101
+
+
+@pytest.mark.parametrize("size", [(47, 63, 3), (48, 63, 3), (1, 1, 3)])
+def test_odd_sizes_grow_by_a_pixel(tmp_path, size):
+    with VideoFile(tmp_path / "a.mp4", frames_per_second=25) as video:
+        for _ in range(3):
+            video.add(np.full(size, 200, np.uint8))
+    _, frames = read(video.path)
+    assert [picture.shape for picture in frames] == [(size[0] + size[0] % 2, size[1] + size[1] % 2, 3)] * 3
+    assert abs(int(frames[0][-1, -1, 0]) - 200) < 12
+
+
 def fill(video, error):
     """Adds five frames and fails."""
     with video:

@@ -1,6 +1,7 @@
 """Sources: images in the order of their names, frames of videos in RGB, and what cannot be read."""
 
 import itertools
+import wave
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from hpe.errors import UserError
 from hpe.inference.recording import VideoFile
 from hpe.inference.sources import VideoSource, count_pictures, find_images, is_picture
 from hpe.visualization.grids import read_image, write_image
+from tests.inference import written_videos
 
 
 def write_video(path, colors, *, fps=25.0, size=(64, 48)):
@@ -192,3 +194,42 @@ def test_a_colon_in_a_name_is_no_protocol(monkeypatch, tmp_path):
     with VideoFile("12:30.mp4", frames_per_second=25.0) as video:
         video.add(np.zeros((32, 32, 3), np.uint8))
     assert len(list(VideoSource("12:30.mp4"))) == 1
+
+
+def test_frames_keep_their_times_whatever_the_frame_rate(tmp_path):
+    path = write_video(tmp_path / "v.mp4", [(40 * n, 0, 0) for n in range(6)])
+    steps = [0.04, 0.04, 0.5, 0.01, 0.2, 0.04]
+    clock = written_videos.with_times(path, [1])
+    path = write_video(tmp_path / "v.mp4", [(40 * n, 0, 0) for n in range(6)])
+    written_videos.with_times(path, [round(step * clock) for step in steps])
+    frames = list(VideoSource(str(path)).frames())
+    np.testing.assert_allclose([frame.time for frame in frames], np.cumsum([0, *steps[:-1]]), atol=2e-3)
+    assert [frame.number for frame in frames] == [*range(6)]
+    assert [round(float(frame.image[..., 0].mean()) / 40) for frame in frames] == [*range(6)]
+
+
+def test_a_film_held_upright_is_upright(tmp_path):
+    path = write_video(tmp_path / "v.mp4", [(200, 30, 30)] * 3, size=(96, 64))
+    written_videos.turned(path)
+    assert [frame.shape for frame in VideoSource(str(path))] == [(96, 64, 3)] * 3
+
+
+def test_a_film_without_pictures_is_one_line(tmp_path):
+    path = tmp_path / "v.mp4"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000))
+    with pytest.raises(UserError, match=r"v\.mp4: is neither an image, a folder nor a video"):
+        VideoSource(str(path))
+
+
+def test_a_film_that_was_cut_says_how_much_is_there(tmp_path):
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48))
+    for n in range(40):
+        writer.write(np.full((48, 64, 3), 6 * n, np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = VideoSource(str(path))
+    assert 0 < len(list(source)) < 40
+    assert source.claimed_frames == 40

@@ -1,5 +1,12 @@
 """`python -m preview`: images and videos become pictures, the right way round, and nothing is overwritten."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -84,13 +91,13 @@ def test_a_camera_is_opened_before_the_network_is_loaded(tmp_path):
         run(preview, "--checkpoint=/no/run", "--input=97")
 
 
-@pytest.mark.parametrize("view", [view.value for view in View])
+@pytest.mark.parametrize("view", [view.value for view in View if view is not View.ATTENTION])
 def test_a_view_over_the_whole_frame(start, tmp_path, view):
     image = colored(tmp_path / "red.png")
     start(f"--input={image}", f"--output={tmp_path / 'out'}", f"--view={view}", "--box=10,10,40,70")
     picture = read_image(tmp_path / "out" / "red.png")
     assert picture.shape == (90, 120 if view == "both" else 60, 3)
-    if view != "rotated":
+    if view in ("skeleton", "mesh", "both"):
         assert (picture[0, 0] == (230, 20, 20)).all()
     assert (picture != picture[0, 0]).any()
 
@@ -155,8 +162,83 @@ def test_a_video_without_a_display_goes_to_a_file(start, tmp_path, capsys, monke
     np.testing.assert_allclose(frames[0][:6, :6].mean(axis=(0, 1)), (220, 30, 30), atol=15)
 
 
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_images_are_saved_in_all_kinds(start, tmp_path, capsys):
+    for name in ("a", "b"):
+        colored(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / "notes.txt").write_text("")
+    (tmp_path / "boxes.json").write_text(json.dumps({"a.png": [[0, 0, 30, 40], [20, 10, 30, 70]], "b": []}))
+    flags = [f"--output={tmp_path / 'out'}", "--save=json,csv,glb,bvh", f"--boxes={tmp_path / 'boxes.json'}"]
+    start(f"--input={tmp_path / 'in'}", *flags)
+    files = ["a.csv", "a.glb", "a.json", "a.png", "a_1.bvh", "a_2.bvh", "b.csv", "b.json", "b.png"]
+    assert names(tmp_path / "out") == files
+    (frame,) = json.loads((tmp_path / "out" / "a.json").read_text())["frames"]
+    assert [person["box"] for person in frame["people"]] == [[0, 0, 30, 40], [20, 10, 30, 70]]
+    output = capsys.readouterr().out
+    assert "1 files that are no images are left out" in output
+    assert "b.png: nobody was found" in output
+    assert "b.glb was not written: there is nobody to write" in output
+    assert f"wrote 2 pictures, 2 json, 2 csv, 1 glb, 2 bvh to {tmp_path / 'out'}" in output
+
+
+def test_a_video_is_saved_with_its_people(start, tmp_path, capsys):
+    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 5, fps=10)
+    flags = [f"--input={video}", f"--output={tmp_path / 'out'}", "--save=json,glb,npz,csv", "--nodraw"]
+    start(*flags, f"--json={tmp_path / 'RESULTS.json'}")
+    assert names(tmp_path / "out") == ["v.csv", "v.glb", "v.json", "v_1.npz"]
+    read = json.loads((tmp_path / "out" / "v.json").read_text())
+    assert (read["source"], read["frames_per_second"]) == ("v.mp4", 10)
+    assert [[one["track_id"] for one in frame["people"]] for frame in read["frames"]] == [[1]] * 5
+    results = json.loads((tmp_path / "RESULTS.json").read_text())
+    assert [len(entry["predictions"]) for entry in results["output"]] == [1] * 5
+    assert f"wrote 5 frames to {tmp_path / 'RESULTS.json'}" in capsys.readouterr().out
+
+
+_TERMINATED = """
+import os, signal, sys
+from hpe.programs import preview_people
+from hpe.programs.cli import run
+
+in_video = preview_people.Finder.in_video
+
+def ended(self, name):
+    follow, seen = in_video(self, name), []
+    def watched(frame, time):
+        seen.append(time)
+        if len(seen) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return follow(frame, time)
+    return watched
+
+preview_people.Finder.in_video = ended
+run("preview")
+"""
+
+
+def test_what_is_interrupted_is_whole(trained, tmp_path):
+    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 100, fps=10)
+    flags = [f"--checkpoint={trained.run}", f"--input={video}", f"--output={tmp_path / 'out'}"]
+    command = [sys.executable, "-c", _TERMINATED, *flags, "--detector=none", "--save=json,glb"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "interrupted by SIGTERM: what is written is whole" in done.stdout
+    assert names(tmp_path / "out") == ["v.glb", "v.json", "v.mp4"]
+    assert len(json.loads((tmp_path / "out" / "v.json").read_text())["frames"]) == 7
+    assert cv2.VideoCapture(str(tmp_path / "out" / "v.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 7
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user who may not write everywhere")
+def test_a_folder_that_may_not_be_written_is_told_first(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match=f"output={tmp_path / 'out'}: cannot be written"):
+        run(preview, "--checkpoint=/no/run", f"--input={__file__}", f"--output={tmp_path / 'out'}")
+
+
 class FakeWindow:
-    """A screen that presses keys, one per frame."""
+    """A screen that presses keys, one per picture."""
 
     keys: tuple = ()
 
@@ -164,6 +246,9 @@ class FakeWindow:
         type(self).fullscreen, type(self).shown, type(self).closed = fullscreen, [], False
 
     def show(self, image, *, seconds=0.0):
+        time.sleep(seconds)
+        if self.shown and image is self.shown[-1]:
+            return -1
         self.shown.append(image)
         return self.keys[len(self.shown) - 1]
 
@@ -186,6 +271,7 @@ def play(start, monkeypatch, tmp_path, keys, *flags):
         return draw(frame, people, view=view, **options)
 
     monkeypatch.setattr(views, "draw_people", watched)
+    monkeypatch.chdir(tmp_path)
     video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 12, fps=200)
     start(f"--input={video}", *flags)
     return drawn
@@ -224,6 +310,13 @@ def test_a_number_of_frames_ends_it(start, monkeypatch, tmp_path):
             r"box=200,0,10,10: lies outside the frame of 60 x 90",
         ),
         (["--input={folder}/a.png", "--checkpoint=/no/run"], "/no/run: no such run directory"),
+        (
+            ["--input={folder}/a.png", "--output={folder}/a.png/x"],
+            r"output=.*x: cannot be written \(.*a.png is no",
+        ),
+        (["--input={folder}/a.png", "--detector=no.onnx"], "detector=no.onnx: must be auto, none or a file"),
+        (["--input={folder}/a.png", "--detector={folder}/text.txt"], r"text\.txt: is not an ONNX file"),
+        (["--input={folder}/a.png", "--boxes={folder}/text.txt"], r"text\.txt: is no JSON file"),
     ],
 )
 def test_mistakes_are_one_line(start, tmp_path, flags, message):
@@ -233,7 +326,7 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(UserError, match=message) as error:
-        start(*(flag.format(folder=tmp_path) for flag in flags), f"--output={tmp_path / 'out'}")
+        start(f"--output={tmp_path / 'out'}", *(flag.format(folder=tmp_path) for flag in flags))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -246,6 +339,10 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
         ({"box": ("5,5,5,5", "1,2,0,4")}, "box=1,2,0,4: must have a positive width and height"),
         ({"box": ("1,2,nan,4",)}, "box=1,2,nan,4: must have a positive width and height"),
         ({"max_frames": 0}, "max_frames=0: must be at least 1"),
+        ({"detect_every": 0}, "detect_every=0: must be at least 1"),
+        ({"save": ("json", "fbx")}, "save=fbx: must be some of json, csv, npz"),
+        ({"draw": False}, "save: says nothing, and nothing is drawn"),
+        ({"box": ("1,2,3,4",), "boxes": "b.json"}, "boxes=b.json: are given twice"),
     ],
 )
 def test_wrong_settings_are_named(values, message):

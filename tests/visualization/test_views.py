@@ -11,6 +11,7 @@ from hpe.body.data import load_body_model
 from hpe.geometry.cameras import frame_camera, translation_onto_pixels
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.people.person import BodyParameters, Person
+from hpe.skeletons import SMPL24
 from hpe.synthetic.people import SyntheticConfig, generate
 from hpe.visualization.view import View
 from hpe.visualization.views import close_up, draw_people, person_panel
@@ -135,11 +136,39 @@ def test_the_views_and_their_sizes(scene):
     assert mesh.shape == turned.shape == wide.shape
     np.testing.assert_array_equal(both, np.concatenate([mesh, turned], axis=1))
     assert (drawn(turned, turned[:1, :1]) > 20).mean() > 0.02
-    assert {view.value[0] for view in View} == set("smbr")
     with pytest.raises(ValueError, match="sideways"):
         draw_people(wide, [], view="sideways")
     with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8 RGB. Received: shape=\(120, 301\)"):
         draw_people(wide[..., 0], [])
+
+
+def test_from_the_side_and_from_above_people_stand_at_their_depths(scene):
+    """Who is farther away stands on the right from the side, and higher up from above."""
+    near = scene[2][NORMAL]
+    far = dataclasses.replace(near, vertices=near.vertices + np.float32([0, 0, 3]))
+    for view, axis in ((View.SIDE, 1), (View.TOP, 0)):
+        places = []
+        for colored in (near, far):
+            others = [dataclasses.replace(p, body=None) for p in (near, far) if p is not colored]
+            picture = draw_people(np.zeros((200, 200, 3), np.uint8), [*others, colored], view=view).astype(
+                int
+            )
+            # Without the free body's name a body is light blue; the clothes are anything else.
+            clothes = (picture[..., 2] <= picture[..., 0]) & (drawn(picture, picture[:1, :1]) > 10)
+            places.append(np.argwhere(clothes).mean(axis=0)[axis])
+        assert (places[1] - places[0]) * (1 if view is View.SIDE else -1) > 60
+
+
+def test_left_limbs_are_bluer_than_right_ones():
+    from hpe.visualization.views import _free_body
+
+    body, colors = load_body_model(), _free_body()[1].astype(float)
+    shade = {}
+    for side in ("left", "right"):
+        limb = body.weights[:, [SMPL24.index(f"{side}_{joint}") for joint in ("knee", "elbow")]].sum(axis=1)
+        red, _, blue = colors[limb > 0.9].mean(axis=0)
+        shade[side] = red - blue
+    assert shade["right"] - shade["left"] > 60
 
 
 @pytest.mark.parametrize("view", list(View))

@@ -50,8 +50,13 @@ def write_glb(path: str | os.PathLike, motions: Sequence[BodyMotion]) -> None:
 
 def to_glb(motions: Sequence[BodyMotion]) -> bytes:
     """Returns the content of the file."""
-    document = _Document()
-    roots = [node for motion in motions for node in _add_person(document, motion)]
+    document, animation = _Document(), _Animation()
+    roots = [node for motion in motions for node in _add_person(document, motion, animation)]
+    if animation.channels:
+        document.add(
+            "animations",
+            {"name": "motion", "samplers": animation.samplers, "channels": animation.channels},
+        )
     return document.finished(roots)
 
 
@@ -106,8 +111,16 @@ class _Document:
         return struct.pack("<III", _MAGIC, _VERSION, 12 + len(body)) + body
 
 
-def _add_person(document: _Document, motion: BodyMotion) -> list[int]:
-    """Adds a person's rig, mesh and animation; returns the nodes that belong into the scene."""
+class _Animation:
+    """The one animation of all people: viewers play the first one of a file."""
+
+    def __init__(self):
+        self.samplers: list[dict] = []
+        self.channels: list[dict] = []
+
+
+def _add_person(document: _Document, motion: BodyMotion, animation: _Animation) -> list[int]:
+    """Adds a person's rig and mesh, and its movement; returns the nodes that belong into the scene."""
     body, joints = motion.body, motion.rest_joints()
     rotations = rotmats_to_quaternions(motion.local_rotations()).astype(np.float32)
     rotations = _continuous(rotations)
@@ -137,7 +150,7 @@ def _add_person(document: _Document, motion: BodyMotion) -> list[int]:
     mesh = document.add("meshes", {"name": motion.name, "primitives": [_primitive(document, motion)]})
     person = document.add("nodes", {"name": motion.name, "mesh": mesh, "skin": skin})
     if len(motion.times) > 1:
-        _add_animation(document, motion, rotations, positions, first)
+        _animate(document, animation, motion, rotations, positions, first)
     return [first, person]
 
 
@@ -182,19 +195,20 @@ def _weight_sets(body: BodyModelData) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def _add_animation(document: _Document, motion: BodyMotion, rotations, positions, first: int) -> None:
-    times = np.asarray(motion.times, np.float64)
-    seconds = document.array((times - times[0]).astype(np.float32), bounds=True)
-    samplers, channels = [], []
+def _animate(document, animation: _Animation, motion: BodyMotion, rotations, positions, first: int) -> None:
+    seconds = document.array(np.asarray(motion.times, np.float32), bounds=True)
 
-    def animate(node: int, path: str, values: np.ndarray) -> None:
-        channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
-        samplers.append({"input": seconds, "output": document.array(values), "interpolation": "LINEAR"})
+    def add(node: int, path: str, values: np.ndarray) -> None:
+        animation.channels.append(
+            {"sampler": len(animation.samplers), "target": {"node": node, "path": path}}
+        )
+        animation.samplers.append(
+            {"input": seconds, "output": document.array(values), "interpolation": "LINEAR"}
+        )
 
-    animate(first, "translation", positions)
+    add(first, "translation", positions)
     for index in range(rotations.shape[1]):
-        animate(first + index, "rotation", np.ascontiguousarray(rotations[:, index]))
-    document.add("animations", {"name": motion.name, "samplers": samplers, "channels": channels})
+        add(first + index, "rotation", np.ascontiguousarray(rotations[:, index]))
 
 
 def _continuous(quaternions: np.ndarray) -> np.ndarray:

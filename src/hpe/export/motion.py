@@ -7,14 +7,21 @@ It goes into the root's rotation, so that the body at rest, which has y up alrea
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from hpe.body.data import BodyModelData
+from hpe.body.data import BodyModelData, load_body_model
 from hpe.errors import UserError
 
 # Camera axes to those of files.
 TO_Y_UP = np.diag([1.0, -1.0, -1.0])
+
+
+@functools.cache
+def rig_of(name: str) -> BodyModelData | None:
+    """Returns the body model of that name, if its arrays are in the package: that of the free default body."""
+    return load_body_model("default") if name == "default" else None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
-"""People as files: json, npz, obj, ply, and as rigs glb and bvh.
+"""People of a picture as files: json, csv, npz, obj, ply, and as rigs glb and bvh.
 
 | ending | content | frame |
 |---|---|---|
 | json | everything but the meshes, see docs/person.schema.json | camera of the frame, metres, pixels |
+| csv | joints in 2D and 3D | the same |
 | npz | everything, arrays by name | the same |
 | obj, ply | the meshes | metres, y up, z towards the viewer, as modelling programs have it |
 | glb, bvh | the body with its joints, posed; bvh of one person | the same; bvh in centimetres |
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpe import files, skeletons
-from hpe.body.data import load_body_model
+from hpe import files
 from hpe.errors import UserError
 from hpe.export.bvh import to_bvh
+from hpe.export.csv_people import to_csv
 from hpe.export.glb import to_glb
-from hpe.export.motion import BodyMotion
+from hpe.export.json_people import SCHEMA_VERSION, to_json
+from hpe.export.motion import BodyMotion, rig_of
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
 
-# Of the layout that docs/person.schema.json describes; it rises when a reader of the old one would err.
-SCHEMA_VERSION = 1
-
-# Digits after the point of pixels and metres: a thousandth of a pixel, a hundredth of a millimetre.
-_PIXEL_DIGITS = 3
+# Digits after the point of metres: a hundredth of a millimetre.
 _METRE_DIGITS = 5
+
+# What a frame's camera consists of, in files of arrays.
+_CAMERA = ("focal", "center", "size")
 
 # Camera axes (y down, z forward) to those of modelling programs (y up, z backward): half a turn about x.
 _TO_Y_UP = np.array([1.0, -1.0, -1.0])
@@ -46,7 +46,7 @@ def save_people(people: Sequence[Person], path: str | os.PathLike) -> None:
 
     Args:
         people: of one frame.
-        path: a file that ends in .json, .npz, .obj, .ply, .glb or .bvh; its folder is made.
+        path: a file that ends in .json, .csv, .npz, .obj, .ply, .glb or .bvh; its folder is made.
 
     Raises:
         UserError: the ending is none of these, a person lacks what such a file holds, or it cannot be written.
@@ -57,10 +57,8 @@ def save_people(people: Sequence[Person], path: str | os.PathLike) -> None:
         raise UserError(f"{path}: people are written to files that end in {', '.join(_WRITERS)}.")
     try:
         content = writer(people)
-    except _Lacking as error:
-        raise UserError(
-            f"{path}: {error}; choose another ending: .json and .npz hold what there is."
-        ) from None
+    except _Missing as error:
+        raise Lacking(path, str(error)) from None
     if isinstance(content, str):
         files.write_text(path, content)
     elif isinstance(content, bytes):
@@ -80,72 +78,10 @@ def contents(people: Sequence[Person], name: str, endings: Sequence[str]) -> dic
     """
     found = {}
     for ending in endings:
-        with contextlib.suppress(_Lacking):
+        with contextlib.suppress(_Missing):
             content = _WRITERS[ending](people)
             found[name + ending] = content.encode() if isinstance(content, str) else content
     return found
-
-
-def to_json(people: Sequence[Person]) -> dict:
-    """Returns people as plain numbers, lists and strings, in the layout of docs/person.schema.json."""
-    cameras = [person.camera for person in people if person.camera is not None]
-    return {
-        "schema": "hpe.people",
-        "version": SCHEMA_VERSION,
-        "camera": _camera(cameras[0]) if cameras else None,
-        "people": [_person(person) for person in people],
-    }
-
-
-def _camera(camera) -> dict:
-    return {"focal": camera.focal.tolist(), "center": camera.center.tolist(), "size": list(camera.size)}
-
-
-def _person(person) -> dict:
-    body = person.body
-    return {
-        "box": _rounded(person.box, _PIXEL_DIGITS),
-        "score": float(person.score),
-        "track_id": person.track_id,
-        "skeleton": _skeleton(person.skeleton),
-        "joints2d": _rounded(person.joints2d, _PIXEL_DIGITS),
-        "confidence": _rounded(person.confidence, 4),
-        "joints3d_skeleton": _skeleton(person.joints3d_skeleton),
-        "joints3d": _rounded(person.joints3d, _METRE_DIGITS),
-        "translation": _rounded(person.translation, _METRE_DIGITS),
-        "body": None
-        if body is None
-        else {"model": body.model, "pose": _rounded(body.pose, 6), "shape": _rounded(body.shape, 6)},
-        "reprojection_error": None
-        if person.reprojection_error is None
-        else round(float(person.reprojection_error), _PIXEL_DIGITS),
-    }
-
-
-def _skeleton(name: str | None) -> dict | None:
-    if name is None:
-        return None
-    skeleton = skeletons.get(name)
-    return {"name": name, "joints": list(skeleton.joints), "parents": list(skeleton.parents)}
-
-
-def _rounded(values, digits: int):
-    """Returns an array as nested lists, numbers that are not finite as None; None stays."""
-    if values is None:
-        return None
-    array = np.asarray(values, np.float64)
-    lists = np.round(array, digits).tolist()
-    return lists if np.isfinite(array).all() else _without_nan(lists)
-
-
-def _without_nan(lists):
-    if isinstance(lists, list):
-        return [_without_nan(item) for item in lists]
-    return lists if np.isfinite(lists) else None
-
-
-def _as_json(people: Sequence[Person]) -> str:
-    return json.dumps(to_json(people), indent=1, allow_nan=False) + "\n"
 
 
 def _as_npz(people: Sequence[Person]) -> dict[str, np.ndarray]:
@@ -154,8 +90,9 @@ def _as_npz(people: Sequence[Person]) -> dict[str, np.ndarray]:
     for number, person in enumerate(people):
         fields = {field.name: getattr(person, field.name) for field in dataclasses.fields(person)}
         camera, body = fields.pop("camera"), fields.pop("body")
+        fields.pop("maps")  # pictures of the crop, which no other program knows
         if camera is not None:
-            fields |= {f"camera_{name}": value for name, value in _camera(camera).items()}
+            fields |= {f"camera_{name}": getattr(camera, name) for name in _CAMERA}
         if body is not None:
             fields |= {"body_model": body.model, "body_pose": body.pose, "body_shape": body.shape}
         arrays |= {
@@ -164,15 +101,27 @@ def _as_npz(people: Sequence[Person]) -> dict[str, np.ndarray]:
     return arrays
 
 
-class _Lacking(Exception):
-    """A person has not what a file is to hold."""
+class Lacking(UserError):
+    """A person has not what a file is to hold.
+
+    Attributes:
+        reason: what is lacking, in words.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(f"{path}: {reason}; choose another ending: .json, .csv and .npz hold what there is.")
+        self.reason = reason
+
+
+class _Missing(Exception):
+    """What is lacking, in words, before the file is known."""
 
 
 def _meshes(people: Sequence[Person]) -> list[tuple[np.ndarray, np.ndarray]]:
     if not people:
-        raise _Lacking("there is nobody to write")
+        raise _Missing("there is nobody to write")
     if any(person.vertices is None for person in people):
-        raise _Lacking("holds meshes, and this model predicts none")
+        raise _Missing("holds meshes, and this model predicts none")
     return [(np.asarray(person.vertices, np.float64) * _TO_Y_UP, person.faces) for person in people]
 
 
@@ -210,14 +159,15 @@ def _motions(people: Sequence[Person]) -> list[BodyMotion]:
     motions = []
     for number, person in enumerate(people):
         if person.body is None or person.translation is None:
-            raise _Lacking("there are no body parameters, which a rig is made of")
-        if person.body.model != "default":
-            raise _Lacking(
+            raise _Missing("there are no body parameters, which a rig is made of")
+        body = rig_of(person.body.model)
+        if body is None:
+            raise _Missing(
                 f"the arrays of the body {person.body.model} are not in the package, so there is no rig"
             )
         motions.append(
             BodyMotion(
-                load_body_model("default"),
+                body,
                 np.asarray(person.body.pose)[None],
                 person.body.shape,
                 np.asarray(person.translation)[None],
@@ -234,12 +184,13 @@ def _as_glb(people: Sequence[Person]) -> bytes:
 
 def _as_bvh(people: Sequence[Person]) -> str:
     if len(people) != 1:
-        raise _Lacking(f"this format holds one person, not {len(people)}")
+        raise _Missing(f"this format holds one person, not {len(people)}")
     return to_bvh(_motions(people)[0])
 
 
 _WRITERS: dict[str, Callable] = {
-    ".json": _as_json,
+    ".json": to_json,
+    ".csv": to_csv,
     ".npz": _as_npz,
     ".obj": _as_obj,
     ".ply": _as_ply,

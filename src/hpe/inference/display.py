@@ -29,17 +29,25 @@ class Window:
 
     Args:
         title: its title.
-        fullscreen: cover the whole screen.
+        fullscreen: cover the whole screen; else it is as large as the first frame.
     """
 
     def __init__(self, title: str, *, fullscreen: bool):
         self.title = title
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        self._shown = False
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         if fullscreen:
             cv2.setWindowProperty(title, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
 
     def show(self, image: np.ndarray, *, seconds: float = 0.0) -> int:
-        """Shows an (H, W, 3) uint8 RGB image for some time and returns the key that was pressed, -1 for none."""
+        """Shows an (H, W, 3) uint8 RGB image for some time and returns the key that was pressed, -1 for none.
+
+        A key ends the time.
+        """
+        if not self._shown:
+            # Where nothing manages windows, one for the whole screen is only as large as this, too.
+            cv2.resizeWindow(self.title, image.shape[1], image.shape[0])
+            self._shown = True
         cv2.imshow(self.title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(max(1, round(1000 * seconds)))
         return key if key < 0 else key & 0xFF

@@ -123,13 +123,14 @@ class Model:
 
         self._check_takes("image")
         detect = _detector(detector) or _whole_frame
-        opened = VideoSource(video) if isinstance(video, int) else video
-        if isinstance(video, (str, os.PathLike)):
-            opened = VideoSource(os.fspath(video))
-        rate = getattr(opened, "frames_per_second", _FRAMES_PER_SECOND)
         tracker = VideoTracker(lambda frame, boxes: self.predict(frame, boxes=boxes, focal=focal), detect)
-        for number, frame in enumerate(opened):
-            yield tracker(as_picture(frame), number / rate)
+        if isinstance(video, (int, str, os.PathLike)):
+            source = VideoSource(video if isinstance(video, int) else os.fspath(video))
+            for frame in source.frames():
+                yield tracker(frame.image, frame.time)
+            return
+        for number, image in enumerate(video):
+            yield tracker(as_picture(image), number / _FRAMES_PER_SECOND)
 
     def _predict(
         self, pictures: Sequence[np.ndarray], boxes: Sequence, focals: Sequence, detect: Callable | None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import threading
+import time
 from collections.abc import Iterator
 
 import cv2
@@ -75,6 +77,23 @@ def count_pictures(path: str | os.PathLike) -> int:
             return 1
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video or a camera.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright, of square pixels.
+        number: from 0, of those that were yielded.
+        time: seconds since the first; they grow.
+        read_at: of `time.monotonic`, when it was read.
+    """
+
+    image: np.ndarray
+    number: int
+    time: float
+    read_at: float
+
+
 class VideoSource:
     """Frames of a video file, one after the other, or of a camera, always the newest.
 
@@ -83,6 +102,7 @@ class VideoSource:
 
     Attributes:
         frames_per_second: of the file, or the camera's own claim; 25 where neither is credible.
+        claimed_frames: how many frames the file says that it has; 0 where it says nothing, and of cameras.
 
     Raises:
         UserError: the file or the camera cannot be opened.
@@ -101,16 +121,32 @@ class VideoSource:
         # Some cameras claim 0, some files their clock's ticks.
         self.frames_per_second = claimed if 1 <= claimed <= _FASTEST else _USUAL
         self._pixel_aspect = 1.0 if self.is_camera else self._read_pixel_aspect()
-        self._newest: np.ndarray | None = None
+        count = 0.0 if self.is_camera else self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.claimed_frames = int(count) if 0 < count < 2**31 else 0
+        self._newest: tuple[np.ndarray, float] | None = None
         self._ended = False
         self._fresh = threading.Condition()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields (H, W, 3) uint8 RGB frames of square pixels until the source ends."""
+        for frame in self.frames():
+            yield frame.image
+
+    def frames(self) -> Iterator[Frame]:
+        """Yields frames with their times until the source ends; files of varying frame rate say when each is."""
         frames = self._camera_frames() if self.is_camera else self._file_frames()
+        number, start, last = 0, None, 0.0
         try:
-            for frame in frames:
-                yield cv2.cvtColor(self._squared(frame), cv2.COLOR_BGR2RGB)
+            for pixels, stamp in frames:
+                read_at = time.monotonic()
+                image = cv2.cvtColor(self._squared(pixels), cv2.COLOR_BGR2RGB)
+                start = stamp if start is None else start
+                seconds = stamp - start
+                if number and not seconds > last:
+                    # The file does not say, or says nonsense.
+                    seconds = last + 1 / self.frames_per_second
+                yield Frame(image, number, seconds, read_at)
+                number, last = number + 1, seconds
         finally:
             self._ended = True
             if not self.is_camera:
@@ -137,14 +173,14 @@ class VideoSource:
             size = width, round(height / self._pixel_aspect)
         return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
 
-    def _file_frames(self) -> Iterator[np.ndarray]:
+    def _file_frames(self) -> Iterator[tuple[np.ndarray, float]]:
         while True:
             read, frame = self._capture.read()
             if not read:
                 return
-            yield frame
+            yield frame, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
-    def _camera_frames(self) -> Iterator[np.ndarray]:
+    def _camera_frames(self) -> Iterator[tuple[np.ndarray, float]]:
         # Drivers queue frames; without a thread that empties the queue the picture lags ever further behind.
         thread = threading.Thread(target=self._grab, daemon=True)
         thread.start()
@@ -153,8 +189,8 @@ class VideoSource:
                 self._fresh.wait_for(lambda: self._newest is not None or self._ended)
                 if self._newest is None:
                     return
-                frame, self._newest = self._newest, None
-            yield frame
+                newest, self._newest = self._newest, None
+            yield newest
 
     def _grab(self) -> None:
         while not self._ended:
@@ -163,7 +199,7 @@ class VideoSource:
                 if not read:
                     self._ended = True
                 else:
-                    self._newest = frame
+                    self._newest = frame, time.monotonic()
                 self._fresh.notify()
         self._capture.release()
 

@@ -7,7 +7,7 @@ the last prediction saw them, which costs nothing and keeps the crop steady.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -71,9 +71,9 @@ class VideoTracker:
         if detect_every < 1:
             raise ValueError(f"detect_every must be at least 1. Received: detect_every={detect_every}")
         self._predict, self._detect = predict, detect
-        self._every, self._smoothing = detect_every, smoothing
+        self._every = detect_every
+        self._smooth = Smoother(smoothing)
         self._tracker = Tracker(tracking)
-        self._filters: dict[int, _PersonFilter] = {}
         self._followed: list[Person] = []
         self._since = detect_every
 
@@ -109,28 +109,68 @@ class VideoTracker:
             [person_box(person) for person in kept], time, joints2d=[person.joints2d for person in kept]
         )
         self._followed = kept
-        known = {track.number for track in self._tracker.tracks}
-        self._filters = {number: value for number, value in self._filters.items() if number in known}
+        self._smooth.keep(track.number for track in self._tracker.tracks)
         numbered = [
-            self._smoothed(dataclasses.replace(person, track_id=number), time)
+            self._smooth(dataclasses.replace(person, track_id=number), time)
             for person, number in zip(kept, numbers, strict=True)
             if number is not None
         ]
         return sorted(numbered, key=lambda person: person.track_id)
 
-    def _smoothed(self, person: Person, time: float) -> Person:
-        if self._smoothing is None:
+
+class Smoother:
+    """Smooths people over time, each by filters of their own.
+
+    Args:
+        config: how much is smoothed; None leaves people as they are.
+    """
+
+    def __init__(self, config: SmoothingConfig | None = SmoothingConfig()):
+        self._config = config
+        self._filters: dict[int | None, _PersonFilter] = {}
+
+    def __call__(self, person: Person, time: float) -> Person:
+        """Smooths a person, known by `track_id`, in the frame at a time in seconds, which must grow."""
+        if self._config is None:
             return person
-        smooth = self._filters.setdefault(person.track_id, _PersonFilter(self._smoothing))
+        smooth = self._filters.setdefault(person.track_id, _PersonFilter(self._config))
         return smooth(person, time)
 
+    def keep(self, numbers: Iterable[int]) -> None:
+        """Forgets everybody but those of these numbers."""
+        known = set(numbers)
+        self._filters = {number: value for number, value in self._filters.items() if number in known}
 
-def track(
-    frames: Iterable[tuple[np.ndarray, float]], tracker: VideoTracker
-) -> Iterator[tuple[np.ndarray, float, list[Person]]]:
-    """Yields every frame with its time and its people."""
-    for frame, time in frames:
-        yield frame, time, tracker(frame, time)
+
+class BoxTracker:
+    """Looks for people in given boxes of every frame: the first is person 1, and so on.
+
+    Args:
+        predict: from a frame and boxes to Persons in the order of the boxes, such as `Model.predict`.
+        boxes: from the number of a frame, from 0, and its size (height, width) to boxes x, y, width, height.
+        smoothing: how much is smoothed; None leaves predictions as they are.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray, Sequence[tuple]], list[Person]],
+        boxes: Callable[[int, tuple[int, int]], Sequence[tuple]],
+        *,
+        smoothing: SmoothingConfig | None = SmoothingConfig(),
+    ):
+        self._predict, self._boxes = predict, boxes
+        self._smooth = Smoother(smoothing)
+        self._frames = 0
+
+    def __call__(self, frame: np.ndarray, time: float) -> list[Person]:
+        """Finds the people of the next frame (H, W, 3), uint8 RGB, at a time in seconds, which must grow."""
+        places = self._boxes(self._frames, frame.shape[:2])
+        self._frames += 1
+        people = self._predict(frame, places) if len(places) else []
+        return [
+            self._smooth(dataclasses.replace(person, track_id=number), time)
+            for number, person in enumerate(people, start=1)
+        ]
 
 
 def person_box(person: Person) -> tuple[float, float, float, float]:

@@ -94,8 +94,8 @@ class Person:
 
         Args:
             image: (H, W, 3) uint8 RGB, the frame of the person.
-            view: `skeleton`, `mesh`, `both` (beside the body seen from the side) or `rotated`; by default the mesh,
-                or the skeleton without one.
+            view: `skeleton`, `mesh`, `both` (beside the body turned by 60 degrees), `rotated` (that alone), `side`
+                or `top`; by default the mesh, or the skeleton without one.
 
         Returns:
             (H, W', 3) uint8 RGB; twice as wide for `both`.
@@ -108,7 +108,7 @@ class Person:
         """Writes the person to a file, whose kind the ending of its name says; see `hpe.export.people`.
 
         Args:
-            path: a file that ends in .json, .npz, .obj, .ply, .glb or .bvh; its folder is made.
+            path: a file that ends in .json, .csv, .npz, .obj, .ply, .glb or .bvh; its folder is made.
 
         Raises:
             UserError: the ending is none of these, the person lacks what such a file holds (a mesh), or the file

@@ -201,6 +201,22 @@ def _brightness(nx, ny, nz, lights):
 
 
 @_compiled
+def _lit(vertices, corners, i, j, k, dx, dy, perspective, normals, lights):
+    """Returns the barycentric weights of the point of a face that is seen at (dx, dy), and its brightness."""
+    p, q, r = corners[i], corners[j], corners[k]
+    w0, w1, w2 = _weights(p[0], p[1], p[2], q[0], q[1], q[2], r[0], r[1], r[2], dx, dy, perspective)
+    nx, ny, nz = _face_normal(vertices, i, j, k)
+    away = nz + (nx * dx + ny * dy if perspective else 0.0) > 0
+    if normals.shape[0] > 0:
+        nx = w0 * normals[i, 0] + w1 * normals[j, 0] + w2 * normals[k, 0]
+        ny = w0 * normals[i, 1] + w1 * normals[j, 1] + w2 * normals[k, 1]
+        nz = w0 * normals[i, 2] + w1 * normals[j, 2] + w2 * normals[k, 2]
+    if away:  # The inner side of a surface is lit as if it faced the viewer.
+        nx, ny, nz = -nx, -ny, -nz
+    return w0, w1, w2, _brightness(nx, ny, nz, lights)
+
+
+@_compiled
 def shade(
     vertices,
     screen,
@@ -224,7 +240,6 @@ def shade(
     Empty `colors`, `marks` or `normals` mean that there are none: the surface then has the colour `body`,
     no labels, or one normal per face.
     """
-    smooth = normals.shape[0] > 0
     painted = colors.shape[0] > 0
     marked = marks.shape[0] > 0
     corners = vertices if perspective else screen
@@ -237,17 +252,7 @@ def shade(
             i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
             dx = (column - cx) / fx if perspective else float(column)
             dy = (row - cy) / fy if perspective else float(row)
-            p, q, r = corners[i], corners[j], corners[k]
-            w0, w1, w2 = _weights(p[0], p[1], p[2], q[0], q[1], q[2], r[0], r[1], r[2], dx, dy, perspective)
-            nx, ny, nz = _face_normal(vertices, i, j, k)
-            away = nz + (nx * dx + ny * dy if perspective else 0.0) > 0
-            if smooth:
-                nx = w0 * normals[i, 0] + w1 * normals[j, 0] + w2 * normals[k, 0]
-                ny = w0 * normals[i, 1] + w1 * normals[j, 1] + w2 * normals[k, 1]
-                nz = w0 * normals[i, 2] + w1 * normals[j, 2] + w2 * normals[k, 2]
-            if away:  # The inner side of a surface is lit as if it faced the viewer.
-                nx, ny, nz = -nx, -ny, -nz
-            brightness = _brightness(nx, ny, nz, lights)
+            w0, w1, w2, brightness = _lit(vertices, corners, i, j, k, dx, dy, perspective, normals, lights)
             for c in range(3):
                 if painted:
                     rgb[c] = w0 * colors[i, c] + w1 * colors[j, c] + w2 * colors[k, c]
@@ -259,3 +264,51 @@ def shade(
                 elif w2 > w0 and w2 > w1:
                     nearest = k
                 labels[row, column] = marks[nearest]
+
+
+@_compiled
+def lit_colors(colors, body, normals, lights):
+    """Returns what each vertex looks like (V, 3) float32 in [0, 255]; empty `colors` mean the colour `body`."""
+    lit = np.empty(normals.shape, np.float32)
+    for v in range(normals.shape[0]):
+        brightness = _brightness(normals[v, 0], normals[v, 1], normals[v, 2], lights)
+        for c in range(3):
+            own = np.float64(colors[v, c]) if colors.shape[0] > 0 else body[c]
+            lit[v, c] = min(255.0, own * brightness)
+    return lit
+
+
+@_compiled
+def blend(screen, faces, winner, samples, lit, picture):
+    """Draws what won over `picture` (H, W, 3), of which each pixel has samples x samples in `winner`.
+
+    A pixel takes its colour where the first of its samples is covered, and is covered by as large a share as
+    samples are: edges are as smooth as if all of them were shaded. Colours go linearly over the screen from
+    vertex to vertex, which of faces of a few pixels nobody can tell from the truth.
+    """
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            covered, face, down, across = 0, -1, 0, 0
+            for r in range(row * samples, (row + 1) * samples):
+                for c in range(column * samples, (column + 1) * samples):
+                    if winner[r, c] >= 0:
+                        covered += 1
+                        if face < 0:
+                            face, down, across = winner[r, c], r, c
+            if face < 0:
+                continue
+            i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+            x, y = across - screen[k, 0], down - screen[k, 1]
+            ax, ay = screen[i, 0] - screen[k, 0], screen[i, 1] - screen[k, 1]
+            bx, by = screen[j, 0] - screen[k, 0], screen[j, 1] - screen[k, 1]
+            area = ax * by - ay * bx
+            w0, w1 = (x * by - y * bx) / area, (y * ax - x * ay) / area
+            if not (
+                w0 >= 0 and w1 >= 0 and w0 + w1 <= 1
+            ):  # beyond by rounding, or the near plane cut the face
+                w0, w1 = 1 / 3, 1 / 3
+            share = covered / (samples * samples)
+            for c in range(3):
+                value = w0 * lit[i, c] + w1 * lit[j, c] + (1 - w0 - w1) * lit[k, c]
+                before = picture[row, column, c]
+                picture[row, column, c] = np.uint8(before + share * (value - before) + 0.5)

@@ -184,6 +184,33 @@ def render(
     return Rendering(color, depth, winner >= 0, labels)
 
 
+def blend(picture: np.ndarray, vertices, faces, camera: Camera, *, samples: int, vertex_colors=None) -> None:
+    """Draws a closed mesh into a picture with smooth edges, in a fraction of the time of `render`.
+
+    Faces that turn their back to the camera are left out, and the STUDIO lights shine on vertices, not on pixels.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, which is changed.
+        vertices: (V, 3) metres, camera frame.
+        faces: (F, 3) vertex indices; outward normals follow the right-hand rule.
+        camera: of the picture.
+        samples: each pixel is looked at in samples x samples places.
+        vertex_colors: (V, 3) uint8 RGB; None gives all LIGHT_BLUE.
+
+    Raises:
+        ValueError: shapes do not fit or a face names a vertex that is not there.
+    """
+    vertices = _array(vertices, np.float64)
+    faces = _array(faces, np.int32)
+    size = picture.shape[0] * samples, picture.shape[1] * samples
+    _check(vertices, faces, picture.shape[:2], vertex_colors, None, picture)
+    screen, _, winner = _fill(vertices, faces, camera.scaled(samples), size, True)
+    colors = _array(np.empty((0, 3)) if vertex_colors is None else vertex_colors, np.uint8)
+    normals = _kernels.vertex_normals(vertices, faces)
+    lit = _kernels.lit_colors(colors, np.array(LIGHT_BLUE, np.float64), normals, _light_table(STUDIO))
+    _kernels.blend(screen, faces, winner, samples, lit, picture)
+
+
 def render_mask(vertices, faces, camera: Camera, size: tuple[int, int]) -> np.ndarray:
     """Returns the mask of `render`, bool (height, width), without shading anything."""
     vertices = _array(vertices, np.float64)

@@ -62,13 +62,14 @@ def draw_skeleton(
     joints2d = np.asarray(joints2d, np.float64)
     finite = np.isfinite(joints2d).all(axis=1)
     seen = finite if visibility is None else finite & (np.asarray(visibility) > 0)
-    canvas = _Canvas(image)
+    rings = finite & ~seen & joints2d.any(axis=1) if hidden else np.zeros_like(seen)
+    # Names go on beside the joints, nobody knows how far.
+    canvas = _Canvas(image, None if names else joints2d[seen | rings])
     for child, parent in skeleton.bones:
         if seen[child] and seen[parent]:
             canvas.limb(joints2d[child], joints2d[parent], _limb_color(skeleton, child, parent))
     for j in np.flatnonzero(seen):
         canvas.dot(joints2d[j], joint_color(skeleton.joints[j]))
-    rings = finite & ~seen & joints2d.any(axis=1) if hidden else np.zeros_like(seen)
     for j in np.flatnonzero(rings):
         canvas.ring(joints2d[j], joint_color(skeleton.joints[j]))
     if names:
@@ -149,18 +150,48 @@ def _view(azimuth: float, elevation: float) -> np.ndarray:
 
 
 class _Canvas:
-    """A copy of an image that is drawn on finely and reduced at the end, which smooths the edges."""
+    """A copy of an image that is drawn on finely and reduced at the end, which smooths the edges.
 
-    def __init__(self, image: np.ndarray):
-        size = max(image.shape[:2])
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        points: (N, 2) pixels, all joints that will be drawn: the rest of the image needs no second look. None means
+            that anything may be drawn.
+    """
+
+    def __init__(self, image: np.ndarray, points: np.ndarray | None = None):
+        self._image = np.asarray(image, np.uint8)
+        height, width = self._image.shape[:2]
+        size = max(height, width)
         self.factor = 4 if size <= 400 else 2 if size <= 1200 else 1
-        self.fine = np.ascontiguousarray(repeat_pixels(np.asarray(image, np.uint8), self.factor))
         self.size = size
         self.radius = dot_radius(size) * self.factor
+        self._first, self._last = np.zeros(2, int), np.array([width, height])
+        if points is not None:
+            room = dot_radius(size) + 2
+            ends = (
+                points.min(axis=0, initial=np.inf) - room,
+                points.max(axis=0, initial=-np.inf) + room + 1,
+            )
+            self._first, self._last = (
+                np.clip(np.nan_to_num(end), 0, (width, height)).astype(int) for end in ends
+            )
+            # Something of the image, however far from it the joints lie.
+            self._first = np.minimum(self._first, (width - 1, height - 1))
+            self._last = np.maximum(self._last, self._first + 1)
+        self.fine = np.ascontiguousarray(repeat_pixels(self._image[self._window], self.factor))
+
+    @property
+    def _window(self) -> tuple[slice, slice]:
+        (left, top), (right, bottom) = self._first, self._last
+        return slice(top, bottom), slice(left, right)
+
+    def _place(self, points) -> np.ndarray:
+        """Moves points of the image to where they lie on the fine canvas."""
+        return enlarge_points(np.asarray(points, np.float64) - self._first, self.factor)
 
     def limb(self, start, end, color):
         """Draws a spindle between two joints, with a dark rim that lifts it off the image."""
-        a, b = enlarge_points(start, self.factor), enlarge_points(end, self.factor)
+        a, b = self._place(start), self._place(end)
         along = b - a
         length = np.hypot(*along)
         if length == 0 or not np.isfinite(length):
@@ -180,7 +211,7 @@ class _Canvas:
 
     def ring(self, point, color):
         """Draws a joint as a ring."""
-        centre = self._fixed(enlarge_points(point, self.factor))
+        centre = self._fixed(self._place(point))
         if centre is not None:
             radius = round(self.radius * 2**_FIXED_POINT_BITS)
             thickness = max(1, round(0.3 * self.radius))
@@ -188,14 +219,14 @@ class _Canvas:
 
     def line(self, start, end, color):
         """Draws a hairline."""
-        a, b = (self._fixed(enlarge_points(p, self.factor)) for p in (start, end))
+        a, b = (self._fixed(self._place(p)) for p in (start, end))
         if a is not None and b is not None:
             cv2.line(self.fine, a, b, color, self.factor, cv2.LINE_AA, _FIXED_POINT_BITS)
 
     def text(self, point, text):
         """Writes beside a joint, light on dark."""
         scale = self.factor * np.clip(self.size / 900, 0.3, 0.6)
-        x, y = enlarge_points(point, self.factor) + np.array([1.4, 0.6]) * self.radius
+        x, y = self._place(point) + np.array([1.4, 0.6]) * self.radius
         if not -1e6 < x < 1e6 or not -1e6 < y < 1e6:
             return
         for stroke, color in ((2.2, _RIM), (0.8, (255, 255, 255))):
@@ -213,10 +244,12 @@ class _Canvas:
 
     def picture(self) -> np.ndarray:
         """Returns the picture at its own size."""
-        return average_pixels(self.fine, self.factor)
+        picture = self._image.copy()
+        picture[self._window] = average_pixels(self.fine, self.factor)
+        return picture
 
     def _disc(self, point, radius, color):
-        centre = self._fixed(enlarge_points(point, self.factor))
+        centre = self._fixed(self._place(point))
         if centre is not None:
             radius = max(1, round(radius * 2**_FIXED_POINT_BITS))
             cv2.circle(self.fine, centre, radius, color, cv2.FILLED, cv2.LINE_AA, _FIXED_POINT_BITS)

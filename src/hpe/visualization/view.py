@@ -6,10 +6,12 @@ import enum
 
 
 class View(enum.Enum):
-    """The views and their names on the command line; preview's keys are the first letters."""
+    """The views and their names on the command line; preview's keys are the first letters, `l` for the side."""
 
     SKELETON = "skeleton"
     MESH = "mesh"
     BOTH = "both"
     ROTATED = "rotated"
     ATTENTION = "attention"
+    SIDE = "side"
+    TOP = "top"

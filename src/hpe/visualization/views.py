@@ -1,6 +1,7 @@
-"""People over their frame: skeletons, meshes, meshes beside their turned selves, or the turned ones alone.
+"""People over their frame: skeletons, meshes, meshes beside their turned selves, or seen from elsewhere alone.
 
-Meshes are drawn by the pinhole camera of the frame, as any other renderer would that knows this camera alone.
+Meshes are drawn by the pinhole camera of the frame, as any other renderer would that knows this camera alone. Left
+limbs are darker and bluer, right ones lighter and warmer, on skeletons and on the free body alike.
 """
 
 from __future__ import annotations
@@ -15,15 +16,25 @@ import numpy as np
 from hpe import skeletons
 from hpe.body.data import DEFAULT_BODY
 from hpe.geometry.crops import box_crop
+from hpe.skeletons import SMPL24
 from hpe.systems.prediction import is_found
 from hpe.visualization.maps import draw_maps
-from hpe.visualization.meshes import PAPER, ROTATED_DEGREES, composite, rotated_mesh
-from hpe.visualization.rasterizer import Camera
+from hpe.visualization.meshes import PAPER, ROTATED_DEGREES, draw_mesh, rotated_mesh
+from hpe.visualization.rasterizer import LIGHT_BLUE, Camera
 from hpe.visualization.skeletons import draw_skeleton, draw_skeleton3d
 from hpe.visualization.view import View
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
+
+# Azimuth and elevation in degrees of the views from elsewhere; farther from the camera is right, and up.
+_STANDPOINTS = {View.SIDE: (90.0, 0.0), View.TOP: (0.0, 90.0)}
+
+# What limbs are tinted with, and how much, so that trousers stay trousers.
+_TINTS = {"left_": (30, 70, 200), "right_": (255, 200, 120)}
+_TINT = 0.4
+
+_STICKS_ELEVATION = 10.0
 
 
 def draw_people(
@@ -62,6 +73,8 @@ def draw_people(
         return _skeletons_over(image, people)
     if view is View.MESH:
         return _meshes_over(image, people)
+    if view in _STANDPOINTS:
+        return _turned(image.shape[:2], solid, *_STANDPOINTS[view])
     turned = _turned(image.shape[:2], solid, azimuth)
     if view is View.ROTATED:
         return turned
@@ -132,10 +145,11 @@ def _skeletons_over(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
 def _meshes_over(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
     """Draws meshes from the farthest to the nearest, and the skeletons of those who have none."""
     meshes = [person for person in people if person.vertices is not None and person.camera is not None]
-    picture = _skeletons_over(image, [person for person in people if person not in meshes])
+    others = [person for person in people if person.vertices is None or person.camera is None]
+    picture = np.ascontiguousarray(_skeletons_over(image, others))
     for person in sorted(meshes, key=lambda person: -float(np.mean(person.vertices[:, 2]))):
         camera = person.camera
-        picture = composite(
+        draw_mesh(
             picture,
             person.vertices,
             person.faces,
@@ -145,20 +159,26 @@ def _meshes_over(image: np.ndarray, people: Sequence[Person]) -> np.ndarray:
     return picture
 
 
-def _turned(size: tuple[int, int], people: Sequence[Person], azimuth: float) -> np.ndarray:
+def _turned(
+    size: tuple[int, int], people: Sequence[Person], azimuth: float, elevation: float | None = None
+) -> np.ndarray:
     """Returns the turned people on a plain picture of (height, width)."""
     side = min(size)
     picture = np.full((*size, 3), PAPER, np.uint8)
     meshes = [person for person in people if person.vertices is not None]
     if meshes:
         starts = np.cumsum([0, *(len(person.vertices) for person in meshes)])[:-1]
-        colors = [_colors(person) for person in meshes]
+        colors = [
+            np.tile(np.uint8(LIGHT_BLUE), (len(person.vertices), 1)) if color is None else color
+            for person, color in zip(meshes, map(_colors, meshes), strict=True)
+        ]
         square = rotated_mesh(
             np.concatenate([person.vertices for person in meshes]),
             np.concatenate([person.faces + start for person, start in zip(meshes, starts, strict=True)]),
             side,
             degrees=azimuth,
-            vertex_colors=None if any(color is None for color in colors) else np.concatenate(colors),
+            elevation=elevation or 0.0,
+            vertex_colors=np.concatenate(colors),
         )
     elif people:
         # Each in a part of its own: the lines of several would be hard to tell apart.
@@ -169,7 +189,12 @@ def _turned(size: tuple[int, int], people: Sequence[Person], azimuth: float) -> 
             top, left = (cell * place for place in divmod(number, columns))
             skeleton = skeletons.get(person.joints3d_skeleton)
             square[top : top + cell, left : left + cell] = draw_skeleton3d(
-                person.joints3d, skeleton, cell, azimuth=azimuth
+                person.joints3d,
+                skeleton,
+                cell,
+                azimuth=azimuth,
+                # Sticks are read best from a little above.
+                elevation=_STICKS_ELEVATION if elevation is None else elevation,
             )
     else:
         return picture
@@ -189,5 +214,12 @@ def _colors(person: Person) -> np.ndarray | None:
 
 @functools.cache
 def _free_body() -> tuple[str, np.ndarray]:
+    """Returns the name of the free body and the colours (V, 3) uint8 of its clothes, tinted by side."""
     with np.load(DEFAULT_BODY, allow_pickle=False) as tables:
-        return str(tables["name"]), tables["vertex_colors"]
+        name, colors, weights = str(tables["name"]), tables["vertex_colors"], tables["weights"]
+    colors = colors.astype(np.float32)
+    for side, tint in _TINTS.items():
+        limbs = [index for index, joint in enumerate(SMPL24.joints) if joint.startswith(side)]
+        share = _TINT * weights[:, limbs].astype(np.float32).sum(axis=1, keepdims=True)
+        colors += share * (np.float32(tint) - colors)
+    return name, np.round(colors).astype(np.uint8)
