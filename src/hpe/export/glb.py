@@ -35,28 +35,36 @@ _PER_SET = 4  # joints of a vertex in one attribute
 _SKIN_COLOR = (0.75, 0.6, 0.5, 1.0)
 
 
-def write_glb(path: str | os.PathLike, motions: Sequence[BodyMotion]) -> None:
+def write_glb(path: str | os.PathLike, motions: Sequence[BodyMotion], *, together: bool = False) -> None:
     """Writes people and their motion to one file.
 
     Args:
         path: the file, ending in .glb; its folder is made.
         motions: of each person; one frame is a pose without an animation.
+        together: see `to_glb`.
 
     Raises:
         UserError: the file cannot be written.
     """
-    files.write_bytes(path, to_glb(motions))
+    files.write_bytes(path, to_glb(motions, together=together))
 
 
-def to_glb(motions: Sequence[BodyMotion]) -> bytes:
-    """Returns the content of the file."""
-    document, animation = _Document(), _Animation()
-    roots = [node for motion in motions for node in _add_person(document, motion, animation)]
-    if animation.channels:
-        document.add(
-            "animations",
-            {"name": "motion", "samplers": animation.samplers, "channels": animation.channels},
-        )
+def to_glb(motions: Sequence[BodyMotion], *, together: bool = False) -> bytes:
+    """Returns the content of the file.
+
+    Args:
+        motions: of each person.
+        together: one animation for all people, in the time of the motions: many viewers play only the first of a
+            file. Else everybody has one, called as the person is, which begins with the person's first frame.
+    """
+    document, shared = _Document(), _Animation("motion")
+    roots = []
+    for motion in motions:
+        animation = shared if together else _Animation(motion.name)
+        roots += _add_person(document, motion, animation, start=0.0 if together else motion.times[0])
+        if not together:
+            animation.add_to(document)
+    shared.add_to(document)
     return document.finished(roots)
 
 
@@ -112,14 +120,20 @@ class _Document:
 
 
 class _Animation:
-    """The one animation of all people: viewers play the first one of a file."""
+    """What moves, and how."""
 
-    def __init__(self):
+    def __init__(self, name: str):
+        self._name = name
         self.samplers: list[dict] = []
         self.channels: list[dict] = []
 
+    def add_to(self, document: _Document) -> None:
+        if self.channels:
+            content = {"samplers": self.samplers, "channels": self.channels}
+            document.add("animations", {"name": self._name, **content})
 
-def _add_person(document: _Document, motion: BodyMotion, animation: _Animation) -> list[int]:
+
+def _add_person(document: _Document, motion: BodyMotion, animation: _Animation, *, start: float) -> list[int]:
     """Adds a person's rig and mesh, and its movement; returns the nodes that belong into the scene."""
     body, joints = motion.body, motion.rest_joints()
     rotations = rotmats_to_quaternions(motion.local_rotations()).astype(np.float32)
@@ -150,7 +164,8 @@ def _add_person(document: _Document, motion: BodyMotion, animation: _Animation) 
     mesh = document.add("meshes", {"name": motion.name, "primitives": [_primitive(document, motion)]})
     person = document.add("nodes", {"name": motion.name, "mesh": mesh, "skin": skin})
     if len(motion.times) > 1:
-        _animate(document, animation, motion, rotations, positions, first)
+        seconds = np.asarray(motion.times, np.float64) - start
+        _animate(document, animation, seconds, rotations, positions, first)
     return [first, person]
 
 
@@ -195,8 +210,8 @@ def _weight_sets(body: BodyModelData) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def _animate(document, animation: _Animation, motion: BodyMotion, rotations, positions, first: int) -> None:
-    seconds = document.array(np.asarray(motion.times, np.float32), bounds=True)
+def _animate(document, animation: _Animation, times, rotations, positions, first: int) -> None:
+    seconds = document.array(times.astype(np.float32), bounds=True)
 
     def add(node: int, path: str, values: np.ndarray) -> None:
         animation.channels.append(

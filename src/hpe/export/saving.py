@@ -169,7 +169,7 @@ class VideoFiles:
     def _write_motions(self, kind: str, tracks: list[Track]) -> Iterator[pathlib.Path]:
         if kind == "glb":
             path = _with_ending(self._path, ".glb")
-            write_glb(path, [track.motion for track in tracks])
+            write_glb(path, [track.motion for track in tracks], together=True)
             yield path
             return
         for track in tracks:
