@@ -28,6 +28,7 @@ class Command:
 COMMANDS: dict[str, dict[str, Command]] = {
     "People in pictures": {
         "preview": Command("preview", "shows what a model sees in images, folders, videos or a camera"),
+        "app": Command("app", "opens a page that takes pictures, clips and a camera"),
     },
     "Data": {
         "create-datasets": Command("create_datasets", "turns datasets into records"),
