@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
     "Training": {
         "train": Command("train", "trains a system from records"),
         "validate": Command("validate_checkpoint", "measures a checkpoint over whole datasets"),
+        "compare": Command("compare", "shows the metrics of runs beside each other", tensorflow=False),
     },
     "Files": {
         "export": Command("export", "writes a model that runs without this package"),
