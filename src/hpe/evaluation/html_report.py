@@ -19,6 +19,7 @@ import numpy as np
 from hpe import files
 from hpe.errors import UserError
 from hpe.evaluation.charts import bars, curves, histogram, number
+from hpe.evaluation.report import to_json
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; --line: #8884; }
@@ -102,6 +103,24 @@ def read_report(path: pathlib.Path, *, run: pathlib.Path | None = None, name: st
             for panel in _PANELS
             if (source.parent / f"{panel}.png").is_file()
         },
+    )
+
+
+def report_of(evaluation, run: pathlib.Path) -> Report:
+    """Returns the report of what a training has just measured.
+
+    Args:
+        evaluation: `hpe.evaluation.Evaluation`.
+        run: the run's directory, of which curves and settings are.
+    """
+    settings = run / "params.json"
+    return Report(
+        run.name,
+        json.loads(to_json(evaluation.metrics))["metrics"],
+        evaluation.samples,
+        {},
+        _history(run / "history.jsonl"),
+        _json(settings) if settings.is_file() else {},
     )
 
 
