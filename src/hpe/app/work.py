@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import threading
@@ -14,14 +15,13 @@ from hpe.errors import SettingError, UserError
 from hpe.export.glb import to_glb
 from hpe.export.page import Page
 from hpe.export.people import contents
+from hpe.export.tracks import Tracks
 from hpe.inference.model import Model
 from hpe.inference.pictures import read_photo
 from hpe.inference.sources import VideoSource, is_picture
 from hpe.inference.tracking import SmoothingConfig, VideoTracker
 from hpe.people.detection import RtmdetDetector
-
-# Beyond this many pictures of a clip the page holds every second one, every third, and so on.
-_MOST_PICTURES = 300
+from hpe.visualization.views import draw_people
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +114,6 @@ class Worker:
         )
 
     def _clip(self, path: pathlib.Path, name: str, wishes: Wishes, job: Job) -> str:
-        from hpe.export.tracks import Tracks
-
         source = VideoSource(str(path))
         rate = source.frames_per_second
         model, detector = self.model(wishes.preset), self._detector()
@@ -130,16 +128,16 @@ class Worker:
             smoothing=SmoothingConfig() if wishes.smoothing else None,
         )
         page, tracks = Page(name, frames_per_second=rate), Tracks(rate)
-        total = source.frame_count
-        step = max(1, -(-(total or 1) // _MOST_PICTURES))
-        for number, frame in enumerate(source):
-            time = number / rate
-            if time > self.limits.seconds:
-                raise UserError(f"{name}: is longer than {self.limits.seconds:g} seconds; cut it into parts.")
-            people = tracker(frame, time)
-            page.add(time, people, frame if number % step == 0 else None)
-            tracks.add(number, time, people)
-            job.report(number + 1, total)
+        with contextlib.closing(source.frames()) as frames:
+            for frame in frames:
+                if frame.time > self.limits.seconds:
+                    raise UserError(
+                        f"{name}: is longer than {self.limits.seconds:g} seconds; cut it into parts."
+                    )
+                people = tracker(frame.image, frame.time)
+                page.add(frame.time, people, frame.image)
+                tracks.add(frame.number, frame.time, people)
+                job.report(frame.number + 1, source.claimed_frames)
         motions = [track.motion for track in tracks.finish()]
         rig = to_glb(motions) if motions else None
         attached = {} if rig is None else {f"{pathlib.Path(name).stem}.glb": rig}
@@ -154,8 +152,6 @@ class Worker:
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB) if encoded else None
         if pixels is None:
             raise UserError("The frame is no picture.")
-        from hpe.visualization.views import draw_people
-
         people = self.model(wishes.preset).predict(
             pixels, focal=wishes.focal, detector=self._detector() if wishes.detector else None
         )
