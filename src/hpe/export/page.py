@@ -167,8 +167,8 @@ def save_page(
         people: of one picture.
         path: a file that ends in .html; its folder is made.
         picture: (H, W, 3) uint8 RGB, the picture; without it bodies stand on a plain ground.
-        attached: files by name that can be saved from the page; by default json, csv, glb and bvh as far as people have
-            what these hold.
+        attached: files by name that can be saved from the page; by default json, csv, glb and bvh as far as
+            people have what these hold.
 
     Raises:
         UserError: the ending is another, or the file cannot be written.
