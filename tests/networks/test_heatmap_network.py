@@ -152,8 +152,8 @@ def test_what_is_no_such_checkpoint_is_one_line(small, change, message):
 
 
 def test_any_encoder_ends_in_a_map():
-    for name, shape in {"small": (4, 4, 128), "MobileNetV2": (2, 2, 1280)}.items():
-        encoder = build_map_encoder(name, image_size=64, weights="synthetic" if name == "small" else "none")
+    for name, stride, shape in (("small", 0, (4, 4, 128)), ("movenet_lightning", 16, (4, 4, 96))):
+        encoder = build_map_encoder(name, image_size=64, weights="pretrained", stride=stride)
         assert encoder.output_shape[1:] == shape
         assert encoder(IMAGES).shape == (2, *shape)
     assert (heatmap_network.own_depth("ResNet34"), heatmap_network.own_depth("ResNet50")) == (34, None)

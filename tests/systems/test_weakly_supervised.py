@@ -181,6 +181,7 @@ def test_a_frozen_encoder_keeps_its_statistics():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"encoder_stride": 5}, "encoder_stride.*: must be one of 0, 4, 8, 16, 32"),
         ({"skeleton": "body25"}, "skeleton.*: must be one of .*coco17, "),
         ({"heatmap_size": -1}, "heatmap_size.*: must not be negative"),
         ({"heatmap_sigma": 0.0}, "heatmap_sigma.*: must be finite and above 0"),
@@ -207,6 +208,8 @@ def test_settings_that_make_no_sense_are_refused(options, message):
             "a PyTorch file, which fits msra_18, .*, not small",
         ),
         ({"encoder": "msra_50", "encoder_weights": "gone.pth"}, r"gone\.pth"),
+        ({"encoder": "msra_18", "encoder_stride": 8}, "encoder_stride=8: is 32 of msra_18"),
+        ({"encoder_stride": 32}, "encoder=small: has no maps at stride 32"),
         ({"heatmap_size": 20}, "heatmap_size=20: the encoder's map has 4 cells a side"),
         ({"encoder": "resnet"}, "Unknown encoder 'resnet'"),
     ],

@@ -15,12 +15,14 @@ from keras import layers
 
 from hpe.errors import SettingError
 from hpe.networks import backbones
-from hpe.networks.resnet import BATCH_NORM, DEPTHS, build_resnet
+from hpe.networks.resnet import BATCH_NORM, DEPTHS, STRIDE, build_resnet
 
 # The published network has three.
 USUAL_DOUBLINGS = 3
 
 _OWN_NAME = re.compile(r"(?:msra_|resnet)(18|34|50|101|152)", re.IGNORECASE)
+# Of the last level of the encoder `small`.
+_SMALL_STRIDE = 16
 _KERNEL = 4
 _DEVIATION = 0.001
 # Files of weights by PyTorch, such as torchvision's resnet50.pth.
@@ -39,7 +41,7 @@ def own_depth(name: str) -> int | None:
 
 
 def build_map_encoder(
-    name: str, *, image_size: int, weights: str = "none", published: bool = False
+    name: str, *, image_size: int, weights: str = "none", stride: int = 0, published: bool = False
 ) -> keras.Model:
     """Builds an encoder that ends in a map of features.
 
@@ -47,43 +49,32 @@ def build_map_encoder(
         name: `msra_18` to `msra_152`, `ResNet18`, `ResNet34`, or any name that `hpe.networks.backbones` knows.
         image_size: side S of the square pictures in pixels.
         weights: as of `backbones.build_encoder`; our own ResNets start from `none` here.
+        stride: of the map, of 4, 8, 16 and 32; 0 for the coarsest that the encoder has.
         published: preprocess as the published weights of our own ResNets expect it.
 
     Returns:
         keras.Model from RGB images (B, S, S, 3) in [0, 255], uint8 or float, to features (B, h, w, C).
 
     Raises:
-        UserError: there is no such encoder, the image size or the weights do not suit it.
+        UserError: there is no such encoder, the image size, the stride or the weights do not suit it.
     """
     depth = own_depth(name)
     if depth is not None:
+        if stride not in (0, STRIDE):
+            raise SettingError("encoder_stride", f"is {STRIDE} of {name}.", stride)
         return build_resnet(depth, image_size=image_size, published=published)
     if published:
         raise SettingError(
             "published_preprocessing", f"is that of {', '.join(own_names())}, not of {name}.", True
         )
-    encoder = backbones.build_encoder(name, image_size=image_size, weights=weights)
-    return _without_pooling(encoder)
+    stride = stride or (_SMALL_STRIDE if name.lower() == backbones.SMALL_ENCODER else STRIDE)
+    encoder = backbones.build_feature_maps(name, image_size=image_size, strides=(stride,), weights=weights)
+    return keras.Model(encoder.input, encoder.output[f"stride_{stride}"], name="encoder")
 
 
 def own_names() -> tuple[str, ...]:
     """Returns the names of the published ResNets."""
     return tuple(f"msra_{depth}" for depth in DEPTHS)
-
-
-def _without_pooling(encoder: keras.Model) -> keras.Model:
-    """Returns an encoder up to the map that it averages."""
-    inner = encoder.layers[-1]
-    if isinstance(inner, keras.Model):  # of keras.applications, behind its preprocessing
-        maps = keras.Model(inner.input, _averaged(inner), name=inner.name)
-        images = keras.Input(encoder.input_shape[1:], dtype="float32", name="images")
-        return keras.Model(images, maps(encoder.layers[-2](images)), name="encoder")
-    return keras.Model(encoder.input, _averaged(encoder), name="encoder")
-
-
-def _averaged(model: keras.Model):
-    pooling = next(layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D))
-    return pooling.input
 
 
 def doublings(features_side: int, map_side: int) -> int:

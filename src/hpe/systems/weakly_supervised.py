@@ -79,6 +79,7 @@ class WeaklySupervised:
             config.encoder,
             image_size=image_size,
             weights=config.encoder_weights if loaded is None else NO_WEIGHTS,
+            stride=config.encoder_stride,
             published=config.published_preprocessing,
         )
         if loaded is not None:

@@ -14,6 +14,7 @@ from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
 
 NO_WEIGHTS = "none"
+_STRIDES = (0, 4, 8, 16, 32)
 
 
 class Task(enum.Enum):
@@ -32,13 +33,18 @@ class WeaklySupervisedConfig:
     )
     encoder: str = option(
         "msra_50",
-        "Encoder: msra_18 to msra_152, the ResNets of PyTorch; any keras.applications backbone by name; `small`, "
-        "or another that comes with the package.",
+        "Encoder: msra_18 to msra_152, the ResNets of PyTorch; any backbone of keras.applications; or one that "
+        "comes with the package and its weights: small, movenet_lightning, movenet_thunder.",
     )
     encoder_weights: str = option(
         NO_WEIGHTS,
-        "Encoder weights: none, imagenet (of keras.applications), synthetic (of `small`), or a weights file; of "
-        "msra_50 and the like a PyTorch file, such as torchvision's resnet50.pth.",
+        "Encoder weights: none, pretrained (what there is of the encoder, see `encoder`), or a weights file; of "
+        "msra_50 and the like none, or a PyTorch file, such as torchvision's resnet50.pth.",
+    )
+    encoder_stride: int = option(
+        0,
+        "Pixels a cell of the encoder's map that the transposed convolutions start from: 4, 8, 16 or 32; 0: the "
+        "coarsest one.",
     )
     skeleton: str = option(
         skeletons.MPII16.name, f"Joint set of the maps: {', '.join(sorted(skeletons.SKELETONS))}."
@@ -62,6 +68,10 @@ class WeaklySupervisedConfig:
         if self.skeleton not in skeletons.SKELETONS:
             raise SettingError(
                 "skeleton", f"must be one of {', '.join(sorted(skeletons.SKELETONS))}.", self.skeleton
+            )
+        if self.encoder_stride not in _STRIDES:
+            raise SettingError(
+                "encoder_stride", f"must be one of {', '.join(map(str, _STRIDES))}.", self.encoder_stride
             )
         if self.heatmap_size < 0:
             raise SettingError("heatmap_size", "must not be negative.", self.heatmap_size)
