@@ -49,9 +49,12 @@ def test_bones4000_is_the_published_error():
 
 
 def test_a_perfect_pose_errs_by_its_size():
-    truth = np.random.default_rng(1).normal(scale=0.4, size=(1, 17, 3))
-    table = skeletons.convert(skeletons.H36M17, skeletons.MPII16)
-    error = measured("mpjpe@bones4000", table.coordinates(truth), truth)[0]
-    assert error > measured("n_mpjpe@h36m17", table.coordinates(truth), truth)[0]
+    """The truth is of a person whose bones are 4.4 m long, as Human3.6M's are longer than 4 m."""
+    predicted = np.random.default_rng(1).normal(scale=0.4, size=(1, 16, 3))
+    truth = skeletons.convert(skeletons.MPII16, skeletons.H36M17).coordinates(predicted)
+    truth = truth - truth[:, :1]
+    truth *= 4.4 / sum(np.linalg.norm(truth[0, a] - truth[0, b]) for a, b in EDGES)
+    error = measured("mpjpe@bones4000", predicted, truth)[0]
+    assert error == pytest.approx(1000 * 0.4 / 4.4 * np.linalg.norm(truth[0], axis=1).mean(), rel=1e-6)
     with pytest.raises(ValueError, match="bones5000"):
         registry.parse("mpjpe@bones5000")
