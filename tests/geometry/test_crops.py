@@ -153,3 +153,12 @@ def test_the_share_of_the_box_is_what_is_asked_for():
     crop = box_crop((0.0, 0.0, 50.0, 100.0), 200, box_share=0.5)
     assert crop.scale == 1.0
     assert frame_crop(100, 50, 200, box_share=0.5) == crop
+
+
+def test_a_mask_ends_where_its_picture_does():
+    mask = np.ones((40, 30), bool)
+    crop = box_crop((0, 0, 30, 40), 64)
+    cut = crop.take_mask(mask)
+    assert set(np.unique(cut)) == {0, 1}
+    # The box fills 0.8 of the crop's height.
+    assert cut.sum() == pytest.approx(mask.sum() * crop.scale**2, rel=0.05)

@@ -1,5 +1,6 @@
 """Models: people in the pixels and the camera of their frame, and 2D joints that are lifted."""
 
+import itertools
 import subprocess
 import sys
 import types
@@ -297,3 +298,27 @@ def test_bodies_need_a_picture_and_a_joint(body_model):
     with pytest.raises(UserError, match="of person 0 no joint was found"):
         body_model.predict_joints2d(nobody, "lsp14", size=(300, 400))
     assert body_model.predict_joints2d(np.zeros((0, 14, 2)), "lsp14", size=(300, 400)) == []
+
+
+def test_bodies_are_fitted_to_what_is_found_and_to_masks(body_model):
+    boxes, mask = BOXES[:2], np.zeros((2, 90, 160), bool)
+    mask[:, 10:80, 20:50] = True
+    plain = body_model.predict(PICTURE, boxes=boxes, refine=0)
+    fitted, masked = (
+        body_model.predict(PICTURE, boxes=boxes, refine=4, **more) for more in ({}, {"masks": mask})
+    )
+    vertices = [np.stack([person.vertices for person in people]) for people in (plain, fitted, masked)]
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in itertools.combinations(vertices, 2))
+    with pytest.raises(ValueError, match="give boxes and refine"):
+        body_model.predict(PICTURE, masks=mask)
+    with pytest.raises(ValueError, match=r"masks are .* Received: shape=\(1, 90, 160\)"):
+        body_model.predict(PICTURE, boxes=boxes, refine=4, masks=mask[:1])
+
+
+def test_bodies_of_joints_are_fitted_to_them(body_model):
+    found = joints("lsp14")[:1]
+    plain, fitted = (
+        body_model.predict_joints2d(found, "lsp14", size=(300, 400), refine=steps)[0] for steps in (0, 10)
+    )
+    off = [np.linalg.norm(person.joints2d[:14] - found[0], axis=-1).mean() for person in (plain, fitted)]
+    assert off[1] < off[0]

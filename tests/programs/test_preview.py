@@ -338,6 +338,7 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
         ({"box": ("1,2,3",)}, "box=1,2,3: must be x,y,width,height"),
         ({"box": ("5,5,5,5", "1,2,0,4")}, "box=1,2,0,4: must have a positive width and height"),
         ({"box": ("1,2,nan,4",)}, "box=1,2,nan,4: must have a positive width and height"),
+        ({"refine": -1}, "refine=-1: must not be negative"),
         ({"max_frames": 0}, "max_frames=0: must be at least 1"),
         ({"detect_every": 0}, "detect_every=0: must be at least 1"),
         ({"save": ("json", "fbx")}, "save=fbx: must be some of json, csv, npz"),

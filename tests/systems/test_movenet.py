@@ -9,7 +9,8 @@ from hpe.errors import SettingError
 from hpe.geometry.cameras import weak_perspective_project
 from hpe.skeletons import COCO17, COCOPLUS19
 from hpe.systems.inputs import ImageInput
-from hpe.systems.movenet import MoveNetBody, MoveNetBodyConfig, camera_in_box, camera_of_box
+from hpe.systems.movenet import MoveNetBody, MoveNetBodyConfig
+from hpe.systems.refinement import camera_in_box, camera_of_box
 
 SIZE = 64
 SMALL = {"lifter_size": 16, "lifter_blocks": 1, "compile_body": False}

@@ -93,19 +93,15 @@ class NearestPose(_OfMocap):
         return counted(self.reference.nearest(poses))
 
 
-class LimbMeasure(MeanMeasure):
-    """The mean over samples of a function of their 3D joints and their joint set."""
-
-    def __init__(self, function):
-        super().__init__()
-        self._function = function
+class LimbAsymmetry(MeanMeasure):
+    """The mean over samples of how far the lengths of left and right limbs differ, percent."""
 
     def statistics(self, judged: Judged) -> np.ndarray:
-        """The function's values and 1."""
+        """Asymmetries and 1."""
         prediction = judged.prediction
         if prediction.joints3d is None:
             return unmeasured(len(judged))
-        return counted(self._function(prediction.joints3d, prediction.joints3d_skeleton))
+        return counted(feasibility.limb_asymmetry(prediction.joints3d, prediction.joints3d_skeleton))
 
 
 class ShapeMeasure(MeanMeasure):
@@ -168,17 +164,7 @@ FAMILIES = (
         (BODY,),
         "difference of the lengths of left and right thighs, shins, upper arms and forearms, by their mean",
         "this project",
-        lambda name: LimbMeasure(feasibility.limb_asymmetry),
-    ),
-    Family(
-        "implausible_bones",
-        "%",
-        Better.LOWER,
-        (),
-        (BODY,),
-        "share of the legs and arms whose two bones are more than a quarter off the mean proportion of people",
-        "this project",
-        lambda name: LimbMeasure(feasibility.implausible_bones),
+        lambda name: LimbAsymmetry(),
     ),
     Family(
         "shape_beyond_3",

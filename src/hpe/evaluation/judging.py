@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from hpe.errors import SettingError, UserError
-from hpe.evaluation import registry
+from hpe.evaluation import evidence, registry
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.judged import Judged, sliced
 from hpe.evaluation.measure import Measure
@@ -73,6 +73,7 @@ def judge(
     feasibility: FeasibilityReference | str = NO_REFERENCE,
     also: Iterable[Accumulator] = (),
     max_batches: int | None = None,
+    fit_to_truth: bool = False,
     show_progress: bool = True,
 ) -> Evaluation:
     """Predicts every sample of a source once and compares with all truth that it has.
@@ -86,6 +87,7 @@ def judge(
         feasibility: motion capture that poses are compared with, or the reason why there is none.
         also: what else is shown every prediction.
         max_batches: look at so many batches alone; None for all.
+        fit_to_truth: a predictor that fits bodies fits them to the labelled joints and masks, not to what it finds.
         show_progress: draw a progress bar on stderr.
 
     Returns:
@@ -106,7 +108,11 @@ def judge(
         if hasattr(measure, "reference"):
             measure.reference = feasibility
     manifests = [dataset.manifest for dataset in source.shards]
-    source = source.for_needs(registry.needs_of(system, names, manifests))
+    needs = registry.needs_of(system, names, manifests)
+    if fit_to_truth:
+        needs = dataclasses.replace(needs, fields=tuple(sorted({*needs.fields, *evidence.FIELDS})))
+    source = source.for_needs(needs)
+    predict = predictor_of_batches(predictor, needs.skeleton2d, fit_to_truth=fit_to_truth)
     labels = _Labels(source)
     every = [*measures.values(), labels, *also]
     bar = tqdm(
@@ -117,22 +123,38 @@ def judge(
         if max_batches is not None:
             batches = batches.take(max_batches)
         for batch in batches.as_numpy_iterator():
-            judged = _judged(predictor, source, batch)
+            judged = _judged(predict, system, source, batch)
             for accumulator in every:
                 accumulator.add(judged)
             bar.update(len(judged))
     return _evaluation(source, measures, labels, asked=metrics is not None)
 
 
-def _judged(predictor: Predictor, source: Source, batch: dict) -> Judged:
+def predictor_of_batches(
+    predictor: Predictor, skeleton2d: str, *, fit_to_truth: bool = False
+) -> Callable[[Mapping], Prediction]:
+    """Returns the function from a batch, NumPy, to its prediction.
+
+    Args:
+        predictor: what predicts.
+        skeleton2d: joint set of the batches' 2D joints.
+        fit_to_truth: as of `judge`.
+    """
+    system = predictor.system
+    if not fit_to_truth:
+        return lambda batch: predictor(batch[system.input_key])
+    return lambda batch: predictor(batch[system.input_key], evidence.true_evidence(batch, system, skeleton2d))
+
+
+def _judged(predict: Callable[[Mapping], Prediction], system, source: Source, batch: dict) -> Judged:
     valid = int(batch["valid"].sum())
-    prediction = sliced(predictor(batch[predictor.system.input_key]), valid)
+    prediction = sliced(predict(batch), valid)
     batch = {key: value[:valid] for key, value in batch.items()}
     _require_finite(prediction, batch["name"])
     return Judged(
         batch,
         prediction,
-        predictor.system,
+        system,
         skeleton2d=source.needs.skeleton2d,
         skeleton3d=source.needs.skeleton3d or source.needs.skeleton2d,
         size=batch["image"].shape[1] if "image" in batch else None,

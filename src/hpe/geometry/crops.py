@@ -215,6 +215,14 @@ class Crop:
         reduced = reduce_by_means(window, reduction)
         return warp(reduced, matrix, self.size, first=first, reduction=reduction)
 
+    def take_mask(self, mask: np.ndarray) -> np.ndarray:
+        """Cuts the crop (S, S) uint8 out of a mask (H, W) of the picture by the nearest pixel; outside it is 0."""
+        left, top, right, bottom = bounds(self.image_to_crop, self.size).tolist()
+        rows, columns = inside(top, bottom, mask.shape[0]), inside(left, right, mask.shape[1])
+        window = (mask[rows, columns] != 0).astype(np.uint8)
+        first = columns.start, rows.start
+        return warp(window, self.image_to_crop, self.size, first=first, nearest=True, background=0.0)
+
     def to_frame(self, joints2d: np.ndarray) -> np.ndarray:
         """Converts crop coordinates (..., 2) in [-1, 1] to pixels of the picture."""
         matrix = self.image_to_crop

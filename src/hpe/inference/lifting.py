@@ -12,6 +12,7 @@ from hpe.inference.persons import person_of, shared_joints
 from hpe.people.person import Person
 from hpe.systems.lifter import InputFrame
 from hpe.systems.prediction import is_found
+from hpe.systems.refinement import Refinement
 
 # The crop in which people's joints are given to a system that knows crops; any would do.
 _CROP_SIZE = 256
@@ -43,7 +44,13 @@ def lift(
 
 
 def bodies(
-    system, joints2d, skeleton: skeletons.Skeleton, *, confidence=None, camera: PinholeCamera | None = None
+    system,
+    joints2d,
+    skeleton: skeletons.Skeleton,
+    *,
+    confidence=None,
+    camera: PinholeCamera | None = None,
+    refinement: Refinement | None = None,
 ) -> list[Person]:
     """Finds the bodies of people of one picture; see `hpe.inference.model.Model.predict_joints2d`."""
     if camera is None:
@@ -65,7 +72,8 @@ def bodies(
         crop = box_crop(box, _CROP_SIZE)
         seen = pixels_to_normalized(crop.scale * place + np.asarray(crop.offset), crop.size)
         detections = np.concatenate([seen, score[:, None]], axis=-1)[None].astype(np.float32)
-        prediction = system.to_prediction(system.infer_joints2d(detections))
+        inferred = system.infer_joints2d(detections)
+        prediction = system.to_prediction(refinement(inferred) if refinement else inferred)
         (body_model,) = system.body_models
         people.append(person_of(prediction, 0, crop=crop, camera=camera, box=box, body_model=body_model))
     return people

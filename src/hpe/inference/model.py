@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +14,15 @@ import numpy as np
 from hpe import skeletons
 from hpe.errors import UserError
 from hpe.geometry.cameras import frame_camera
-from hpe.geometry.crops import BOX_SHARE, box_crop
+from hpe.geometry.crops import BOX_SHARE, Crop, box_crop
 from hpe.inference.persons import person_of
-from hpe.inference.pictures import as_boxes, as_picture, as_pictures, is_one_picture, per_picture
+from hpe.inference.pictures import as_boxes, as_masks, as_picture, as_pictures, is_one_picture, per_picture
 from hpe.people.person import Person
 
 if TYPE_CHECKING:
     from hpe.inference.predictor import Predictor
     from hpe.runs import Loaded
+    from hpe.systems.refinement import Evidence
 
 # Crops that are predicted together: more are no faster on a processor, and a graph is compiled for each number.
 _TOGETHER = 16
@@ -42,7 +44,7 @@ class Model:
         self.system = system
         self.step = step
         self.box_share = box_share
-        self._predictor: Predictor | None = None
+        self._predictors: dict[int | None, Predictor] = {}
 
     @classmethod
     def of(cls, loaded: Loaded) -> Model:
@@ -67,13 +69,23 @@ class Model:
     @property
     def predictor(self) -> Predictor:
         """The system compiled for batches of crops."""
-        if self._predictor is None:
+        return self.predictor_of(None)
+
+    def predictor_of(self, refine: int | None) -> Predictor:
+        """Returns the predictor that fits bodies by so many steps, see `predict`.
+
+        Raises:
+            SettingError: the model predicts no body that could be fitted.
+        """
+        if refine not in self._predictors:
             from hpe.inference.predictor import Predictor
 
-            self._predictor = Predictor(self.system)
-        return self._predictor
+            self._predictors[refine] = Predictor(self.system, refine=refine)
+        return self._predictors[refine]
 
-    def predict(self, image, *, boxes=None, focal=None, detector=None) -> list:
+    def predict(
+        self, image, *, boxes=None, focal=None, detector=None, refine: int | None = None, masks=None
+    ) -> list:
         """Finds pose and shape of the people of a picture, or of each of several.
 
         Args:
@@ -85,6 +97,11 @@ class Model:
                 pictures, one number or a list.
             detector: what finds the people where no boxes are given: `default` for the one of the package, or a
                 `hpe.people.detection.PersonDetector`; None takes the whole picture for one person.
+            refine: steps by which every body is fitted to the 2D joints that are found in its crop: some ten bring
+                limbs nearer, and take as long again as the prediction. None for what the model's settings say,
+                which is 0 for most.
+            masks: (N, H, W), non-zero pixels are the person of each box; bodies are fitted to them, too. Of a list
+                of pictures, a list with an entry for each, None where a picture has none.
 
         Returns:
             List of Persons, in the order of the boxes, or the surest first; of a list of pictures, a list of such
@@ -92,25 +109,35 @@ class Model:
 
         Raises:
             UserError: the model takes no pictures, or a file cannot be read.
-            TypeError, ValueError: what was given is no picture, box or focal length.
+            TypeError, ValueError: what was given is no picture, box, focal length, mask or number of steps.
         """
         self._check_takes("image")
+        refine = None if refine is None else operator.index(refine)
+        if masks is not None and (boxes is None or not self.predictor_of(refine).refine):
+            raise ValueError(
+                "masks are for people of given boxes, and for a fit: give boxes and refine, too."
+            )
         detect = None if boxes is not None else _detector(detector)
         if is_one_picture(image):
-            return self._predict([as_picture(image)], [boxes], [focal], detect)[0]
+            return self._predict([as_picture(image)], [boxes], [focal], detect, refine, [masks])[0]
         pictures = as_pictures(image)
         focals = per_picture(None if np.ndim(focal) == 0 else focal, len(pictures), "focal")
         if np.ndim(focal) == 0:
             focals = [focal] * len(pictures)
-        return self._predict(pictures, per_picture(boxes, len(pictures), "boxes"), focals, detect)
+        boxes, masks = (
+            per_picture(values, len(pictures), name) for values, name in ((boxes, "boxes"), (masks, "masks"))
+        )
+        return self._predict(pictures, boxes, focals, detect, refine, masks)
 
-    def track(self, video, *, focal: float | None = None, detector="default") -> Iterator[list[Person]]:
+    def track(
+        self, video, *, focal: float | None = None, detector="default", refine: int | None = None
+    ) -> Iterator[list[Person]]:
         """Follows the people of a video: they are found now and then, numbered, and smoothed over time.
 
         Args:
             video: path of a video file, number of a camera, or an iterable of pictures at 25 frames per second.
             focal: focal length of the camera in pixels; None takes the diagonal of the frame.
-            detector: as of `predict`.
+            detector, refine: as of `predict`.
 
         Yields:
             For every frame the Persons in it, with a `track_id`.
@@ -123,7 +150,9 @@ class Model:
 
         self._check_takes("image")
         detect = _detector(detector) or _whole_frame
-        tracker = VideoTracker(lambda frame, boxes: self.predict(frame, boxes=boxes, focal=focal), detect)
+        tracker = VideoTracker(
+            lambda frame, boxes: self.predict(frame, boxes=boxes, focal=focal, refine=refine), detect
+        )
         if isinstance(video, (int, str, os.PathLike)):
             source = VideoSource(video if isinstance(video, int) else os.fspath(video))
             for frame in source.frames():
@@ -133,26 +162,36 @@ class Model:
             yield tracker(as_picture(image), number / _FRAMES_PER_SECOND)
 
     def _predict(
-        self, pictures: Sequence[np.ndarray], boxes: Sequence, focals: Sequence, detect: Callable | None
+        self,
+        pictures: Sequence[np.ndarray],
+        boxes: Sequence,
+        focals: Sequence,
+        detect: Callable | None,
+        refine: int | None,
+        masks: Sequence,
     ) -> list[list[Person]]:
         cameras = [
             frame_camera(picture.shape[:2], focal=_checked_focal(focal))
             for picture, focal in zip(pictures, focals, strict=True)
         ]
         places: list[tuple] = []
+        outlines: list[np.ndarray | None] = []
         for number, picture in enumerate(pictures):
             found, scores = (boxes[number], None) if detect is None else detect(picture)
             found = as_boxes(found, picture.shape[:2])
             scores = [1.0] * len(found) if scores is None else scores
             places += [(number, box, float(score)) for box, score in zip(found, scores, strict=True)]
+            outlines += as_masks(masks[number], len(found), picture.shape[:2])
         people: list[list[Person]] = [[] for _ in pictures]
         body_model = next(iter(self.system.body_models), None)
-        size = self.predictor.image_size
+        predictor = self.predictor_of(refine)
+        size = predictor.image_size
         for start in range(0, len(places), _TOGETHER):
             chosen = places[start : start + _TOGETHER]
             crops = [box_crop(box, size, box_share=self.box_share) for _, box, _ in chosen]
             images = [crop.take(pictures[number]) for crop, (number, *_) in zip(crops, chosen, strict=True)]
-            prediction = self.predictor(np.stack(images))
+            evidence = _evidence(outlines[start : start + _TOGETHER], crops)
+            prediction = predictor(np.stack(images), evidence)
             for index, ((number, box, score), crop) in enumerate(zip(chosen, crops, strict=True)):
                 person = person_of(
                     prediction,
@@ -185,7 +224,14 @@ class Model:
         return {"step": self.step, "box_share": self.box_share if self.takes == "image" else None}
 
     def predict_joints2d(
-        self, joints2d, skeleton: str, *, confidence=None, size: tuple[int, int] | None = None, focal=None
+        self,
+        joints2d,
+        skeleton: str,
+        *,
+        confidence=None,
+        size: tuple[int, int] | None = None,
+        focal=None,
+        refine: int | None = None,
     ) -> list[Person]:
         """Lifts the 2D joints of people, from any detector, to 3D.
 
@@ -196,6 +242,7 @@ class Model:
             confidence: (N, J) or (J,) in [0, 1]; None takes every finite joint for found.
             size: (height, width) of the picture; without it people are placed in no camera.
             focal: focal length of the camera in pixels; None takes the diagonal of the picture.
+            refine: steps by which bodies are fitted to the joints, see `predict`.
 
         Returns:
             List of Persons. Without `size` their 3D joints are relative to the pelvis, and camera and translation
@@ -210,9 +257,14 @@ class Model:
         camera = None if size is None else frame_camera(size, focal=_checked_focal(focal))
         if hasattr(self.system, "infer_joints2d"):
             own = skeletons.get(skeleton)
-            return bodies(self.system, joints2d, own, confidence=confidence, camera=camera)
+            refinement = self.predictor_of(refine).refinement
+            return bodies(
+                self.system, joints2d, own, confidence=confidence, camera=camera, refinement=refinement
+            )
         self._check_takes("joints2d")
-        return lift(self.predictor, joints2d, skeletons.get(skeleton), confidence=confidence, camera=camera)
+        return lift(
+            self.predictor_of(refine), joints2d, skeletons.get(skeleton), confidence=confidence, camera=camera
+        )
 
     def _check_takes(self, wanted: str) -> None:
         if self.takes == wanted:
@@ -223,6 +275,17 @@ class Model:
                 "to a run that finds joints in pictures (system hrnet_lifter)."
             )
         raise UserError(f"{self.name} takes pictures, not 2D joints: call predict(image).")
+
+
+def _evidence(masks: Sequence[np.ndarray | None], crops: Sequence[Crop]) -> Evidence | None:
+    """Returns the masks (H, W) of people, cut out of their pictures; None if there are none."""
+    if all(mask is None for mask in masks):
+        return None
+    from hpe.systems.refinement import Evidence
+
+    nothing = np.zeros((crops[0].size,) * 2, np.uint8)
+    cut = [nothing if mask is None else crop.take_mask(mask) for mask, crop in zip(masks, crops, strict=True)]
+    return Evidence(masks=np.stack(cut), has_mask=np.array([mask is not None for mask in masks], np.float32))
 
 
 def _detector(detector) -> Callable | None:

@@ -145,6 +145,25 @@ def as_boxes(boxes, size: tuple[int, int]) -> list[tuple[float, float, float, fl
     return [tuple(float(number) for number in box) for box in array]
 
 
+def as_masks(masks, count: int, size: tuple[int, int]) -> list[np.ndarray | None]:
+    """Returns the masks (H, W) uint8 of a picture's people, None for each where there are none.
+
+    Args:
+        masks: (N, H, W), non-zero pixels are the person; or None.
+        count: of the people.
+        size: (height, width) of the picture.
+
+    Raises:
+        ValueError: they are not of so many people, or not of the picture's size.
+    """
+    if masks is None:
+        return [None] * count
+    masks = np.asarray(masks)
+    if masks.shape != (count, *size):
+        raise ValueError(f"masks are (N, H, W), one for each box. Received: shape={masks.shape}")
+    return list((masks != 0).astype(np.uint8))
+
+
 def per_picture(values, count: int, name: str) -> Sequence:
     """Returns one value for each of several pictures: None is None for all.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from hpe.errors import SettingError
 from hpe.systems.prediction import Prediction
+from hpe.systems.refinement import Evidence, Refinement
 
 # What systems take, by `input_key`.
 _DTYPES = {"image": tf.uint8, "joints2d": tf.float32}
@@ -14,29 +16,62 @@ _DTYPES = {"image": tf.uint8, "joints2d": tf.float32}
 class Predictor:
     """Runs a system without training, compiled once per batch size.
 
+    Attributes:
+        system: the `hpe.systems.base.Predicts`.
+        refine: steps by which every body is fitted to the 2D joints found in its crop, or to other evidence.
+        refinement: what fits them, None for 0 steps.
+
     Args:
-        system: a `hpe.systems.base.Predicts`.
+        system: the system.
+        refine: the steps; None takes those of the system's settings, which are 0 for most.
+
+    Raises:
+        SettingError: the system predicts no body that could be fitted.
     """
 
-    def __init__(self, system):
+    def __init__(self, system, *, refine: int | None = None):
         self.system = system
+        self.refine = getattr(system, "refine", 0) if refine is None else refine
+        if self.refine < 0:
+            raise SettingError("refine", "must not be negative.", self.refine)
         self._dtype = _DTYPES[system.input_key]
         self._infer = tf.function(system.infer, autograph=False)
+        self.refinement = Refinement(system, steps=self.refine) if self.refine else None
 
     @property
     def image_size(self) -> int:
         """Side of the crops in pixels, of a system that takes images."""
         return self.system.input_shape[0]
 
-    def __call__(self, inputs) -> Prediction:
-        """Predicts people: of crops (B, S, S, 3), uint8 RGB, or whatever else the system takes."""
+    def __call__(self, inputs, evidence: Evidence | None = None) -> Prediction:
+        """Predicts people.
+
+        Args:
+            inputs: crops (B, S, S, 3), uint8 RGB, or whatever else the system takes.
+            evidence: what the bodies are fitted to, if they are; None for the joints found in the crops.
+        """
         expected = tuple(self.system.input_shape)
         if tuple(inputs.shape[1:]) != expected:
             raise ValueError(
                 f"Inputs must be {('B', *expected)}. Received: shape={tuple(inputs.shape)}".replace("'", "")
             )
-        return self.system.to_prediction(self._infer(tf.convert_to_tensor(inputs, self._dtype)))
+        if self.refinement is None:
+            return self.system.to_prediction(self._infer(tf.convert_to_tensor(inputs, self._dtype)))
+        return self._fitted(np.asarray(inputs), evidence or Evidence())
 
     def predict_one(self, value: np.ndarray) -> Prediction:
         """Predicts the person of one input, such as a crop (S, S, 3), uint8 RGB."""
         return self(value[None])
+
+    def _fitted(self, inputs: np.ndarray, evidence: Evidence) -> Prediction:
+        # What fits is compiled for each number of people, which takes seconds: few numbers will do.
+        count = len(inputs)
+        more = 2 ** int(np.ceil(np.log2(max(count, 1)))) - count
+
+        def filled(array):
+            return None if array is None else np.concatenate([array, np.repeat(array[-1:], more, axis=0)])
+
+        inputs = tf.convert_to_tensor(filled(inputs), self._dtype)
+        evidence = Evidence(**{name: filled(array) for name, array in vars(evidence).items()})
+        inferred = self.refinement(self._infer(inputs), inputs, evidence)
+        return self.system.to_prediction({name: array[:count] for name, array in inferred.items()})

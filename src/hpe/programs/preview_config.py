@@ -15,7 +15,7 @@ from hpe.visualization.view import View
 AUTO, NONE = "auto", "none"
 
 # What `save` takes, as in hpe.export.saving; written down here so that the help need not import it.
-KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply", "html")
+KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply")
 
 
 class JsonLayout(enum.Enum):
@@ -84,6 +84,11 @@ class PreviewConfig:
         10, "Frames of a video from one look of the detector to the next; people are followed in between."
     )
     smooth: bool = option(True, "Smooth the people of videos over time.")
+    refine: int | None = option(
+        None,
+        "Steps by which every body is fitted to the joints found in the picture: ten bring limbs nearer and take "
+        "as long again; by default as the settings of the run say, which is 0 for most.",
+    )
     focal: float | None = option(
         None,
         "Focal length in pixels; by default that of the picture's EXIF data, or the diagonal of the frame.",
@@ -95,6 +100,8 @@ class PreviewConfig:
     def __post_init__(self):
         if self.rotate not in (0, 90, 180, 270):
             raise SettingError("rotate", "must be 0, 90, 180 or 270.", self.rotate)
+        if self.refine is not None and self.refine < 0:
+            raise SettingError("refine", "must not be negative.", self.refine)
         for name in ("max_frames", "detect_every"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,7 +30,8 @@ class Finder:
     """
 
     def __init__(self, model: Model, config: PreviewConfig):
-        self._model, self._config = model, config
+        self._predict = functools.partial(model.predict, refine=config.refine)
+        self._config = config
         self._given = config.parsed_boxes()
         self._file = None
         if config.boxes is not None:
@@ -54,11 +56,11 @@ class Finder:
         """
         focal = self._config.focal or focal
         if self._given or self._file:
-            return self._model.predict(image, boxes=self._boxes(name, 0, image.shape[:2]), focal=focal)
-        people = self._model.predict(image, focal=focal, detector=self._detector)
+            return self._predict(image, boxes=self._boxes(name, 0, image.shape[:2]), focal=focal)
+        people = self._predict(image, focal=focal, detector=self._detector)
         if people or self._config.detector != AUTO:
             return people
-        whole = self._model.predict(image, focal=focal)
+        whole = self._predict(image, focal=focal)
         return [person for person in whole if float(np.mean(person.confidence)) >= _SURE]
 
     def in_video(self, name: str) -> Callable[[np.ndarray, float], list[Person]]:
@@ -73,7 +75,7 @@ class Finder:
         smoothing = SmoothingConfig() if self._config.smooth else None
 
         def predict(frame, boxes):
-            return self._model.predict(frame, boxes=boxes, focal=focal)
+            return self._predict(frame, boxes=boxes, focal=focal)
 
         if self._detector is None:
             return BoxTracker(predict, lambda *where: self._boxes(name, *where), smoothing=smoothing)

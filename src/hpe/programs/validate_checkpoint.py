@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import pathlib
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,17 @@ from hpe.runs.presets import ASSETS
 from hpe.training.settings import read_training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from hpe.evaluation.judging import Evaluation
-    from hpe.inference.predictor import Predictor
+    from hpe.systems.prediction import Prediction
+
+
+class RefineTo(enum.Enum):
+    """What bodies are fitted to."""
+
+    FOUND = "found"
+    TRUTH = "truth"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +59,19 @@ class ValidationConfig:
         (),
         "Metrics by name, such as mpjpe@lsp14, see docs/evaluation.md; by default those of the system.",
     )
+    refine: int | None = option(
+        None,
+        "Steps by which every predicted body is fitted, see `refine_to`; by default as the settings of the run "
+        "say, which is 0 for most.",
+    )
+    refine_to: RefineTo = option(
+        RefineTo.FOUND,
+        "What bodies are fitted to: found, the joints that the system finds in the crop, or MoveNet where it finds "
+        "none of its own; or truth, the labelled joints and masks, which shows how near a body can come.",
+    )
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(
         None, "Folder of the report; by default `validation` in the run directory, or in runs/PRESET."
-    )
-    report: str | None = option(
-        None, "Write a page, too, such as report.html: tables, curves, distributions, pictures, settings."
     )
     num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
     submission: bool = option(
@@ -77,6 +93,10 @@ class ValidationConfig:
                 registry.parse(metric)
             except ValueError as error:
                 raise SettingError("metrics", str(error), metric) from error
+        if self.refine is not None and self.refine < 0:
+            raise SettingError("refine", "must not be negative.", self.refine)
+        if self.refine_to is RefineTo.TRUTH and not self.refine:
+            raise SettingError("refine_to", "fits nothing; say by how many steps with `refine`.", "truth")
         if self.batch_size < 1:
             raise SettingError("batch_size", "must be at least 1.", self.batch_size)
         if self.num_panels < 0:
@@ -88,8 +108,9 @@ def main() -> None:
     config = program_flags.read(ValidationConfig)
     # TensorFlow, which neither the help nor a mistyped flag waits for.
     from hpe.evaluation.course_bodies import PredictedJoints, write_validations
+    from hpe.evaluation.evidence import FIELDS
     from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
-    from hpe.evaluation.judging import judge
+    from hpe.evaluation.judging import judge, predictor_of_batches
     from hpe.evaluation.report import make_folder, to_text, write_json
     from hpe.evaluation.submission import Submission
     from hpe.inference.predictor import Predictor
@@ -102,7 +123,8 @@ def main() -> None:
         body_model=config.body_model,
     )
     system, training = loaded.system, read_training(loaded.run)
-    predictor = Predictor(system)
+    predictor = Predictor(system, refine=config.refine)
+    to_truth = config.refine_to is RefineTo.TRUTH
     submission = Submission(system) if config.submission else None
     joints = PredictedJoints(system) if config.course_files else None
     data_dir = config.data_dir or training.data_dir
@@ -113,7 +135,14 @@ def main() -> None:
         pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
         # What judging reads besides, it asks for itself.
         needs=Needs(
-            fields=(system.input_key, "joints3d", "image_to_crop", "image_size"), skeleton2d=system.skeleton
+            fields=(
+                system.input_key,
+                "joints3d",
+                "image_to_crop",
+                "image_size",
+                *(FIELDS if to_truth else ()),
+            ),
+            skeleton2d=system.skeleton,
         ),
         verify=config.verify,
     )
@@ -128,6 +157,8 @@ def main() -> None:
     output = pathlib.Path(config.output or _folder_of(loaded, config.checkpoint))
     make_folder(output)
     print(f"{config.checkpoint}: {system.name} at step {loaded.step}")
+    if predictor.refine:
+        print(f"fitted by {predictor.refine} steps to {'the truth' if to_truth else 'the joints found'}")
     evaluation = judge(
         predictor,
         source,
@@ -135,17 +166,21 @@ def main() -> None:
         batch_size=config.batch_size,
         feasibility=feasibility,
         also=[kept for kept in (submission, joints) if kept],
+        fit_to_truth=to_truth,
     )
     details = {
         "checkpoint": str(config.checkpoint),
         "step": loaded.step,
+        "refine": predictor.refine,
+        "refine_to": config.refine_to.value,
         "datasets": [dataset.name for dataset in source.shards],
         "samples": {"name": _names(evaluation), **evaluation.samples},
     }
     write_json(output / "metrics.json", evaluation.metrics, details=details)
     files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
     print(to_text(evaluation.metrics))
-    written = _write_panels(evaluation, predictor, source, config.num_panels, output)
+    predict = predictor_of_batches(predictor, source.needs.skeleton2d, fit_to_truth=to_truth)
+    written = _write_panels(evaluation, predict, source, config.num_panels, output)
     if submission:
         written += submission.write(output)
     if joints:
@@ -154,8 +189,6 @@ def main() -> None:
             entries = [entry for entry in read_history(loaded.run.history) if entry.kind == VALIDATION]
             written += write_validations(output, [(e.step, e.epoch, e.values) for e in entries])
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
-    if config.report:
-        _write_report(config, loaded, output)
 
 
 def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
@@ -168,19 +201,9 @@ def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
     return pathlib.Path(loaded.path).with_suffix("") / "validation"
 
 
-def _write_report(config: ValidationConfig, loaded: Loaded, output: pathlib.Path) -> None:
-    from hpe.evaluation.html_report import read_report, write_report
-
-    run = loaded.run.path if loaded.run is not None else output
-    report = read_report(output, run=run, name=pathlib.Path(config.checkpoint).name)
-    command = " ".join(["python -m validate_checkpoint", *sys.argv[1:]])
-    write_report(pathlib.Path(config.report), [report], title=str(config.checkpoint), command=command)
-    print(f"wrote {config.report}")
-
-
 def _write_panels(
     evaluation: Evaluation,
-    predictor: Predictor,
+    predict: Callable[[Mapping], Prediction],
     source: Source,
     count: int,
     output: pathlib.Path,
@@ -200,8 +223,7 @@ def _write_panels(
     wanted = {index for indices in groups.values() for index in indices}
     with source.explaining():
         panels = {
-            index: sample_panel(predictor(batch[predictor.system.input_key]), 0, batch)
-            for index, batch in source.samples(wanted).items()
+            index: sample_panel(predict(batch), 0, batch) for index, batch in source.samples(wanted).items()
         }
     names, errors = _names(evaluation), evaluation.samples.get(metric, np.full(total, np.nan))
     written = []

@@ -7,7 +7,6 @@ limbs of that body and correct it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -27,10 +26,10 @@ from hpe.networks.body_lifter import build_body_lifter, normalize_joints, projec
 from hpe.networks.evidence import BodyCorrection, EvidenceMaps, peaks
 from hpe.networks.movenet import NUM_FEATURES, NUM_JOINTS, SIZE_MULTIPLE, MoveNet, decode_maps
 from hpe.systems.base import MAIN, Losses, Optimizer
-from hpe.systems.fitting import fit
 from hpe.systems.inputs import ImageInput
 from hpe.systems.movenet_losses import body_losses, evidence_losses, outline_loss
 from hpe.systems.prediction import Prediction
+from hpe.systems.refinement import camera_of_box
 from hpe.systems.settings.movenet import MoveNetBodyConfig
 
 _JOINTS = skeletons.COCO17
@@ -90,14 +89,17 @@ class MoveNetBody:
             self.networks |= {"evidence_maps": self.evidence_maps, "correction": self.correction}
         compile_if = xla_compiled if config.compile_body else lambda function: function
         self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
-        project = projector(self.body, self._seen)
-        self._project = compile_if(project)
+        self._project = compile_if(projector(self.body, self._seen))
         self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
-        self._fit = compile_if(functools.partial(fit, project=project, steps=config.refine))
         self._distances = compile_if(distances_of_pairs)
         self._posed = {
             vertices: compile_if(_posing(self.body, vertices=vertices)) for vertices in (False, True)
         }
+
+    @property
+    def refine(self) -> int:
+        """Steps of fitting where nobody says otherwise, see `hpe.systems.refinement`."""
+        return self.config.refine
 
     @property
     def needs(self) -> Needs:
@@ -241,10 +243,6 @@ class MoveNetBody:
         return self._finish(self.lift(detections)[-1], detections)
 
     def _finish(self, stage, detections):
-        if self.config.refine:
-            inside, box = normalize_joints(detections)
-            fitted = self._fit(stage | {"camera": camera_in_box(stage["camera"], box)}, inside)
-            stage = fitted | {"camera": camera_of_box(fitted["camera"], box)}
         return {"detections": detections, **self._posed[True](stage)}
 
     def true_vertices(self, pose, shape) -> np.ndarray:
@@ -269,19 +267,6 @@ class MoveNetBody:
             shape=arrays["shape"],
             confidence=confidence,
         )
-
-
-def camera_of_box(camera, box):
-    """Moves weak-perspective cameras (B, 3) out of the boxes (B, 3) of `normalize_joints`."""
-    # half s (X + t) + middle = half s (X + t + middle / (half s))
-    scale = box[:, 2:] * camera[:, :1]
-    return ops.concatenate([scale, camera[:, 1:] + box[:, :2] / scale], axis=-1)
-
-
-def camera_in_box(camera, box):
-    """Moves weak-perspective cameras (B, 3) into boxes (B, 3): undoes `camera_of_box`."""
-    scale = camera[:, :1]
-    return ops.concatenate([scale / box[:, 2:], camera[:, 1:] - box[:, :2] / scale], axis=-1)
 
 
 def _posing(body, *, vertices):

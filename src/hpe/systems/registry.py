@@ -62,7 +62,6 @@ _MODULES = {
     "lifter": "hpe.systems.settings.lifter",
     "movenet": "hpe.systems.settings.movenet",
     "pare": "hpe.systems.settings.pare",
-    "weakly_supervised": "hpe.systems.settings.weakly_supervised",
 }
 _registered: dict[str, SystemEntry] = {}
 

@@ -58,7 +58,7 @@ class MoveNetBodyConfig:
     shape_loss_weight: float = option(0.0, "Weight of the squared shape coefficients.")
     refine: int = option(
         0,
-        "Steps by which every predicted body is fitted to the joints; takes time, and keeps depth as it is.",
+        "Steps by which predicted bodies are fitted to the joints, unless who predicts says otherwise.",
     )
     compile_body: bool = option(True, "Compile the body model with XLA.")
 
