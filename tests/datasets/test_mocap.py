@@ -1,5 +1,6 @@
 """Recordings of every kind become SMPL poses; what is not one is skipped with a reason."""
 
+import gzip
 import pathlib
 import pickle
 
@@ -9,6 +10,7 @@ import pytest
 from hpe.datasets import mocap
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
+from tests.datasets.test_cmu_bvh import rig_text
 
 
 def poses(frames=12, size=72):
@@ -213,3 +215,19 @@ def test_hidden_files_are_passed_over(tmp_path):
     found = mocap.find_recordings(tmp_path).sequences
     assert [recording.name for recording in found["CMU"]] == ["CMU/a.npz"]
     assert set(found) == {"CMU"}
+
+
+def test_clips_of_a_rig_are_recordings_like_others(tmp_path):
+    frames = np.random.default_rng(0).uniform(-20, 20, size=(7, 72))
+    frames[0] = 0.0
+    (tmp_path / "cmu").mkdir()
+    (tmp_path / "cmu" / "b.bvh.gz").write_bytes(gzip.compress(rig_text(frames).encode()))
+    (tmp_path / "cmu" / "c.bvh").write_text("HIERARCHY")
+    found = mocap.find_recordings(tmp_path)
+    assert list(found.sequences) == ["cmu"]
+    sequence, broken = (mocap.load_sequence(recording, fps=30) for recording in found.sequences["cmu"])
+    assert sequence.shape is None
+    assert sequence.up == "y"
+    assert sequence.frames_per_second == 30
+    assert "no shape coefficients" in sequence.remark
+    assert isinstance(broken, Skipped)

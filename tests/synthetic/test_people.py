@@ -176,6 +176,27 @@ def test_occluders_hide_pixels_and_joints(body, samples):
     assert hidden_joints > 0
 
 
+@pytest.mark.parametrize("what", ["others", "truncated"])
+def test_what_else_is_in_the_way_changes_nothing_of_the_person(body, samples, what):
+    hidden = smaller = 0
+    for index, bare in enumerate(samples[:8]):
+        sample = generate(index, dataclasses.replace(SMALL, **{what: 1.0}), body)
+        np.testing.assert_array_equal(sample.pose, bare.pose)
+        np.testing.assert_array_equal(sample.joints3d, bare.joints3d)
+        image, mask = decoded(sample)
+        assert image.shape == (*mask.shape, 3) == (sample.height, sample.width, 3)
+        points = weak_perspective_project(sample.joints3d[None], sample.camera[None])[0]
+        pixels = normalized_to_pixels(points, max(sample.height, sample.width))
+        np.testing.assert_allclose(pixels, sample.joints2d, atol=2e-3)
+        assert sample.visibility.sum() >= (8 if what == "truncated" else 1)
+        x, y = sample.joints2d[sample.visibility > 0].T
+        assert ((x >= -0.5) & (y >= -0.5) & (x < sample.width) & (y < sample.height)).all()
+        smaller += (sample.height, sample.width) != (200, 200)
+        hidden += (mask > 0).sum() < (decoded(bare)[1] > 0).sum()
+    assert hidden > 0
+    assert (smaller > 4) == (what == "truncated")
+
+
 def test_poses_can_come_from_motion_capture(body):
     poses = np.random.default_rng(0).normal(0, 0.2, (3, 72))
     before = poses.copy()

@@ -7,6 +7,7 @@ measured against one posture that both know, the T-pose, with which some of the 
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hpe.body.data import BodyModelData
+from hpe.body.data import BodyModelData, load_body_model
 from hpe.datasets.mocap import Sequence
 from hpe.errors import UserError
 from hpe.formats.bvh import Motion, read_bvh
@@ -72,20 +73,42 @@ def read_clips(
         UserError: there are no clips, none begins with the T-pose, or one cannot be read.
     """
     directory = pathlib.Path(directory)
+    retarget = Retargeting(_rest(_clips(directory), rest), body)
+    for path in _clips(directory):
+        yield read_clip(path, retarget)
+
+
+def read_clip(path: pathlib.Path, retarget: Retargeting) -> Sequence:
+    """Reads one clip; see `read_clips`, which reads all of a folder.
+
+    Raises:
+        UserError: it cannot be read, or is of another rig.
+    """
+    motion = read_bvh(path)
+    try:
+        pose = retarget(motion)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    pose = pose[~twisted_feet(pose)]
+    rate = 1 / motion.frame_time if motion.frame_time > 0 else 0.0
+    return Sequence(
+        path.name.removesuffix(".gz"), pose, retarget.shape, body_model="", frames_per_second=rate, up="y"
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def retargeting(directory: pathlib.Path) -> Retargeting:
+    """Returns what turns the clips of a folder into poses of the default body; UserError as `read_clips`."""
+    return Retargeting(_rest(_clips(directory), None), load_body_model())
+
+
+def _clips(directory: pathlib.Path) -> list[pathlib.Path]:
     paths = sorted(
         path for pattern in _PATTERNS for path in directory.glob(pattern) if not path.name.startswith(".")
     )
     if not paths:
         raise UserError(f"{directory}: holds no *.bvh or *.bvh.gz.")
-    retarget = Retargeting(_rest(paths, rest), body)
-    shape = np.zeros(body.shape_dirs.shape[2], np.float32)
-    for path in paths:
-        try:
-            pose = retarget(read_bvh(path))
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
-        pose = pose[~twisted_feet(pose)]
-        yield Sequence(path.name.removesuffix(".gz"), pose, shape)
+    return paths
 
 
 class Retargeting:
@@ -93,6 +116,9 @@ class Retargeting:
 
     A joint's rotation against the T-pose, in the frame of the file, is the same for rig and body; before it stands
     what turns the body's bone at rest, which is not quite the T-pose's, into the rig's bone there.
+
+    Attributes:
+        shape: of the body that the poses are of: its mean.
 
     Args:
         rest: a motion whose first frame is the T-pose: arms to the sides, legs down, facing z, y up.
@@ -106,6 +132,7 @@ class Retargeting:
         if not is_t_pose(rest):
             raise ValueError("The first frame must be the T-pose of the rig, and is not.")
         rotations, places = rest.place()
+        self.shape = np.zeros(body.shape_dirs.shape[2], np.float32)
         joints = _rig_indices(rest)
         self._rest = rotations[0, joints]
         places = places[0, joints]

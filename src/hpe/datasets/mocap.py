@@ -1,4 +1,4 @@
-"""Motion capture as SMPL poses: HMR's pickles, AMASS npz files, and HMR's own record files.
+"""Motion capture as SMPL poses: HMR's pickles, AMASS npz files, CMU's BVH files, and HMR's own record files.
 
 A folder of recordings becomes sets by the folders in it: `mocap/CMU/01/01_01.pkl` belongs to the set `CMU`, and
 `neutrSMPL_CMU/...`, as HMR names it, too. HMR's files `neutrSMPL_<set>_*.tfrecord` are used as they are.
@@ -31,13 +31,15 @@ _KEYS = ("poses", "new_poses", "betas", "gender", "surface_model_type", *_RATE_K
 _SMPLH_SIZE, _SMPLX_SIZE = 156, 165
 
 RECORD_PREFIX = "neutrSMPL_"
+# Of BVH files, which may be compressed.
+_BVH = (".bvh", ".bvh.gz")
 _H36M_SET = re.compile(r"(?:h|human)_?3\.?6m?", re.IGNORECASE)
 _RECORD_NAME = re.compile(rf"{RECORD_PREFIX}(.+)_\d+\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A pickle or npz file.
+    """A pickle, npz or BVH file.
 
     Attributes:
         name: its path below the folder of the recordings.
@@ -55,7 +57,7 @@ class Recordings:
     """What a folder of motion capture holds.
 
     Attributes:
-        sequences: for every set its pickles and npz files, sorted.
+        sequences: for every set its pickles, npz and BVH files, sorted.
         records: for every set the paths of HMR's record files, sorted.
     """
 
@@ -73,8 +75,9 @@ class Sequence:
         shape: (10,) float32 shape coefficients of the neutral SMPL, None where the recording has those of another
             body, which mean other people.
         gender: `male`, `female`, `neutral`, or empty where the recording does not say.
-        body_model: `smpl`, `smplh` or `smplx`: whose poses they were.
+        body_model: `smpl`, `smplh` or `smplx`: whose poses they were; empty for a rig's.
         frames_per_second: of the recording as kept, 0 where it is unknown.
+        up: axis of the recording's frame that points up, `y` or `z`; empty where it is unknown.
     """
 
     name: str
@@ -83,12 +86,18 @@ class Sequence:
     gender: str = ""
     body_model: str = "smpl"
     frames_per_second: float = 0.0
+    up: str = ""
 
     @property
-    def owner(self) -> str:
-        """Whose shape coefficients the recording has, in words."""
+    def remark(self) -> str:
+        """What is to be said of a recording without shape coefficients; empty for the others."""
+        if self.shape is not None:
+            return ""
+        if not self.body_model:
+            return "a rig has no shape coefficients: poses kept"
         names = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X"}
-        return f"{self.gender} {names[self.body_model]}".strip()
+        owner = f"{self.gender} {names[self.body_model]}".strip()
+        return f"shape coefficients of the {owner} body: poses kept, shapes left out"
 
 
 def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Recordings:
@@ -96,7 +105,7 @@ def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Reco
 
     Args:
         directory: the folder.
-        set_name: puts all pickles and npz files into one set of this name, instead of one per folder.
+        set_name: puts all pickles, npz and BVH files into one set of this name, instead of one per folder.
 
     Returns:
         The Recordings.
@@ -113,13 +122,15 @@ def find_recordings(directory: str | os.PathLike, *, set_name: str = "") -> Reco
             continue
         if match := _RECORD_NAME.fullmatch(path.name):
             records.setdefault(match[1], []).append(str(path))
-        elif path.suffix.lower() in (".pkl", ".npz"):
+        elif path.name.lower().endswith((".pkl", ".npz", *_BVH)):
             below = path.relative_to(directory)
             folder = below.parts[0] if len(below.parts) > 1 else directory.resolve().name
             name = set_name or folder.removeprefix(RECORD_PREFIX)
             sequences.setdefault(name, []).append(Recording(str(below), str(path), name))
     if not sequences and not records:
-        raise UserError(f"{directory}: holds no *.pkl, *.npz or {RECORD_PREFIX}*.tfrecord, at any depth.")
+        raise UserError(
+            f"{directory}: holds no *.pkl, *.npz, *.bvh or {RECORD_PREFIX}*.tfrecord, at any depth."
+        )
     return Recordings(sequences, records)
 
 
@@ -133,7 +144,8 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
 
     Args:
         recording: a pickle with `poses` or `new_poses` (F, 72) and `betas` (10,), or an AMASS npz with `poses`
-            (F, 72, 156 or 165), `betas`, `gender` and `mocap_framerate`.
+            (F, 72, 156 or 165), `betas`, `gender` and `mocap_framerate`; or a BVH file, see
+            `hpe.datasets.cmu_bvh`.
         fps: frames per second to keep where the recording says how many it has; 0 keeps all.
 
     Returns:
@@ -142,6 +154,8 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
     name, path = recording.name, recording.path
     if _is_h36m_test(recording):
         return Skipped(name, "test subject of Human3.6M")
+    if path.lower().endswith(_BVH):
+        return _load_clip(recording, fps)
     try:
         content = load_npz(path, _KEYS) if path.lower().endswith(".npz") else load_pickle(path)
     except UserError:
@@ -179,7 +193,29 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
         return Skipped(name, "holds no frames")
     # SMPL-H has the body of SMPL; the coefficients of men, women and SMPL-X are those of other people.
     own = body_model != "smplx" and gender in ("", "neutral")
-    return Sequence(name, poses, betas if own else None, gender, body_model, min(rate, fps) if fps else rate)
+    # AMASS has z up; of HMR's pickles nobody says it.
+    up = "z" if path.lower().endswith(".npz") else ""
+    shape = betas if own else None
+    return Sequence(name, poses, shape, gender, body_model, min(rate, fps) if fps else rate, up)
+
+
+def _load_clip(recording: Recording, fps: float) -> Sequence | Skipped:
+    """Reads a BVH file of the rig whose T-pose one of the clips in its folder begins with."""
+    from hpe.datasets import cmu_bvh
+
+    path = pathlib.Path(recording.path)
+    try:
+        sequence = cmu_bvh.read_clip(path, cmu_bvh.retargeting(path.parent))
+    except UserError:
+        return Skipped(
+            recording.name, "BVH file cannot be read, is of another rig, or its folder has no T-pose"
+        )
+    rate = sequence.frames_per_second
+    pose = sequence.pose[_kept_frames(len(sequence.pose), rate, fps)]
+    if len(pose) == 0:
+        return Skipped(recording.name, "holds no frames")
+    rate = min(rate, fps) if fps else rate
+    return dataclasses.replace(sequence, name=recording.name, pose=pose, shape=None, frames_per_second=rate)
 
 
 def _text(value) -> str:

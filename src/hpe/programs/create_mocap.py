@@ -104,9 +104,8 @@ def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, start
             skipped.setdefault(result.reason, []).append(result.name)
             continue
         sequences.append(result)
-        if result.shape is None:
-            note = f"shape coefficients of the {result.owner} body: poses kept, shapes left out"
-            notes.setdefault(note, []).append(result.name)
+        if result.remark:
+            notes.setdefault(result.remark, []).append(result.name)
     if not sequences:
         return _nothing(name, skipped, time.monotonic() - start)
     pose = np.concatenate([sequence.pose for sequence in sequences])

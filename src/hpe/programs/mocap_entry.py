@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 class MocapConfig:
     """Motion capture for the critic."""
 
-    mocap: bool = option(False, "Create mocap_neutrMosh/ from HMR's pickles or records, or from AMASS.")
-    mocap_dir: str = option("data/mocap", "Recordings: *.pkl, *.npz, neutrSMPL_*.tfrecord at any depth.")
+    mocap: bool = option(
+        False, "Create mocap_neutrMosh/ from HMR's pickles or records, AMASS, or CMU's BVH files."
+    )
+    mocap_dir: str = option(
+        "data/mocap", "Recordings: *.pkl, *.npz, *.bvh, *.bvh.gz, neutrSMPL_*.tfrecord at any depth."
+    )
     mocap_set: str = option(
         "", "Set that recordings belong to; by default the name of their folder in `mocap_dir`."
     )

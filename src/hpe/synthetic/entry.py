@@ -23,6 +23,20 @@ class SyntheticPeopleConfig:
     synthetic_heading: float = option(
         180.0, "Synthetic people turn away from the camera by up to this many degrees."
     )
+    synthetic_occluders: float = option(0.0, "Share of synthetic people that something stands in front of.")
+    synthetic_others: float = option(
+        0.0, "Share of synthetic people beside, before or behind whom somebody else stands."
+    )
+    synthetic_truncated: float = option(
+        0.0, "Share of synthetic people of whom the picture's frame cuts something off."
+    )
+    synthetic_postures: str = option(
+        "",
+        "Folder of motion capture (*.bvh, *.npz, *.pkl) whose postures synthetic people take; empty: none.",
+    )
+    synthetic_postures_share: float = option(
+        0.5, "Share of synthetic people that take postures of `synthetic_postures`."
+    )
     body_model: str = option("default", "Body of synthetic people: default, or a file in the SMPL layout.")
 
     def __post_init__(self):
@@ -39,17 +53,28 @@ def open_synthetic(config: SyntheticPeopleConfig, write: WriteConfig) -> list[So
     from hpe.synthetic.people import SyntheticConfig
     from hpe.synthetic.source import synthetic
 
-    if config.backgrounds:
-        require_folder(config.backgrounds, "backgrounds")
+    for setting in ("backgrounds", "synthetic_postures"):
+        if getattr(config, setting):
+            require_folder(getattr(config, setting), setting)
     try:
         look = SyntheticConfig(
             image_size=config.synthetic_size,
             backgrounds=config.backgrounds,
             heading=config.synthetic_heading,
+            occluders=config.synthetic_occluders,
+            others=config.synthetic_others,
+            truncated=config.synthetic_truncated,
+            postures=config.synthetic_postures,
+            postures_share=config.synthetic_postures_share,
             seed=write.seed,
         )
     except ValueError as error:
         raise SettingError("synthetic", str(error)) from error
+    if look.postures:
+        # Recordings that are of no use are told before the first person is made.
+        from hpe.synthetic.captured import read_postures
+
+        read_postures(look.postures)
     return [
         synthetic(count, look, body_model=config.body_model, validation=validation)
         for count, validation in counts

@@ -12,25 +12,27 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hpe.body.data import NUM_SHAPES, BodyModelData
+from hpe.body.data import BodyModelData
 from hpe.body.parts import part_of_vertices
 from hpe.datasets.sample import Sample
 from hpe.formats.images import encode_mask
 from hpe.options import option
-from hpe.skeletons import COCOPLUS19, SMPL24
+from hpe.skeletons import COCOPLUS19
 from hpe.synthetic import backgrounds
+from hpe.synthetic.captured import Postures, read_postures
 from hpe.synthetic.clothes import Wardrobe, dress, wardrobe
 from hpe.synthetic.dressed_body import NumpyBody
+from hpe.synthetic.obstacles import Frame, beside, cut, inside, occlude
 from hpe.synthetic.part_labels import draw_part_labels, encode_labels
-from hpe.synthetic.poses import random_pose
-from hpe.synthetic.textures import pattern
+from hpe.synthetic.standing import Stand, stand
 from hpe.visualization.meshes import composite
 from hpe.visualization.rasterizer import Light, render_mask, weak_perspective_camera
 
 PERSON_HEIGHT = 150  # Pixels; the convention of LSP and HMR for samples without a scale.
-_LARGEST_SHAPE = 2.5
 _LEAST_VISIBLE = 8  # Joints; a person placed so that fewer are inside the image is moved to its middle.
 _SHADOW_DETAIL = 2  # The shadow is rendered at a fraction of the image's size.
+# Keeps what may be added to a picture apart from what it is without it.
+_ADDED = 4241
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +44,25 @@ class SyntheticConfig:
         "", "Folder of photographs, best without people, to stand synthetic people before; empty: painted."
     )
     occluders: float = option(0.0, "Share of synthetic people that something stands in front of.")
+    others: float = option(
+        0.0, "Share of synthetic people beside, before or behind whom somebody else stands."
+    )
+    truncated: float = option(
+        0.0, "Share of synthetic people of whom the picture's frame cuts something off."
+    )
+    postures: str = option(
+        "", "Folder of motion capture whose postures some synthetic people take; empty: none."
+    )
+    postures_share: float = option(0.5, "Share of synthetic people that take postures of `postures`.")
     heading: float = option(180.0, "Synthetic people turn away from the camera by up to this many degrees.")
     seed: int = option(0, "Seed of the synthetic people.")
 
     def __post_init__(self):
         if self.image_size < 64:
             raise ValueError(f"image_size must be at least 64. Received: image_size={self.image_size}")
-        if not 0 <= self.occluders <= 1:
-            raise ValueError(f"occluders must lie in [0, 1]. Received: occluders={self.occluders}")
+        for name in ("occluders", "others", "truncated", "postures_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1]. Received: {name}={getattr(self, name)}")
         if not 0 <= self.heading <= 180:
             raise ValueError(f"heading must lie in [0, 180]. Received: heading={self.heading}")
         if self.seed < 0:
@@ -64,48 +77,69 @@ def generate(index: int, config: SyntheticConfig, body_data: BodyModelData, *, p
         config: what it looks like.
         body_data: the body model.
         poses: (N, 72) axis-angle poses to draw from, such as motion capture; their root rotation is not
-            used. None draws a random pose within the joint limits.
+            used. None draws a random pose within the joint limits, or one of the configuration's recordings.
 
     Returns:
         A Sample with image, mask, labels of parts, 2D and 3D joints (cocoplus19), pose, shape and camera.
 
     Raises:
-        UserError: the folder of backgrounds is missing or holds no picture.
+        UserError: the folder of backgrounds or of postures is missing or holds nothing.
     """
-    rng = np.random.default_rng([config.seed, index])
+    rng, added = (np.random.default_rng([config.seed, index, *more]) for more in ((), (_ADDED,)))
     size = config.image_size
     body, clothes, parts = _prepared(body_data)
-    stand = _stand(rng, body, poses, heading=np.radians(config.heading))
-    camera = _place(rng, stand, size)
-    joints2d = weak_perspective_camera(camera, size).project(stand.keypoints)[:, :2]
+    postures = None if poses is None else Postures(np.asarray(poses), np.zeros(len(poses), bool))
+    if config.postures and poses is None and added.uniform() < config.postures_share:
+        postures = read_postures(config.postures)
+    heading = np.radians(config.heading)
+    person = stand(rng, body, postures, heading=heading)
+    camera = _place(rng, person, size)
+    joints2d = weak_perspective_camera(camera, size).project(person.keypoints)[:, :2]
 
-    background = _background(rng, config, stand, camera)
-    picture, labels = _picture(rng, stand, dress(rng, clothes), parts, camera, background)
+    background = _background(rng, config, person, camera)
+    company = None
+    if added.uniform() < config.others:
+        other = stand(added, body, postures, heading=heading, beside=person)
+        company = beside(added, person, other, camera, size)
+        if not company.in_front:
+            background = _drawn(added, other, dress(added, clothes), company.camera, background)
+    picture, labels = _picture(rng, person, dress(rng, clothes), parts, camera, background)
     mask = labels > 0
-    visible = _inside(joints2d, size)
+    visible, hidden = inside(joints2d, (size, size)), np.zeros((size, size), bool)
+    if company is not None and company.in_front:
+        picture = _drawn(added, other, dress(added, clothes), company.camera, picture)
+        hidden |= render_mask(
+            other.vertices, other.faces, weak_perspective_camera(company.camera, size), hidden.shape
+        )
     if rng.uniform() < config.occluders:
-        picture, mask, hidden = _occlude(rng, picture, mask)
-        visible[visible] = ~hidden[tuple(np.round(joints2d[visible]).astype(int).clip(0, size - 1).T[::-1])]
-    shown = joints2d[visible] if visible.any() else joints2d
+        picture, covered = occlude(rng, picture, mask)
+        hidden |= covered
+    mask &= ~hidden
+    visible[visible] = ~hidden[tuple(np.round(joints2d[visible]).astype(int).clip(0, size - 1).T[::-1])]
+    frame = Frame(picture, mask, labels, joints2d, visible, camera)
+    if added.uniform() < config.truncated:
+        frame = cut(added, frame, least=_LEAST_VISIBLE)
+    shown = frame.joints2d[frame.visible] if frame.visible.any() else frame.joints2d
+    height, width = frame.mask.shape
     return Sample(
         name=f"synthetic_{config.seed}_{index:07d}.jpg",
-        image=_photographed(rng, picture),
-        height=size,
-        width=size,
+        image=_photographed(rng, frame.picture),
+        height=height,
+        width=width,
         skeleton=COCOPLUS19.name,
-        joints2d=joints2d.astype(np.float32),
-        visibility=visible.astype(np.float32),
+        joints2d=frame.joints2d.astype(np.float32),
+        visibility=frame.visible.astype(np.float32),
         center=((shown.min(axis=0) + shown.max(axis=0)) / 2).astype(np.float32),
         scale=None,
-        mask=encode_mask(mask.astype(np.uint8) * 255),
-        part_labels=encode_labels(labels),
+        mask=encode_mask(frame.mask.astype(np.uint8) * 255),
+        part_labels=encode_labels(frame.labels),
         skeleton3d=COCOPLUS19.name,
-        joints3d=stand.keypoints,
+        joints3d=person.keypoints,
         confidence3d=np.ones(len(COCOPLUS19), np.float32),
-        pose=stand.pose,
-        shape=stand.shape,
+        pose=person.pose,
+        shape=person.shape,
         body_model=body_data.name,
-        camera=camera,
+        camera=frame.camera,
     )
 
 
@@ -121,62 +155,7 @@ def _prepared(data: BodyModelData) -> tuple[NumpyBody, Wardrobe, np.ndarray]:
     return kept
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stand:
-    """A person before the camera.
-
-    Attributes:
-        pose, shape: (72,) and (10,) float32.
-        faces: (F, 3) int32.
-        vertices, keypoints: (V, 3) and (19, 3) float32, metres, camera frame.
-        upright: (3, 3) rotation from the world, whose y axis is plumb, into the camera frame.
-        elevation: radians that the camera looks down.
-    """
-
-    pose: np.ndarray
-    shape: np.ndarray
-    faces: np.ndarray
-    vertices: np.ndarray
-    keypoints: np.ndarray
-    upright: np.ndarray
-    elevation: float
-
-
-def _stand(rng, body, poses, *, heading) -> _Stand:
-    """Draws a pose, a shape, a heading and the tilt of the camera."""
-    shape = np.clip(rng.standard_normal(NUM_SHAPES), -_LARGEST_SHAPE, _LARGEST_SHAPE).astype(np.float32)
-    shape[body.data.shape_dirs.shape[2] :] = 0
-    pose = random_pose(rng) if poses is None else np.array(poses[rng.integers(len(poses))], np.float32)
-    elevation = np.radians(rng.uniform(-5, 25))
-    upright = Rotation.from_euler("xz", [elevation, np.radians(rng.normal(0, 4))])
-    lean = Rotation.from_euler("x", _balancing_lean(body, pose))
-    if rng.uniform() < 0.06:  # A fall, a dive, gymnastics.
-        lean = Rotation.from_euler("xz", rng.uniform(-np.pi, np.pi, 2)) * lean
-    turn = Rotation.from_euler("y", rng.uniform(-heading, heading))
-    to_camera_axes = Rotation.from_euler("x", np.pi)  # The rest pose has y up and z towards the viewer.
-    pose[:3] = (upright * to_camera_axes * turn * lean).as_rotvec()
-    vertices, _ = body.pose(pose, shape)
-    keypoints = body.keypoints(COCOPLUS19.name, vertices)
-    return _Stand(pose, shape, body.data.faces, vertices, keypoints, upright.as_matrix(), elevation)
-
-
-def _balancing_lean(body, pose) -> float:
-    """Returns the angle about x to lean forward so that the standing foot comes below the pelvis.
-
-    Poses know nothing of the ground: a person bending over has, with an upright pelvis, both legs in the air
-    before it. Whoever sits, both knees bent, keeps most of the upright trunk.
-    """
-    unturned = pose.copy()
-    unturned[:3] = 0
-    joints = body.mean_joints(unturned)
-    at = {name: joints[n] for n, name in enumerate(SMPL24.joints)}
-    foot = min(at["left_ankle"], at["right_ankle"], key=lambda joint: joint[1])
-    angle = np.arctan2(foot[2] - at["pelvis"][2], at["pelvis"][1] - foot[1])
-    bends = [np.linalg.norm(pose.reshape(-1, 3)[SMPL24.index(f"{side}_knee")]) for side in ("left", "right")]
-    return float(np.clip(angle, -1.2, 1.2) * (0.3 if min(bends) > 1.0 else 0.75))
-
-
-def _place(rng, stand, size) -> np.ndarray:
+def _place(rng, stand: Stand, size) -> np.ndarray:
     """Returns the weak-perspective camera (3,) that puts the person, about 150 pixels tall, into the image."""
     lowest = stand.vertices[:, :2].min(axis=0)
     highest = stand.vertices[:, :2].max(axis=0)
@@ -193,15 +172,10 @@ def _place(rng, stand, size) -> np.ndarray:
 
     camera = camera_for(offset)
     joints = weak_perspective_camera(camera, size).project(stand.keypoints)[:, :2]
-    return camera if _inside(joints, size).sum() >= _LEAST_VISIBLE else camera_for(np.zeros(2))
+    return camera if inside(joints, (size, size)).sum() >= _LEAST_VISIBLE else camera_for(np.zeros(2))
 
 
-def _inside(joints2d, size) -> np.ndarray:
-    """Whether joints (J, 2) lie in the image, whose pixels reach half a pixel around their centres."""
-    return ((joints2d >= -0.5) & (joints2d < size - 0.5)).all(axis=1)
-
-
-def _background(rng, config, stand, camera) -> np.ndarray:
+def _background(rng, config, stand: Stand, camera) -> np.ndarray:
     """Returns the scene (H, W, 3) float32, with the person's shadow on its floor if it is a painted one."""
     size = config.image_size
     if config.backgrounds:
@@ -211,7 +185,7 @@ def _background(rng, config, stand, camera) -> np.ndarray:
     return scene.astype(np.float32) * _shadow(rng, stand, camera, size)[..., None]
 
 
-def _shadow(rng, stand, camera, size) -> np.ndarray:
+def _shadow(rng, stand: Stand, camera, size) -> np.ndarray:
     """Returns (size, size) float32 factors of light on a floor below the person."""
     # Seen quite flat the floor would be a line: pretend to look down on it a little.
     elevation = max(stand.elevation, 0.2)
@@ -230,22 +204,27 @@ def _shadow(rng, stand, camera, size) -> np.ndarray:
     return 1 - np.float32(rng.uniform(0, 0.55)) * soft
 
 
-def _picture(rng, stand, colors, parts, camera, background):
+def _picture(rng, stand: Stand, colors, parts, camera, background):
     """Renders the person before the background: (H, W, 3) uint8, edges smoothed, and the exact parts (H, W)."""
     view = weak_perspective_camera(camera, background.shape[0])
-    tint = 1 + rng.normal(0, 0.05, 3)
-    picture = composite(
-        np.clip(background, 0, 255),
-        stand.vertices,
-        stand.faces,
-        view,
-        vertex_colors=np.clip(colors * tint, 0, 255).astype(np.uint8),
-        light=_lights(rng, stand),
-    )
+    picture = _drawn(rng, stand, colors, camera, background)
     return picture, draw_part_labels(stand.vertices, stand.faces, view, background.shape[:2], parts)
 
 
-def _lights(rng, stand):
+def _drawn(rng, stand: Stand, colors, camera, background):
+    """Renders somebody before the background: (H, W, 3) uint8, edges smoothed."""
+    tint = 1 + rng.normal(0, 0.05, 3)
+    return composite(
+        np.clip(background, 0, 255),
+        stand.vertices,
+        stand.faces,
+        weak_perspective_camera(camera, background.shape[0]),
+        vertex_colors=np.clip(colors * tint, 0, 255).astype(np.uint8),
+        light=_lights(rng, stand),
+    )
+
+
+def _lights(rng, stand: Stand):
     """A sun or lamp from above and anywhere but straight behind, and a weaker light from another side."""
     lights = []
     for ambient, diffuse in ((rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.8)), (0.0, rng.uniform(0, 0.3))):
@@ -253,22 +232,6 @@ def _lights(rng, stand):
         direction = np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)
         lights.append(Light(tuple(stand.upright @ direction), ambient, diffuse))
     return lights
-
-
-def _occlude(rng, picture, mask):
-    """Puts a box or a bar in front of a part of the person; returns picture, visible mask and what it hides."""
-    size = mask.shape[0]
-    rows, columns = np.nonzero(mask)
-    shape = np.zeros((size, size), np.uint8)
-    if len(rows):
-        pick = rng.integers(len(rows))
-        sides = rng.uniform(0.06, 0.25, 2) * size
-        box = cv2.boxPoints(((int(columns[pick]), int(rows[pick])), tuple(sides), rng.uniform(0, 180)))
-        cv2.fillPoly(shape, [np.round(box).astype(np.int32)], 1)
-    hidden = shape.astype(bool)
-    picture = picture.copy()
-    picture[hidden] = pattern(rng, size, size)[hidden]
-    return picture, mask & ~hidden, hidden
 
 
 def _photographed(rng, picture) -> bytes:
