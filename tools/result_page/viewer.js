@@ -116,8 +116,7 @@ class Page {
   show(number) {
     this.frame = number;
     const frame = data.frames[number];
-    const picture = data.frames.findLast((other, index) => index <= number && other.picture)?.picture;
-    if (picture && element("frame").src !== picture) element("frame").src = picture;
+    if (frame.picture) element("frame").src = frame.picture;
     this.bodies.show(number);
     element("time").value = number;
     element("clock").textContent = `${(frame.time - data.frames[0].time).toFixed(2)} s`;
