@@ -90,3 +90,16 @@ def test_anything_else_is_told_in_one_line(tmp_path, content):
     ) as caught:
         read_detections(path, size=(10, 10))
     assert "\n" not in str(caught.value)
+
+
+def test_one_odd_frame_or_person_among_many_is_left_out_and_named(tmp_path):
+    for number in range(3):
+        write(tmp_path / f"film_{number}_keypoints.json", {"people": [{"pose_keypoints_2d": triples(25)}]})
+    (tmp_path / "film_1_keypoints.json").write_text('{"people": [{"pose_key')
+    with pytest.warns(UserWarning, match=r"1 x left out: .*film_1_keypoints\.json: is no valid JSON"):
+        assert [frame.name for frame in read_detections(tmp_path)] == ["film_0", "film_2"]
+    people = [{"image_id": name, "keypoints": triples(17)} for name in ("a", "b")]
+    people += [{"image_id": "c", "keypoints": triples(26)}, {"image_id": "a", "keypoints": None}, 3]
+    with pytest.warns(UserWarning, match=r"3 x left out: a\.json entry 3 .* a\.json entry 4 .* of 26 joints"):
+        frames = read_detections(write(tmp_path / "a.json", people))
+    assert [(frame.name, len(frame.joints2d)) for frame in frames] == [("a", 1), ("b", 1), ("c", 0)]

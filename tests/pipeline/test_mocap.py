@@ -60,6 +60,32 @@ def test_shards_of_a_batch_are_the_batch(files, num_shards):
             np.testing.assert_array_equal(batch[key], np.concatenate([part[key] for part in same]))
 
 
+def test_files_are_dealt_out_to_readers(tmp_path):
+    """Each of two readers shows its own frames, all of them before one comes again, and goes on where it was."""
+    poses = np.zeros((24, 72), np.float32)
+    poses[:, 0] = np.arange(24)
+    files = []
+    for part in range(3):
+        rows = poses[8 * part :][:8]
+        write_frames(zip(rows, np.zeros((8, 10), np.float32), strict=True), tmp_path, f"part{part}")
+        files += find_frames(tmp_path, [f"part{part}"])[0].files
+    assert len(files) == 3
+    # Of three files nobody can have the half: 16 and 8 frames are too unlike.
+    whole = _take(files, 4, seed=3)
+    shared = [_take(files, 4, seed=3, shard_index=index, num_shards=2) for index in range(2)]
+    np.testing.assert_array_equal(
+        whole[1]["pose"], np.concatenate([shared[index][1]["pose"] for index in range(2)])
+    )
+    parts = [_take(files, 8, seed=3, shard_index=index, num_shards=3) for index in range(3)]
+    numbers = [np.concatenate([batch["pose"][:, 0] for batch in part]) for part in parts]
+    for reader, seen in enumerate(numbers):
+        assert seen.shape == (16,)
+        for epoch in (seen[:8], seen[8:]):
+            assert sorted(epoch) == list(range(8 * reader, 8 * reader + 8))
+        later = _take(files, 3, seed=3, shard_index=reader, num_shards=3, start_step=5)
+        np.testing.assert_array_equal(np.concatenate([batch["pose"][:, 0] for batch in later]), seen[10:])
+
+
 def test_the_seed_decides_the_order(files):
     assert not np.array_equal(_take(files, 1, seed=0)[0]["pose"], _take(files, 1, seed=1)[0]["pose"])
 

@@ -5,16 +5,18 @@ Which joints they are is told by the program's own fields and their number, as e
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import pathlib
 import re
+import warnings
 from typing import Any
 
 import numpy as np
 
 from hpe import skeletons
-from hpe.errors import UserError
+from hpe.errors import UserError, first_line
 from hpe.formats.json_files import read_any_json
 
 _WANTED = "detections of OpenPose, AlphaPose or MediaPipe"
@@ -51,23 +53,33 @@ def read_detections(path: str | os.PathLike, *, size: tuple[int, int] | None = N
             `height` and `width` beside the landmarks these are taken.
 
     Returns:
-        One DetectedFrame per picture in order, those without people included where the program writes them.
+        One DetectedFrame per picture in order, those without people included where the program writes them. Single
+        files and people among others that cannot be read are left out; a UserWarning counts and names them.
 
     Raises:
-        UserError: naming the file that is none of these.
+        UserError: naming the file that is none of these, if nothing can be read.
     """
     path = pathlib.Path(path)
     files = sorted(path.glob("*.json"), key=_natural) if path.is_dir() else [path]
     files = [file for file in files if not file.name.startswith(".")]
     if not files:
         raise UserError(f"{path}: holds no *.json; it should hold {_WANTED}.")
-    frames = []
+    frames: list[DetectedFrame] = []
+    odd: list[str] = []
+    problems: list[UserError] = []
     for file in files:
-        content = read_any_json(file, _WANTED)
         try:
-            frames += _frames(file, content, size)
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
-            raise UserError(f"{file}: holds no {_WANTED} ({error}).") from error
+            frames += _frames(file, read_any_json(file, _WANTED), size, odd)
+        except UserError as error:
+            problems.append(error)
+        except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
+            problems.append(UserError(f"{file}: holds no {_WANTED} ({first_line(error)})."))
+    if problems and not frames:
+        raise problems[0]
+    odd += [str(error) for error in problems]
+    if odd:
+        shown = " ".join(odd[:3]) + (" ..." if len(odd) > 3 else "")
+        warnings.warn(f"{path}: {len(odd)} x left out: {shown}", UserWarning, stacklevel=2)
     return frames
 
 
@@ -76,13 +88,16 @@ def _natural(path: pathlib.Path) -> list:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
-def _frames(file: pathlib.Path, content: Any, size: tuple[int, int] | None) -> list[DetectedFrame]:
+def _frames(
+    file: pathlib.Path, content: Any, size: tuple[int, int] | None, odd: list[str]
+) -> list[DetectedFrame]:
+    """Returns the frames of a file; people that cannot be read are added to `odd`."""
     if isinstance(content, dict) and "people" in content:
         return [_openpose(file, content["people"])]
-    if isinstance(content, list) and all(
-        isinstance(entry, dict) and "keypoints" in entry for entry in content
+    if isinstance(content, list) and (
+        not content or any(isinstance(entry, dict) and "keypoints" in entry for entry in content)
     ):
-        return _alphapose(content)
+        return _alphapose(file, content, odd)
     entries = content.get("frames", [content]) if isinstance(content, dict) else content
     if isinstance(entries, list) and entries and all(_landmarks(entry) is not None for entry in entries):
         return [_mediapipe(file, place, entry, size) for place, entry in enumerate(entries)]
@@ -98,22 +113,37 @@ def _openpose(file: pathlib.Path, people: list) -> DetectedFrame:
     return _frame(name, _OPENPOSE[counts.pop()], values)
 
 
-def _alphapose(entries: list) -> list[DetectedFrame]:
+def _alphapose(file: pathlib.Path, entries: list, odd: list[str]) -> list[DetectedFrame]:
+    found: list[tuple[str, np.ndarray]] = []
+    unread = []
+    for number, entry in enumerate(entries):
+        try:
+            found.append((str(entry.get("image_id", "")), _triples(entry["keypoints"])))
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+            unread.append(f"{file.name} entry {number} has no joints of three numbers each.")
+    counts = collections.Counter(len(person) for _, person in found)
+    known = [count for count, _ in counts.most_common() if count in _ALPHAPOSE]
+    if entries and not known:
+        raise ValueError(
+            f"people have {', '.join(map(str, sorted(counts))) or 'no'} joints; known are 17, 26 and 136"
+        )
+    unread += [
+        f"{file.name} has {times} people of {count} joints beside {known[0]}."
+        for count, times in counts.items()
+        if count != known[0]
+    ]
+    odd += unread
     by_picture: dict[str, list[np.ndarray]] = {}
-    for entry in entries:
-        by_picture.setdefault(str(entry.get("image_id", "")), []).append(_triples(entry["keypoints"]))
-    frames = []
-    for name, people in by_picture.items():
-        counts = {len(person) for person in people}
-        if len(counts) > 1 or not counts <= _ALPHAPOSE.keys():
-            raise ValueError(
-                f"people have {', '.join(map(str, sorted(counts)))} joints; known are 17, 26 and 136"
-            )
-        skeleton = _ALPHAPOSE[counts.pop()]
-        # Of the 136 joints the first 26 are the body's.
-        count = len(skeletons.get(skeleton))
-        frames.append(_frame(name, skeleton, [person[:count] for person in people]))
-    return frames
+    for name, person in found:
+        people = by_picture.setdefault(name, [])
+        if len(person) == known[0]:
+            people.append(person)
+    skeleton = _ALPHAPOSE[known[0]] if known else _ALPHAPOSE[17]
+    # Of the 136 joints the first 26 are the body's.
+    count = len(skeletons.get(skeleton))
+    return [
+        _frame(name, skeleton, [person[:count] for person in people]) for name, people in by_picture.items()
+    ]
 
 
 def _landmarks(entry: Any) -> list | None:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from hpe.records import framing
 from hpe.records.reading import DatasetShards
 
+# A reader with fewer records draws each more often: by up to a third, or files are not dealt out.
+_LEAST_SHARE = 0.75
+
 
 def deal(shards: Sequence[DatasetShards], reader: int, readers: int) -> list[DatasetShards] | None:
     """Returns the datasets with the files of one of several readers.
@@ -20,26 +23,33 @@ def deal(shards: Sequence[DatasetShards], reader: int, readers: int) -> list[Dat
         readers: how many there are.
 
     Returns:
-        The datasets with fewer files each; None where a dataset has fewer files than there are readers, so that its
-        records must be shared one by one.
+        The datasets with fewer files each; None where its records must be shared one by one: a dataset has
+        fewer files than there are readers, or one of them would have less than three quarters of another's
+        records.
     """
-    if any(len(dataset.files) < readers for dataset in shards):
-        return None
-    return [_dealt(dataset, reader, readers) for dataset in shards]
+    dealt = []
+    for dataset in shards:
+        if len(dataset.files) < readers:
+            return None
+        hands, totals = _hands(dataset, readers)
+        if min(totals) < _LEAST_SHARE * max(totals):
+            return None
+        files = tuple(dataset.files[index] for index in sorted(hands[reader]))
+        dealt.append(dataclasses.replace(dataset, files=files, count=totals[reader]))
+    return dealt
 
 
-def _dealt(dataset: DatasetShards, reader: int, readers: int) -> DatasetShards:
+def _hands(dataset: DatasetShards, readers: int) -> tuple[list[list[int]], list[int]]:
+    """Returns which files each reader has, and how many records."""
     manifest = dataset.manifest
     counts = (
         [shard.records for shard in manifest.shards]
         if manifest is not None and len(manifest.shards) == len(dataset.files)
         else [framing.scan(file).records for file in dataset.files]
     )
-    totals, own = [0] * readers, []
+    totals, hands = [0] * readers, [[] for _ in range(readers)]
     for index in sorted(range(len(counts)), key=lambda index: (-counts[index], index)):
         taker = min(range(readers), key=lambda one: (totals[one], one))
         totals[taker] += counts[index]
-        if taker == reader:
-            own.append(index)
-    files = tuple(dataset.files[index] for index in sorted(own))
-    return dataclasses.replace(dataset, files=files, count=totals[reader])
+        hands[taker].append(index)
+    return hands, totals

@@ -9,7 +9,9 @@ import tensorflow as tf
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
 from hpe.errors import SettingError
 from hpe.pipeline import ordering
+from hpe.pipeline.dealing import deal
 from hpe.records import framing
+from hpe.records.reading import DatasetShards
 
 # Frames of one sequence follow each other in a file; the buffer has to be wider than a sequence to mix them.
 _SHUFFLE_BUFFER = 10000
@@ -34,6 +36,9 @@ def mocap_batches(
 ) -> tf.data.Dataset:
     """Returns endless batches of mocap frames: batch k is a function of (seed, k) and the files alone.
 
+    Several readers may share batches. Where there are files enough, each has files of its own, in epochs of its
+    own, as with people in pictures; else all read everything, and each takes its rows.
+
     Args:
         files: TFRecord files with `pose` and `shape`, of HMR or of create_datasets.
         batch_size: N, frames per batch; with shards, of all of them together.
@@ -42,7 +47,6 @@ def mocap_batches(
         count: number of records in all files, as `hpe.records.mocap.find_frames` knows it. Without it a start
             in the middle has to walk over the headers of all records.
         shard_index: which share of every batch is wanted: rows [shard_index, shard_index + 1) N / num_shards.
-            The others are read but not parsed.
         num_shards: number of shares.
 
     Returns:
@@ -56,6 +60,14 @@ def mocap_batches(
     if not files:
         raise SettingError("mocap_datasets", "no mocap files were given; the critic needs some.")
     rows = ordering.share_of_batch(batch_size, shard_index, num_shards)
+    key_parts: list[int] = []
+    dealt = (
+        deal([DatasetShards("mocap", tuple(files), 0)], shard_index, num_shards) if num_shards > 1 else None
+    )
+    if dealt is not None:
+        files, count = list(dealt[0].files), dealt[0].count
+        batch_size = rows.stop - rows.start
+        rows, key_parts = slice(None), [1 + shard_index]
     epoch, record = 0, start_step * batch_size
     if record:
         # Only a resumed run has to know how long an epoch is.
@@ -64,7 +76,7 @@ def mocap_batches(
         epoch, record = divmod(record, count)
     records = ordering.shuffled_records(
         files,
-        key=ordering.stream_key(seed, ordering.Stream.MOCAP_ORDER),
+        key=ordering.stream_key(seed, ordering.Stream.MOCAP_ORDER, *key_parts),
         buffer=_SHUFFLE_BUFFER,
         start_epoch=epoch,
         start_record=record,
