@@ -27,7 +27,7 @@ from benchmarks.fuzz.samples import PEERS, READERS
 LIMIT = 1 << 30
 SECONDS = 20
 # Whoever waits for something else than the processor is told by this.
-_SILENT_SECONDS = 180
+_SILENT_SECONDS = 900
 _ADDRESS_SPACE = 1 << 33
 
 

@@ -33,6 +33,9 @@ def test_shares_of_the_picture_are_no_pixels(tmp_path, origin):
 
 def test_a_box_that_is_elsewhere(tmp_path):
     assert isinstance(load(tmp_path, center=np.array([25, 36]), scale=60), Sample)
+    assert load(tmp_path, center=np.array([25, 36]), scale=1e6) == Skipped(
+        "a.png", "box is many times as large as the image"
+    )
     assert load(tmp_path, center=np.array([2500, 36]), scale=60) == Skipped(
         "a.png", "all joints lie outside of the box"
     )
@@ -41,9 +44,9 @@ def test_a_box_that_is_elsewhere(tmp_path):
 def test_joints_that_are_no_numbers_are_not_labelled(tmp_path):
     joints = _JOINTS.copy()
     joints[1, 0] = np.nan
-    joints[7] = np.inf
+    joints[7] = 1e30
     sample = load(tmp_path, joints2d=joints)
-    assert sample.notes == ("joints that are not finite: left out",)
+    assert sample.notes == ("joints that are not finite or far outside: left out",)
     assert sample.visibility.tolist() == [1, 0, 1, 1, 1] + [0] * 9
     assert np.isfinite(sample.joints2d).all()
     np.testing.assert_array_equal(sample.center, [24, 35.5])

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hpe import fields, skeletons
 from hpe.errors import UserError
+from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.images import evaluation_batches
 from hpe.programs.create_datasets import create
 from hpe.programs.create_datasets import settings as configured
 from hpe.programs.creation_summary import format_summary
@@ -19,7 +22,7 @@ from hpe.records.mocap import find_frames
 from hpe.records.poses import find_sequences, read_sequences
 from hpe.records.reading import find_shards, opener
 from hpe.records.schema import parse_examples
-from tests import dataset_folders, h36m_folders
+from tests import dataset_folders, h36m_folders, people_folders
 from tests.conftest import PROJECT_ROOT
 
 
@@ -411,3 +414,60 @@ def test_synthetic_mocap_is_a_set_that_the_critic_reads(tmp_path):
     examples = [tf.train.Example.FromString(raw) for raw in records.as_numpy_iterator()]
     poses = {tuple(example.features.feature["pose"].float_list.value) for example in examples}
     assert len(poses) == 12
+
+
+def test_datasets_with_bodies_and_3d_joints_become_records(tmp_path):
+    """What systems read of them comes back from records: joints in any set, bodies and whose, cameras, frames."""
+    people_folders.write_spin(tmp_path / "spin" / "a.npz")
+    people_folders.write_pw3d(tmp_path / "pw3d")
+    people_folders.write_mpi_inf_3dhp(tmp_path / "3dhp")
+    people_folders.write_occlusion_person(tmp_path / "occluded")
+    people_folders.write_mpii_release(tmp_path / "mpii")
+    people_folders.write_hr_lspet(tmp_path / "lspet")
+    people_folders.write_flic(tmp_path / "flic")
+    options = {
+        **{"spin": tmp_path / "spin", "pw3d": tmp_path / "pw3d", "mpi_inf_3dhp": tmp_path / "3dhp"},
+        **{"occlusion_person": tmp_path / "occluded", "mpii_mat": tmp_path / "mpii"},
+        **{"hr_lspet": tmp_path / "lspet", "flic": tmp_path / "flic"},
+    }
+    base = {"data_dir": str(tmp_path / "records"), "num_workers": 1, "mpi_inf_3dhp_every": 2}
+    summaries = run(base, **{key: str(value) for key, value in options.items()})
+    kept = {summary.name: (summary.kept, summary.read) for summary in summaries}
+    assert kept == {
+        **{"mpii_release": (2, 3), "hr_lspet": (3, 3), "spin_a": (3, 3), "pw3d_train": (5, 8)},
+        **{"mpi_inf_3dhp_train": (4, 4), "flic_train": (24, 24), "flic_test": (1, 1)},
+        "occlusion_person_train": (3, 3),
+    }
+    needs = fields.Needs(
+        ("joints2d", "joints3d", "pose", "shape", "gender", "intrinsics", "sequence", "frame", "head_size"),
+        "mpii16",
+        skeleton3d="h36m17",
+    )
+    found = find_shards(base["data_dir"], list(kept))
+    everybody = sum(count for count, _ in kept.values())
+    stream = evaluation_batches(found, PipelineConfig(img_size=32), batch_size=everybody, needs=needs)
+    whole, batches, start = next(stream.as_numpy_iterator()), {}, 0
+    for shards in found:
+        assert shards.manifest.provenance.source
+        assert shards.manifest.provenance.licence
+        batches[shards.name] = {key: values[start : start + shards.count] for key, values in whole.items()}
+        start += shards.count
+    has_3d = {name for name, batch in batches.items() if batch["joints3d_weight"].any()}
+    assert has_3d == {"spin_a", "pw3d_train", "mpi_inf_3dhp_train", "occlusion_person_train"}
+    for name in has_3d - {"spin_a", "pw3d_train"}:
+        batch = batches[name]
+        # The camera of the crop sees 3D joints where the 2D joints are: hips, by whatever name of the set.
+        points = batch["joints3d"][
+            :, [skeletons.H36M17.index("left_hip"), skeletons.H36M17.index("right_hip")]
+        ]
+        seen = np.einsum("bij,bkj->bki", batch["intrinsics"], points)
+        seen = 2 * (seen[..., :2] / np.maximum(seen[..., 2:], 1e-6)) / 32 - 1
+        hips = batch["joints2d"][:, [skeletons.MPII16.index("left_hip"), skeletons.MPII16.index("right_hip")]]
+        np.testing.assert_allclose(seen, hips, atol=0.05)
+    pw3d = batches["pw3d_train"]
+    assert pw3d["pose_weight"].all()
+    assert pw3d["shape_weight"].all()
+    assert {b"male", b"female"} == set(pw3d["gender"])
+    assert set(pw3d["sequence"]) == {b"walk_00"}
+    assert sorted(pw3d["frame"]) == [0, 1, 1, 2, 2]
+    assert batches["mpii_release"]["head_size"][0] > 0

@@ -25,7 +25,10 @@ _IN_SPACE = {"joints3d", "pose", "camera", "pinhole"}
 _BODY = {"joints3d", "pose"}
 _BESIDE_BOX = "all joints lie outside of the box"
 _ONE_PIXEL = "all joints lie within one pixel: are coordinates shares of the image?"
-_NOT_FINITE = "joints that are not finite: left out"
+_LARGE_BOX = "box is many times as large as the image"
+_FAR_JOINTS = "joints that are not finite or far outside: left out"
+# In longer sides of the image: nobody's joint is so far away, and no box so large.
+_FARTHEST = 10
 # As many joints of a person as these do not lie within so few pixels, in a picture of so many.
 _MANY_JOINTS, _LEAST_SPAN, _LEAST_SIDE = 4, 1.5, 32
 # Joints may lie this many pixels outside of their image.
@@ -94,11 +97,8 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     """
     if person.image is None:
         return Skipped(person.name, "image is missing")
-    visible = (person.visibility > 0) & np.isfinite(person.joints2d).all(axis=1)
-    seen = person.joints2d[visible]
-    # Of people whose body is known, a box may be all that is known of their place in the picture.
-    if not len(seen) and (person.center is None or _BODY.isdisjoint(person.facts)):
-        return Skipped(person.name, "no visible joint")
+    if problem := _without_place(person, np.isfinite(person.joints2d).all(axis=1)):
+        return Skipped(person.name, problem)
     try:
         image = image_files.read_image(person.image)
     except image_files.BadImage as error:
@@ -124,21 +124,18 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     # Most people of LSP-extended have no segmentation: that is as it should be and needs no note.
     if problem and person.mask:
         notes.append(f"{problem}: left out")
-    joints2d = image_files.turn_points(person.joints2d, turns, *stored)
-    inside = (joints2d >= -_BESIDE).all(axis=1) & (joints2d < np.array(upright[::-1]) + _BESIDE).all(axis=1)
-    if len(seen) and inside[visible].mean() < 0.5:
-        return Skipped(person.name, _OUTSIDE)
-    span = float(np.ptp(seen, axis=0).max()) if len(seen) >= _MANY_JOINTS else 0.0
-    if 0 < span < _LEAST_SPAN and min(upright) >= _LEAST_SIDE:
-        return Skipped(person.name, _ONE_PIXEL)
+    # NaN is not below anything.
+    usable = (np.abs(person.joints2d) < _FARTHEST * max(upright)).all(axis=1)
+    if not usable.all():
+        notes.append(_FAR_JOINTS)
+    joints2d = image_files.turn_points(np.where(usable[:, None], person.joints2d, 0), turns, *stored)
+    if problem := _without_place(person, usable) or _misplaced(person, usable, joints2d, upright):
+        return Skipped(person.name, problem)
     center = person.center
     if center is None:
+        seen = person.joints2d[usable & (person.visibility > 0)]
         center = (seen.min(axis=0) + seen.max(axis=0)) / 2
-    elif len(seen) and person.scale and (np.abs(seen - center) > person.scale).any(axis=1).all():
-        return Skipped(person.name, _BESIDE_BOX)
-    known = np.isfinite(person.joints2d).all(axis=1) & (person.joints2d != 0).any(axis=1)
-    if not np.isfinite(person.joints2d).all():
-        notes.append(_NOT_FINITE)
+    known = usable & (person.joints2d != 0).any(axis=1)
     return Sample(
         name=person.name,
         image=image.content,
@@ -155,6 +152,40 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
         notes=tuple(notes),
         **person.facts,
     )
+
+
+def _without_place(person: Person, usable: np.ndarray) -> str:
+    """Returns why nothing says where a person is, if so; `usable` (J,) are joints that have a place."""
+    # Of people whose body is known, a box may be all that is known of their place in the picture.
+    has_box = person.center is not None and not _BODY.isdisjoint(person.facts)
+    return "" if has_box or (usable & (person.visibility > 0)).any() else "no visible joint"
+
+
+def _misplaced(person: Person, usable: np.ndarray, joints2d: np.ndarray, upright: tuple[int, int]) -> str:
+    """Returns why joints and box cannot be those of somebody in the picture, or an empty text.
+
+    Args:
+        person: as annotated.
+        usable: (J,) joints that have a place.
+        joints2d: (J, 2) pixels of the upright image.
+        upright: height and width of it.
+    """
+    if person.scale and person.scale > _FARTHEST * max(upright):
+        return _LARGE_BOX
+    visible = usable & (person.visibility > 0)
+    if not visible.any():
+        return ""
+    inside = (joints2d >= -_BESIDE).all(axis=1) & (joints2d < np.array(upright[::-1]) + _BESIDE).all(axis=1)
+    if inside[visible].mean() < 0.5:
+        return _OUTSIDE
+    seen = person.joints2d[visible]
+    span = float(np.ptp(seen, axis=0).max()) if len(seen) >= _MANY_JOINTS else 0.0
+    if 0 < span < _LEAST_SPAN and min(upright) >= _LEAST_SIDE:
+        return _ONE_PIXEL
+    if person.center is not None and person.scale:
+        beside = (np.abs(seen - person.center) > person.scale).any(axis=1)
+        return _BESIDE_BOX if beside.all() else ""
+    return ""
 
 
 def _load_mask(

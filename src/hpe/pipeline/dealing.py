@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from hpe.records import framing
 from hpe.records.reading import DatasetShards
 
-# A reader with fewer records draws each more often: by up to a third, or files are not dealt out.
-_LEAST_SHARE = 0.75
+# A reader with fewer records shows each of them more often: less than twice as often, or files are not dealt out.
+_LEAST_SHARE = 0.5
 
 
 def deal(shards: Sequence[DatasetShards], reader: int, readers: int) -> list[DatasetShards] | None:
@@ -23,16 +23,15 @@ def deal(shards: Sequence[DatasetShards], reader: int, readers: int) -> list[Dat
         readers: how many there are.
 
     Returns:
-        The datasets with fewer files each; None where its records must be shared one by one: a dataset has
-        fewer files than there are readers, or one of them would have less than three quarters of another's
-        records.
+        The datasets with fewer files each; None where its records must be shared one by one: a dataset has fewer
+        files than there are readers, or one of them would have no more than half of another's records.
     """
     dealt = []
     for dataset in shards:
         if len(dataset.files) < readers:
             return None
         hands, totals = _hands(dataset, readers)
-        if min(totals) < _LEAST_SHARE * max(totals):
+        if min(totals) <= _LEAST_SHARE * max(totals):
             return None
         files = tuple(dataset.files[index] for index in sorted(hands[reader]))
         dealt.append(dataclasses.replace(dataset, files=files, count=totals[reader]))
