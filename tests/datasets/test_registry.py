@@ -4,8 +4,11 @@ import dataclasses
 import pathlib
 import re
 
+import pytest
+
 from hpe import datasets
 from hpe.datasets.source import Source
+from hpe.errors import SettingError
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "datasets.md"
 
@@ -32,3 +35,14 @@ def test_a_source_takes_the_provenance_of_its_entry():
     entry = dataclasses.replace(datasets.get("flic"), open=lambda *_: [Source("a", "lsp14", [], print)])
     (source,) = entry.sources(None, None)
     assert source.provenance.source == "FLIC"
+
+
+def test_what_another_code_made_of_a_dataset_is_refused_with_a_word_on_what_to_use(tmp_path):
+    derived = tmp_path / "mpii3d_train_db.pt"
+    derived.write_bytes(b"\x80\x04")
+    for name in ("mpi_inf_3dhp", "pw3d"):
+        entry = datasets.get(name)
+        with pytest.raises(
+            SettingError, match=r"mpii3d_train_db\.pt: is what another code made.*folder of the dataset"
+        ):
+            entry.sources(entry.config(**{name: str(derived)}), datasets.WriteConfig())

@@ -6,7 +6,13 @@ from scipy.spatial.transform import Rotation
 
 from hpe.errors import UserError
 from hpe.evaluation import feasibility
-from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference, limb_asymmetry, mirror
+from hpe.evaluation.feasibility import (
+    NO_REFERENCE,
+    FeasibilityReference,
+    implausible_bones,
+    limb_asymmetry,
+    mirror,
+)
 from hpe.geometry.euler import euler_to_axis_angle
 from hpe.records.mocap import write_frames
 from hpe.skeletons import COCOPLUS19, H36M17, SMPL24
@@ -168,6 +174,22 @@ def test_asymmetry_of_known_size(skeleton):
     joints[0, skeleton.index("left_ankle"), 1] -= 0.1  # shins of 0.5 and 0.4: 0.1 / 0.45, one pair of four
     np.testing.assert_allclose(limb_asymmetry(joints, skeleton.name), 100 * 0.1 / 0.45 / 4)
     np.testing.assert_allclose(limb_asymmetry(7 * joints + 3, skeleton.name), 100 * 0.1 / 0.45 / 4)
+
+
+def test_bones_out_of_proportion_are_counted_limb_by_limb():
+    skeleton = COCOPLUS19
+    joints = np.zeros((2, len(skeleton), 3))
+    for side in ("left", "right"):
+        for names, lengths in (
+            (("hip", "knee", "ankle"), (0.45, 0.45)),
+            (("shoulder", "elbow", "wrist"), (0.28, 0.25)),
+        ):
+            for name, height in zip(names, np.cumsum([0, *lengths]), strict=True):
+                joints[:, skeleton.index(f"{side}_{name}")] = 0, -height, 0
+    joints[1, skeleton.index("left_ankle"), 1] = -(0.45 + 0.45 / 1.3)  # a thigh of 1.3 shins
+    joints[1, skeleton.index("right_wrist"), 1] = -(0.28 + 0.25 * 1.2)  # an upper arm of 0.93 forearms
+    np.testing.assert_allclose(implausible_bones(joints, skeleton.name), [0, 25])
+    np.testing.assert_allclose(implausible_bones(3 * joints, skeleton.name), [0, 25])
 
 
 def test_limbs_without_length_have_no_asymmetry():

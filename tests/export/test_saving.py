@@ -58,7 +58,7 @@ def written(tmp_path_factory):
             files.add(frame, frame / RATE, people_of(frame))
         lines, notes = files.finish()
     assert not notes
-    assert len(lines) == 9  # json, csv, two npz, glb, two bvh, two folders
+    assert len(lines) == 10  # json, csv, two npz, glb, two bvh, the page, two folders
     return folder
 
 

@@ -35,6 +35,9 @@ def test_a_run_has_settings_checkpoints_a_log_and_metrics(trained):
     assert metrics["metrics"]["images"]["value"] == 12
     assert 0 < metrics["metrics"]["keypoint_loss@cocoplus19"]["value"] < 100
     assert metrics["metrics"]["silhouette_iou@picture"]["count"] == 12
+    page = (trained.run / "report.html").read_text()
+    assert f"<title>{trained.run.name}, step 2</title>" in page
+    assert "silhouette_iou@picture" in page
 
 
 def test_a_new_run_gets_a_name_and_can_be_resumed_without_one(trained, tmp_path, capsys):

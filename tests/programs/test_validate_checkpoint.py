@@ -21,8 +21,22 @@ def validate(trained, *flags, checkpoint=None):
 @pytest.fixture(scope="module")
 def report(trained, tmp_path_factory):
     output = tmp_path_factory.mktemp("report")
-    validate(trained, f"--output={output}", "--num_panels=3", "--batch_size=5")
+    validate(
+        trained,
+        f"--output={output}",
+        "--num_panels=3",
+        "--batch_size=5",
+        f"--report={output / 'page' / 'a.html'}",
+    )
     return output
+
+
+def test_the_page_holds_metrics_settings_and_pictures(report):
+    page = (report / "page" / "a.html").read_text()
+    assert "python -m validate_checkpoint" in page
+    assert "keypoint_loss@cocoplus19" in page
+    assert "mr_loss_weight" in page
+    assert page.count("data:image/png;base64,") == 3
 
 
 def test_the_report(trained, report):

@@ -116,7 +116,8 @@ class Page {
   show(number) {
     this.frame = number;
     const frame = data.frames[number];
-    if (frame.picture) element("frame").src = frame.picture;
+    const picture = data.frames.findLast((other, index) => index <= number && other.picture)?.picture;
+    if (picture && element("frame").src !== picture) element("frame").src = picture;
     this.bodies.show(number);
     element("time").value = number;
     element("clock").textContent = `${(frame.time - data.frames[0].time).toFixed(2)} s`;

@@ -73,9 +73,13 @@ class Entry:
         ]
 
 
+# VIBE and its descendants keep what they made of datasets in files of joblib, `mpii3d_train_db.pt`.
+_DERIVED = (".pt", ".joblib")
+
 # Each module holds its `ENTRY`; some stand on floors above this one, so that they are imported when asked for.
 _MODULES = {
     "h36m": "hpe.datasets.entries.human36m",
+    "h36m_eccv18": "hpe.datasets.entries.h36m_eccv18",
     "lsp": "hpe.datasets.entries.lsp",
     "mpii": "hpe.datasets.entries.mpii",
     "mpii_json": "hpe.datasets.entries.mpii_json",
@@ -129,6 +133,13 @@ def require_folder(folder: str | pathlib.Path, setting: str, *contents: str) -> 
     """
     path = pathlib.Path(folder)
     holding = f"; it should hold {' and '.join(contents)}" if contents else ""
+    if path.is_file() and path.suffix in _DERIVED:
+        raise SettingError(
+            setting,
+            "is what another code made of the dataset, by joblib, which runs what a file says; give the folder of "
+            "the dataset itself, as its authors release it.",
+            folder,
+        )
     if not path.is_dir():
         raise SettingError(setting, f"no such folder{holding}.", folder)
     missing = [name for name in contents if not (path / name).exists()]

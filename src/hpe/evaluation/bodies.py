@@ -93,15 +93,19 @@ class NearestPose(_OfMocap):
         return counted(self.reference.nearest(poses))
 
 
-class LimbAsymmetry(MeanMeasure):
-    """The mean over samples of how far the lengths of left and right limbs differ, percent."""
+class LimbMeasure(MeanMeasure):
+    """The mean over samples of a function of their 3D joints and their joint set."""
+
+    def __init__(self, function):
+        super().__init__()
+        self._function = function
 
     def statistics(self, judged: Judged) -> np.ndarray:
-        """Asymmetries and 1."""
+        """The function's values and 1."""
         prediction = judged.prediction
         if prediction.joints3d is None:
             return unmeasured(len(judged))
-        return counted(feasibility.limb_asymmetry(prediction.joints3d, prediction.joints3d_skeleton))
+        return counted(self._function(prediction.joints3d, prediction.joints3d_skeleton))
 
 
 class ShapeMeasure(MeanMeasure):
@@ -164,7 +168,17 @@ FAMILIES = (
         (BODY,),
         "difference of the lengths of left and right thighs, shins, upper arms and forearms, by their mean",
         "this project",
-        lambda name: LimbAsymmetry(),
+        lambda name: LimbMeasure(feasibility.limb_asymmetry),
+    ),
+    Family(
+        "implausible_bones",
+        "%",
+        Better.LOWER,
+        (),
+        (BODY,),
+        "share of the legs and arms whose two bones are more than a quarter off the mean proportion of people",
+        "this project",
+        lambda name: LimbMeasure(feasibility.implausible_bones),
     ),
     Family(
         "shape_beyond_3",

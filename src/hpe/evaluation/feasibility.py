@@ -4,6 +4,7 @@
   against the robust extremes of motion capture.
 - Distance to the nearest pose of the motion capture, as the mean geodesic angle over the 23 body joints.
 - Limb asymmetry: how far the lengths of left and right limbs differ.
+- Implausible bones: upper and lower limbs of one side in a proportion that nobody has.
 - Shape coefficients beyond 3 standard deviations.
 
 All are the same for a body and its mirror image: people have no preferred side, whatever a recording has.
@@ -44,6 +45,14 @@ _ORDERS = [limits_of(_SMPL.joints[joint]).order for joint in _BODY]
 _MIRROR = np.array([1.0, -1.0, -1.0])
 # Segments of one bone: their length does not depend on the pose, as that from hip to shoulder does.
 _LIMBS = (("knee", "hip"), ("ankle", "knee"), ("elbow", "shoulder"), ("wrist", "elbow"))
+
+# Mean lengths of upper bones by lower ones: of Human3.6M, as in the geometry loss of Zhou et al. (2017).
+_PROPORTIONS = {
+    "leg": (("knee", "hip"), ("ankle", "knee"), 1.0086),
+    "arm": (("elbow", "shoulder"), ("wrist", "elbow"), 1.1375),
+}
+# People differ by less than a tenth.
+PROPORTION_MARGIN = 0.25
 
 NO_REFERENCE = "no motion capture was given to compare with"
 
@@ -187,23 +196,37 @@ def limb_asymmetry(joints3d, skeleton: str) -> np.ndarray:
     Returns:
         (N,) mean over the four pairs of |left - right| / (their mean), percent; NaN where a pair has no length.
     """
-    joints3d, joints = np.asarray(joints3d, np.float64), skeletons.get(skeleton)
-    left, right = (
-        np.stack(
-            [
-                np.linalg.norm(
-                    joints3d[:, joints.index(f"{side}_{end}")] - joints3d[:, joints.index(f"{side}_{start}")],
-                    axis=-1,
-                )
-                for end, start in _LIMBS
-            ],
-            axis=-1,
-        )
-        for side in ("left", "right")
-    )
+    left, right = (_lengths(joints3d, skeleton, side, _LIMBS) for side in ("left", "right"))
     total = left + right
     ratio = np.divide(np.abs(left - right), 0.5 * total, out=np.full_like(total, np.nan), where=total > 0)
     return 100.0 * ratio.mean(axis=-1)
+
+
+def implausible_bones(joints3d, skeleton: str) -> np.ndarray:
+    """Counts limbs whose two bones stand in a proportion that nobody's do.
+
+    Args:
+        joints3d: (N, J, 3) any unit of length.
+        skeleton: name of a joint set.
+
+    Returns:
+        (N,) share of the two legs and two arms whose upper bone by their lower one is more than `PROPORTION_MARGIN`
+        off the mean of people, percent.
+    """
+    outside = []
+    for upper, lower, mean in _PROPORTIONS.values():
+        for side in ("left", "right"):
+            one, other = _lengths(joints3d, skeleton, side, (upper, lower)).T
+            off = np.abs(one - mean * other)
+            outside.append(off > PROPORTION_MARGIN * mean * other)
+    return 100.0 * np.mean(outside, axis=0)
+
+
+def _lengths(joints3d, skeleton: str, side: str, segments) -> np.ndarray:
+    """Returns the lengths (N, segments) of segments of one side of bodies (N, J, 3)."""
+    joints3d, joints = np.asarray(joints3d, np.float64), skeletons.get(skeleton)
+    ends = np.array([[joints.index(f"{side}_{name}") for name in segment] for segment in segments])
+    return np.linalg.norm(joints3d[:, ends[:, 0]] - joints3d[:, ends[:, 1]], axis=-1)
 
 
 def _rotmats(poses):

@@ -51,7 +51,7 @@ class JointError(MeanMeasure):
             self.reason = f"{prediction.joints3d_skeleton} lacks {', '.join(lacking)}"
             return unmeasured(len(judged))
         errors = self._error(
-            of_prediction.coordinates(prediction.joints3d),
+            self.protocol.scaled(of_prediction.coordinates(prediction.joints3d)),
             of_truth.coordinates(judged.batch["joints3d"]),
             known,
             root=self.protocol.roots,
@@ -66,11 +66,12 @@ FAMILIES = (
         "mm",
         Better.LOWER,
         _FIELDS,
-        _PROTOCOLS,
+        (*_PROTOCOLS, "bones4000"),
         "mean distance of the joints, both poses moved to their root",
         "lsp14: HMR, 14 joints from the middle of the hips, Human3.6M's standing in where truth has them; h36m17: "
         "Martinez et al. and HEMlets, 17 joints from the pelvis, which counts, too; 3dpw14: SPIN and PARE, 14 "
-        "joints of Human3.6M from its pelvis",
+        "joints of Human3.6M from its pelvis; bones4000: pose-hg-3d, h36m17 after every predicted pose was scaled "
+        "until its bones are 4 m long in all",
         lambda name: JointError(name, metrics.mpjpe),
     ),
     Family(

@@ -80,12 +80,25 @@ class JointProtocol:
         joints: names of the joints that count; empty for all.
         stand_ins: whether the published protocol takes other points of the body for these joints, as HMR takes
             Human3.6M's for LSP's.
+        bones: pairs of joints; predictions are scaled until the lengths between them add up to `total_length`.
+            Empty for predictions as they are.
+        total_length: metres.
     """
 
     skeleton: skeletons.Skeleton
     root: tuple[str, ...]
     joints: tuple[str, ...] = ()
     stand_ins: bool = False
+    bones: tuple[tuple[str, str], ...] = ()
+    total_length: float = 0.0
+
+    def scaled(self, joints3d: np.ndarray) -> np.ndarray:
+        """Returns predicted joints (N, J, 3) in the size that the protocol gives them."""
+        if not self.bones:
+            return joints3d
+        first, second = np.array([[self.skeleton.index(end) for end in bone] for bone in self.bones]).T
+        total = np.linalg.norm(joints3d[:, first] - joints3d[:, second], axis=-1).sum(axis=1)
+        return joints3d * (self.total_length / np.where(total > 0, total, np.nan))[:, None, None]
 
     @property
     def counted(self) -> np.ndarray:
@@ -109,6 +122,25 @@ _PROTOCOLS = {
         skeletons.H36M17,
         ("pelvis",),
         tuple(joint for joint in skeletons.H36M17.joints if joint not in ("pelvis", "spine", "nose")),
+    ),
+    # Zhou et al., src/lib/utils/eval.py: MPII's joints as Human3.6M's, and everybody's bones are 4 m in all. Those
+    # of its people are 4.5 m, so that a perfect pose has an error, too.
+    "bones4000": JointProtocol(
+        skeletons.H36M17,
+        ("pelvis",),
+        stand_ins=True,
+        bones=(
+            *(("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "pelvis")),
+            *(("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("left_hip", "pelvis")),
+            *(("pelvis", "spine"), ("spine", "thorax"), ("thorax", "head_top")),
+            *(
+                ("right_wrist", "right_elbow"),
+                ("right_elbow", "right_shoulder"),
+                ("right_shoulder", "thorax"),
+            ),
+            *(("left_wrist", "left_elbow"), ("left_elbow", "left_shoulder"), ("left_shoulder", "thorax")),
+        ),
+        total_length=4.0,
     ),
 }
 

@@ -32,6 +32,9 @@ _ASSET = pathlib.Path(__file__).parent / "assets" / "result_page.html.gz"
 # Of the data inside the page.
 _VERSION = 1
 
+# A video's page holds no more pictures than this: beyond it every second one goes, and so on.
+_MOST_PICTURES = 240
+
 # Pictures are shown about this large; more would make the page heavy.
 _LONGEST_STILL, _LONGEST_FRAME = 1600, 640
 _QUALITY_STILL, _QUALITY_FRAME = 88, 75
@@ -56,6 +59,7 @@ class Page:
         self._title = title
         self._rate = frames_per_second
         self._frames: list[dict] = []
+        self._step = 1  # of frames whose picture is kept
         self._skeletons: dict[str, dict] = {}
         self._camera: dict | None = None
         self._faces: np.ndarray | None = None
@@ -81,9 +85,14 @@ class Page:
             "time": round(float(time), 6),
             "people": [self._person(person, index, mesh=still) for index, person in enumerate(people)],
         }
-        if picture is not None:
+        if picture is not None and len(self._frames) % self._step == 0:
             frame["picture"] = _data_uri(picture, still=still)
         self._frames.append(frame)
+        if len(self._frames) > _MOST_PICTURES * self._step:
+            self._step *= 2
+            for number, kept in enumerate(self._frames):
+                if number % self._step:
+                    kept.pop("picture", None)
 
     def finish(self, *, rig: bytes | None = None, attached: Mapping[str, bytes] | None = None) -> str:
         """Returns the page.
@@ -158,8 +167,8 @@ def save_page(
         people: of one picture.
         path: a file that ends in .html; its folder is made.
         picture: (H, W, 3) uint8 RGB, the picture; without it bodies stand on a plain ground.
-        attached: files by name that can be saved from the page; by default json, glb and bvh as far as people have
-            what these hold.
+        attached: files by name that can be saved from the page; by default json, csv, glb and bvh as far as
+            people have what these hold.
 
     Raises:
         UserError: the ending is another, or the file cannot be written.
@@ -170,7 +179,7 @@ def save_page(
     page = Page(path.stem)
     page.add(0.0, people, picture)
     if attached is None:
-        attached = contents(people, path.stem, (".json", ".glb", ".bvh"))
+        attached = contents(people, path.stem, (".json", ".csv", ".glb", ".bvh"))
     files.write_text(path, page.finish(attached=attached))
 
 

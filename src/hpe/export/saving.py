@@ -7,6 +7,7 @@
 | npz | NAME.npz, everything | NAME_1.npz and so on, each person's motion under AMASS' keys |
 | glb | NAME.glb, bodies with their joints | the same, animated |
 | bvh | NAME_1.bvh and so on, a file for each person | the same, animated |
+| html | NAME.html, a page to look with | the same, with a timeline |
 | obj, ply | NAME.obj, the meshes | a folder NAME_obj with a file for each frame |
 """
 
@@ -20,22 +21,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpe import files
-from hpe.export.bvh import write_bvh
+from hpe.export.bvh import to_bvh, write_bvh
 from hpe.export.csv_people import CsvFile
-from hpe.export.glb import write_glb
+from hpe.export.glb import to_glb, write_glb
 from hpe.export.json_people import JsonFile, Layout, PeopleLayout, to_json
+from hpe.export.page import Page, save_page
 from hpe.export.people import Lacking, save_people
 from hpe.export.tracks import Track, Tracks, to_amass
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
 
-KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply")
+KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply", "html")
 
 # Kinds that say of nobody that there is nobody; the others are not written then.
-_OF_NOBODY = ("json", "csv", "npz")
+_OF_NOBODY = ("json", "csv", "npz", "html")
 _MESHES = ("obj", "ply")
 _MOTIONS = ("npz", "glb", "bvh")
+_PAGE = "html"
 
 
 def save_picture(
@@ -44,6 +47,7 @@ def save_picture(
     kinds: Sequence[str],
     *,
     layout: Layout | None = None,
+    picture: np.ndarray | None = None,
 ) -> tuple[list[pathlib.Path], list[str]]:
     """Writes the people of a picture.
 
@@ -52,6 +56,7 @@ def save_picture(
         path: of the files without their endings.
         kinds: some of `KINDS`.
         layout: of the JSON file; by default that of docs/person.schema.json.
+        picture: (H, W, 3) uint8 RGB, for the page.
 
     Returns:
         What was written, and of kinds that were not why.
@@ -65,6 +70,8 @@ def save_picture(
         try:
             if kind == "json":
                 files.write_text(path_of_kind, to_json(people, layout=layout))
+            elif kind == _PAGE:
+                save_page(people, path_of_kind, picture=picture)
             elif not people and kind not in _OF_NOBODY:
                 raise Lacking(path_of_kind, "there is nobody to write")
             elif kind == "bvh":
@@ -117,8 +124,10 @@ class VideoFiles:
         self._meshes = [kind for kind in kinds if kind in _MESHES]
         self._folders: dict[pathlib.Path, int] = {}
         self._lacking: dict[str, str] = {}
-        wanted = any(kind in _MOTIONS for kind in kinds)
+        wanted = any(kind in (*_MOTIONS, _PAGE) for kind in kinds)
         self._tracks = Tracks(frames_per_second) if wanted else None
+        name = self._path.name
+        self._page = Page(name, frames_per_second=frames_per_second) if _PAGE in kinds else None
 
     def __enter__(self) -> VideoFiles:
         return self
@@ -127,8 +136,19 @@ class VideoFiles:
         if kind is not None:
             self.discard()
 
-    def add(self, number: int, time: float, people: Sequence[Person]) -> None:
-        """Adds the people of a frame, its number from 0 and its time in seconds."""
+    def add(
+        self, number: int, time: float, people: Sequence[Person], picture: np.ndarray | None = None
+    ) -> None:
+        """Adds the people of a frame.
+
+        Args:
+            number: of the frame, from 0.
+            time: of the frame in seconds.
+            people: in it.
+            picture: (H, W, 3) uint8 RGB, the frame, for the page.
+        """
+        if self._page is not None:
+            self._page.add(time, people, picture)
         for stream in self._streams.values():
             stream.add(number, time, people)
         if self._tracks is not None:
@@ -158,6 +178,8 @@ class VideoFiles:
                 self._lacking[kind] = reasons[0]
             elif kind in _MOTIONS:
                 written += [str(path) for path in self._write_motions(kind, tracks)]
+        if self._page is not None:
+            written.append(str(self._write_page(tracks)))
         written += [f"{count} meshes to {folder}" for folder, count in self._folders.items()]
         return written, [f"no {kind} was written: {reason}." for kind, reason in self._lacking.items()]
 
@@ -165,6 +187,16 @@ class VideoFiles:
         """Removes what is not finished."""
         for stream in self._streams.values():
             stream.discard()
+
+    def _write_page(self, tracks: list[Track]) -> pathlib.Path:
+        path = _with_ending(self._path, f".{_PAGE}")
+        motions = [track.motion for track in tracks]
+        attached = {f"{self._path.name}.glb": to_glb(motions, together=True)} if motions else {}
+        attached |= {
+            f"{self._path.name}_{track.number}.bvh": to_bvh(track.motion).encode() for track in tracks
+        }
+        files.write_text(path, self._page.finish(rig=to_glb(motions) if motions else None, attached=attached))
+        return path
 
     def _write_motions(self, kind: str, tracks: list[Track]) -> Iterator[pathlib.Path]:
         if kind == "glb":

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -19,30 +19,28 @@ from hpe import files, skeletons
 from hpe.errors import UserError, first_line
 from hpe.formats.npz import load_npz
 from hpe.networks.hrnet import build_heatmap_head, build_hrnet
+from hpe.networks.pytorch_weights import (
+    COUNTER,
+    VARIABLES,
+    find_state,
+    keras_layout,
+    layer_variables,
+    published_name,
+)
 
 # The joint sets in which HRNet was published, by their number of joints.
 _PUBLISHED_JOINTS = {len(skeleton): skeleton.name for skeleton in (skeletons.MPII16, skeletons.COCO17)}
 
-# What PyTorch calls the variables of our layers.
-_VARIABLES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 _HEAD = "final_layer"
+# Words of the published names that have an underscore; a head's name is used as it is.
+_WHOLE = ("fuse_layers",)
 # Every HRNet has the first, whose shape tells the width; the second is of the exchange that a network lacks which
 # ends in one branch.
 _LANDMARK = "transition1.0.0.weight"
 _MULTI_SCALE_LANDMARK = "stage4.2.fuse_layers.1.2.0.weight"
-_COUNTER = "num_batches_tracked"
 _SETTINGS = ("width", "skeleton")
 # A network is built to be filled, so a damaged file must not ask for any size.
 _WIDEST = 512
-# Within how many dicts the state_dict may lie; a damaged file may have a dict that holds itself.
-_DEEPEST = 5
 # Weights are the same for all of them.
 _ANY_SIZE = 64
 
@@ -77,7 +75,7 @@ def from_pytorch(loaded, *, source: str, skeleton: str = "") -> tuple[HrnetWeigh
     Raises:
         UserError: it is no HRNet, something is absent, or has another shape than the width demands.
     """
-    state = _find_state(loaded)
+    state = find_state(loaded, _LANDMARK)
     if state is None:
         raise UserError(f"{source}: holds no HRNet: no name in it ends in {_LANDMARK}.")
     prefix = next(name for name in state if name.endswith(_LANDMARK)).removesuffix(_LANDMARK)
@@ -91,11 +89,11 @@ def from_pytorch(loaded, *, source: str, skeleton: str = "") -> tuple[HrnetWeigh
         skeleton = _joint_set(skeleton, joints, source)
         networks.append(build_heatmap_head(width, joints))
     arrays, absent, used = {}, [], set()
-    for key, layer, variable in _variables(networks):
-        published = f"{_published_name(layer)}.{_VARIABLES[variable.name]}"
+    for key, layer, variable in layer_variables(networks):
+        published = f"{published_name(layer, _WHOLE)}.{VARIABLES[variable.name]}"
         # The head may stand under another prefix than the backbone.
         name = (
-            f"{head.removesuffix('weight')}{_VARIABLES[variable.name]}"
+            f"{head.removesuffix('weight')}{VARIABLES[variable.name]}"
             if layer == _HEAD
             else prefix + published
         )
@@ -103,11 +101,13 @@ def from_pytorch(loaded, *, source: str, skeleton: str = "") -> tuple[HrnetWeigh
         if name not in state:
             absent.append(name)
             continue
-        arrays[key] = _keras_layout(state[name], tuple(variable.shape), f"{source}: {name}", width)
+        arrays[key] = keras_layout(
+            state[name], tuple(variable.shape), f"{source}: {name}", what=f"HRNet-W{width}"
+        )
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UserError(f"{source}: lacks {absent[0]}{more}, which HRNet-W{width} has.")
-    left = [name for name in state if name not in used and not name.endswith(_COUNTER)]
+    left = [name for name in state if name not in used and not name.endswith(COUNTER)]
     return HrnetWeights(width, skeleton if head is not None else "", arrays), left
 
 
@@ -165,23 +165,13 @@ def assign(weights: HrnetWeights, *networks: keras.Model, source: str) -> None:
     Raises:
         UserError: a variable is absent or has another shape.
     """
-    for key, _, variable in _variables(networks):
+    for key, _, variable in layer_variables(networks):
         if key not in weights.arrays:
             raise UserError(f"{source}: {key} is absent.")
         array = weights.arrays[key]
         if array.shape != tuple(variable.shape):
             raise UserError(f"{source}: {key} is {array.shape}, not {tuple(variable.shape)}.")
         variable.assign(array)
-
-
-def _find_state(loaded, depth: int = _DEEPEST):
-    """Returns the dict of tensors by name within dicts of dicts, None if there is none."""
-    if not isinstance(loaded, Mapping) or not depth:
-        return None
-    state = {str(name): value for name, value in loaded.items() if isinstance(value, np.ndarray)}
-    if any(name.endswith(_LANDMARK) for name in state):
-        return state
-    return next(filter(None, (_find_state(value, depth - 1) for value in loaded.values())), None)
 
 
 def _length(state: Mapping, name: str, source: str) -> int:
@@ -201,27 +191,3 @@ def _joint_set(skeleton: str, joints: int, source: str) -> str:
             f"{len(skeletons.get(skeleton))}."
         )
     return skeleton
-
-
-def _variables(networks) -> Iterator[tuple[str, str, keras.Variable]]:
-    """Yields key, name of the layer and variable."""
-    for network in networks:
-        for layer in network.layers:
-            for variable in layer.variables:
-                yield f"{layer.name}/{variable.name}", layer.name, variable
-
-
-def _published_name(layer: str) -> str:
-    return layer.replace("_", ".").replace("fuse.layers", "fuse_layers")
-
-
-def _keras_layout(tensor: np.ndarray, shape: tuple[int, ...], name: str, width: int) -> np.ndarray:
-    """Returns a tensor as the array of a variable: kernels are (out, in, y, x) there and (y, x, in, out) here."""
-    array = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
-    if array.shape != shape:
-        expected = tuple(shape[axis] for axis in (3, 2, 0, 1)) if len(shape) == 4 else shape
-        raise UserError(f"{name} is {tensor.shape}, but {expected} in HRNet-W{width}.")
-    array = np.ascontiguousarray(array, np.float32)
-    if not np.isfinite(array).all():
-        raise UserError(f"{name} holds numbers that are not finite.")
-    return array

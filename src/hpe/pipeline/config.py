@@ -70,6 +70,11 @@ class PipelineConfig(ImageInput):
         "One number per name in `datasets`, such as 0.3,0.7: the shares of the training images that are drawn from "
         "them; none: all records are mixed.",
     )
+    ratio_3d: float = option(
+        0.0,
+        "People with 3D joints for each one without, in every batch: 1 is as many of both. Datasets of one kind "
+        "share by their sizes. 0: all records are mixed, or `datasets` have shares of their own.",
+    )
     num_parallel_calls: int = option(0, "Threads that decode images; 0: one per core, at most 16.")
 
     def __post_init__(self):
@@ -89,6 +94,12 @@ class PipelineConfig(ImageInput):
         for name, largest in (("rotation_max", 180), ("color_noise", 1), *((share, 1) for share in shares)):
             if not 0 <= getattr(self, name) <= largest:
                 raise SettingError(name, f"must be from 0 to {largest}.", getattr(self, name))
+        if not 0 <= self.ratio_3d < math.inf:
+            raise SettingError("ratio_3d", "must be finite and not negative.", self.ratio_3d)
+        if self.ratio_3d and self.dataset_ratios:
+            raise SettingError(
+                "ratio_3d", "and `dataset_ratios` both say the shares; give one of the two.", self.ratio_3d
+            )
         try:
             ratios = self.ratios
         except ValueError:

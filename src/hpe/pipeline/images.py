@@ -11,6 +11,7 @@ turns about its pelvis, joints and camera about the optical axis: of a turned cr
 from __future__ import annotations
 
 import dataclasses
+import fractions
 import functools
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.dealing import deal
 from hpe.pipeline.occluders import PAINTED, load_objects
 from hpe.pipeline.shares import Shares
-from hpe.pipeline.spec import DatasetSpec, shares_of
+from hpe.pipeline.spec import DatasetSpec, shares_by_kind, shares_of
 from hpe.records.reading import DatasetShards, opener
 from hpe.records.schema import parse_examples
 
@@ -180,7 +181,7 @@ def _training_records(
         start_step: number of the first batch.
         reader: 0 where records are shared one by one, else which reader these files were dealt to, from 1.
     """
-    shares = shares_of(specs, config.dataset_ratios)
+    shares = _shares(shards, config, specs)
     if shares:
         return ordering.mixed_records(
             [dataset.files for dataset in shards],
@@ -215,6 +216,25 @@ def _training_records(
     )
     # Where nothing depends on whose records they are, they need not be told apart one by one.
     return records.map(lambda record: (record, tf.constant(0))) if alike else records
+
+
+def _shares(
+    shards: Sequence[DatasetShards], config: PipelineConfig, specs: Sequence[DatasetSpec]
+) -> tuple[fractions.Fraction, ...] | None:
+    """Returns the shares of the datasets of every batch, None where all records are mixed."""
+    if not config.ratio_3d:
+        return shares_of(specs, config.dataset_ratios)
+    # What the manifests say is the same for all readers, of which each may have files of its own.
+    manifests = [dataset.manifest for dataset in shards]
+    counts = [
+        dataset.count if manifest is None else manifest.count
+        for dataset, manifest in zip(shards, manifests, strict=True)
+    ]
+    has_3d = [
+        manifest is not None and bool(manifest.fields.get("joints3d", manifest.skeleton3d))
+        for manifest in manifests
+    ]
+    return shares_by_kind(specs, counts, has_3d, config.ratio_3d)
 
 
 def evaluation_batches(

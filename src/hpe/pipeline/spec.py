@@ -25,6 +25,8 @@ _SHARE = re.compile(r"^(?P<name>.+):(?P<share>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\
 # A share in a mix has a point, so that `recording_1_0` is a name.
 _IS_SHARE = re.compile(r"^\d*\.\d+$")
 _SETTING = re.compile(r"^\s*([a-z][a-z0-9_]*)=(.*)$")
+# Ratios are taken to be fractions of whole numbers up to this.
+_FINEST = 1000
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -203,3 +205,34 @@ def shares_of(
     if not total:
         raise SettingError("datasets", "one of the shares must be above 0.", ",".join(map(str, specs)))
     return tuple(share / total for share in given)
+
+
+def shares_by_kind(
+    specs: Sequence[DatasetSpec], counts: Sequence[int], has_3d: Sequence[bool], ratio_3d: float
+) -> tuple[fractions.Fraction, ...]:
+    """Returns shares of datasets, which add up to 1, by whether their records have 3D joints.
+
+    Args:
+        specs: the datasets.
+        counts: their records; of a kind, shares are in proportion to them.
+        has_3d: of which kind they are.
+        ratio_3d: samples with 3D joints for each one without, above 0.
+
+    Raises:
+        SettingError: some have shares of their own, or there are no datasets of one kind.
+    """
+    if any(spec.share is not None for spec in specs):
+        raise SettingError("ratio_3d", "the `datasets` have shares already; give one of the two.", ratio_3d)
+    for kind, lack in ((True, "none has"), (False, "all have")):
+        if kind not in has_3d:
+            names = ", ".join(spec.name for spec in specs)
+            raise SettingError(
+                "ratio_3d", f"needs datasets with 3D joints and without: of {names} {lack} them.", ratio_3d
+            )
+    ratio = fractions.Fraction(ratio_3d).limit_denominator(_FINEST)
+    weights = {True: ratio / (1 + ratio), False: 1 / (1 + ratio)}
+    totals = {kind: sum(n for n, own in zip(counts, has_3d, strict=True) if own is kind) for kind in weights}
+    return tuple(
+        weights[own] * fractions.Fraction(count, max(totals[own], 1))
+        for count, own in zip(counts, has_3d, strict=True)
+    )

@@ -28,6 +28,7 @@ class Command:
 COMMANDS: dict[str, dict[str, Command]] = {
     "People in pictures": {
         "preview": Command("preview", "shows what a model sees in images, folders, videos or a camera"),
+        "app": Command("app", "opens a page that takes pictures, clips and a camera"),
     },
     "Data": {
         "create-datasets": Command("create_datasets", "turns datasets into records"),
@@ -36,6 +37,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
     "Training": {
         "train": Command("train", "trains a system from records"),
         "validate": Command("validate_checkpoint", "measures a checkpoint over whole datasets"),
+        "compare": Command("compare", "shows the metrics of runs beside each other", tensorflow=False),
     },
     "Files": {
         "export": Command("export", "writes a model that runs without this package"),
@@ -44,6 +46,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),
         "convert-hrnet": Command("convert_hrnet", "turns published weights of HRNet into an npz"),
+        "convert-pose-hg3d": Command("convert_pose_hg3d", "turns published weights of pose-hg-3d into ours"),
         "show-body": Command("show_body", "draws a body model: its shapes and postures"),
     },
 }

@@ -15,7 +15,7 @@ from hpe.visualization.view import View
 AUTO, NONE = "auto", "none"
 
 # What `save` takes, as in hpe.export.saving; written down here so that the help need not import it.
-KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply")
+KINDS = ("json", "csv", "npz", "glb", "bvh", "obj", "ply", "html")
 
 
 class JsonLayout(enum.Enum):

@@ -88,7 +88,7 @@ def show(
             picture = name.with_name(f"{name.name}.png")
             write_image(picture, _drawn(image, people, config))
             written.append(picture)
-        files, lacking = save_picture(people, name, config.save, layout=_layout(path, config))
+        files, lacking = save_picture(people, name, config.save, layout=_layout(path, config), picture=image)
         written += files
         notes += lacking
         collected.add(people)

@@ -83,7 +83,7 @@ def show(
         else:
             frames = 0
             for frame, people in seen:
-                files.add(frame.number, frame.time, people)
+                files.add(frame.number, frame.time, people, frame.image)
                 collected.add(people)
                 frames += 1
         if not frames and not windowed and signals.received is None:
@@ -164,7 +164,7 @@ def _record(
     with video, InOrder() as later:
         for frame, people in tqdm(seen, unit="frame", total=total):
             later.submit(write, frame, people)
-            files.add(frame.number, frame.time, people)
+            files.add(frame.number, frame.time, people, frame.image)
             collected.add(people)
     if video.is_complete:
         print(f"wrote {video.frames} frames to {path} ({video.codec})")

@@ -184,7 +184,7 @@ def play(
                     break
                 if item is not None:
                     player.take(*item)
-                    files.add(item[0].number, item[0].time, item[1])
+                    files.add(item[0].number, item[0].time, item[1], item[0].image)
                     collected.add(item[1])
                     frames += 1
                     picture = player.picture()

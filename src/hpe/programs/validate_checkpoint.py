@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +73,9 @@ class ValidationConfig:
     batch_size: int = option(16, "Images per step; changes speed, not results.")
     output: str | None = option(
         None, "Folder of the report; by default `validation` in the run directory, or in runs/PRESET."
+    )
+    report: str | None = option(
+        None, "Write a page, too, such as report.html: tables, curves, distributions, pictures, settings."
     )
     num_panels: int = option(8, "How many evenly spaced, best and worst predictions are drawn.")
     submission: bool = option(
@@ -189,6 +193,8 @@ def main() -> None:
             entries = [entry for entry in read_history(loaded.run.history) if entry.kind == VALIDATION]
             written += write_validations(output, [(e.step, e.epoch, e.values) for e in entries])
     print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
+    if config.report:
+        _write_report(config, loaded, output)
 
 
 def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
@@ -199,6 +205,16 @@ def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
         # A package is not written to.
         return pathlib.Path("runs") / checkpoint / "validation"
     return pathlib.Path(loaded.path).with_suffix("") / "validation"
+
+
+def _write_report(config: ValidationConfig, loaded: Loaded, output: pathlib.Path) -> None:
+    from hpe.evaluation.html_report import read_report, write_report
+
+    run = loaded.run.path if loaded.run is not None else output
+    report = read_report(output, run=run, name=pathlib.Path(config.checkpoint).name)
+    command = " ".join(["python -m validate_checkpoint", *sys.argv[1:]])
+    write_report(pathlib.Path(config.report), [report], title=str(config.checkpoint), command=command)
+    print(f"wrote {config.report}")
 
 
 def _write_panels(

@@ -6,6 +6,13 @@ KEYPOINTS = ("keypoint_loss", "pck0.2torso", "pckh0.5", "pckh0.1", "pckh0.11")
 # Lifted joints of Human3.6M.
 LIFTED = ("mpjpe@h36m17", "pa_mpjpe@h36m17", "n_mpjpe@h36m17")
 
+# Joints in crops of pictures, with their depth. `bones4000` is pose-hg-3d's own protocol.
+LIFTED_IN_PICTURES = (
+    *KEYPOINTS,
+    *("mpjpe@lsp14", "pa_mpjpe@lsp14", "n_mpjpe@lsp14", "mpjpe@bones4000"),
+    *("limb_asymmetry@body", "implausible_bones@body"),
+)
+
 # Bodies in crops of pictures.
 BODIES = (
     *("keypoint_loss@cocoplus19", "pck0.2torso@lsp14", "pckh0.5@lsp14", "pckh0.1@lsp14"),

@@ -62,6 +62,7 @@ _MODULES = {
     "lifter": "hpe.systems.settings.lifter",
     "movenet": "hpe.systems.settings.movenet",
     "pare": "hpe.systems.settings.pare",
+    "weakly_supervised": "hpe.systems.settings.weakly_supervised",
 }
 _registered: dict[str, SystemEntry] = {}
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 from hpe import files
 from hpe.errors import SettingError, UserError
 from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
+from hpe.evaluation.html_report import report_of, write_report
 from hpe.evaluation.judging import Evaluation, judge
 from hpe.inference.predictor import Predictor
 from hpe.runs import RunDirectory
@@ -32,6 +33,9 @@ from hpe.training.signals import Signals
 from hpe.training.state import TrainingState
 
 Evaluate = Callable[[Predictor], Evaluation]
+
+# A page about the last validation and the curves up to it.
+REPORT = "report.html"
 
 _VALUE = "best_value"
 
@@ -112,7 +116,7 @@ class Validation:
     ):
         training = config.training
         self._training, self._state, self._length, self._log = training, state, length, log
-        self._evaluate = evaluate
+        self._evaluate, self._run = evaluate, run
         self._best = self._stopping = self._plateau = None
         self.evaluation: Evaluation | None = None
         if training.keep_best_metric is not None:
@@ -181,6 +185,8 @@ class Validation:
                 self._best.offer(judged_value(evaluation, self._best.metric, "keep_best_metric"))
         # The line in the history comes last: without it, a resumed run validates again and has the same to say.
         self._log.validation(evaluation, self._state.done)
+        title = f"{self._run.path.name}, step {self._state.done}"
+        write_report(self._run.path / REPORT, [report_of(evaluation, self._run.path)], title=title)
 
     def measure(self, signals: Signals) -> None:
         """Measures a run that had no step left, unless that was done just now; nothing follows from it."""
