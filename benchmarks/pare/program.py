@@ -67,6 +67,7 @@ RUNS: dict[str, tuple[str, dict, float]] = {
     "PARE": ("pare", {}, 0.0),
     "PARE without attention": ("pare", {"attention": False}, 0.0),
     "hybrid HMR": ("hybrid_hmr", {}, 0.0),
+    "baseline, things in front": ("pare", {"method": "baseline"}, 0.5),
 }
 
 
@@ -131,6 +132,7 @@ def read_crops(config: BenchmarkConfig, folder: pathlib.Path) -> occlusion.Crops
 def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
     """Returns the settings of a run of `RUNS`."""
     from hpe import pipeline, systems
+    from hpe.systems.settings.pare import Method
     from hpe.training.config import LearningRateSchedule, OptimizationConfig, TrainingConfig
     from hpe.training.settings import RunConfig
 
@@ -139,8 +141,12 @@ def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
     schedules: tuple[str, ...] = ()
     epochs = config.steps * config.batch_size / config.people
     if system == "pare":
-        model |= {"part_filters": 64, "map_strides": ("8", "16")}
-        if model.get("attention", True):
+        model |= {
+            "part_filters": 64,
+            "map_strides": ("8", "16"),
+            "method": Method(model.get("method", "pare")),
+        }
+        if model.get("attention", True) and model["method"] is Method.PARE:
             schedules = (f"part_loss=1@{0.5 * epochs:.3f}:0@{0.6 * epochs:.3f}",)
     else:
         # Without mocap there is no critic; 3D truth is there for all, as for PARE.

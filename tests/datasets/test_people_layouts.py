@@ -130,6 +130,11 @@ def _changed_axes(values):
         ({"center": None}, "`center` must be 3x2 numbers. Received: none"),
         ({"imgname": np.array("a.jpg")}, "`imgname` must be the names of the pictures"),
         ({"gender": np.arange(3)}, "`gender` must be 3 texts"),
+        ({"gender": np.array(["m", "x", "f"])}, "`gender` must be m, f or n. Received: 'x' of number 1"),
+        (
+            {"pose": None, "has_smpl": np.ones(3)},
+            "`has_smpl` says that there are bodies, but it holds no `pose`",
+        ),
     ],
 )
 def test_spin_of_another_convention_is_refused(tmp_path, changes, message):

@@ -122,8 +122,11 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
     pose = _numbers(path, content, "pose", (count, 72))
     shape = _numbers(path, content, "shape", (count, 10))
     fitted = _numbers(path, content, "has_smpl", (count,))
+    if fitted is not None and (fitted > 0).any() and pose is None:
+        raise UserError(f"{path}: `has_smpl` says that there are bodies, but it holds no `pose`.")
     fitted = np.ones(count) if fitted is None else fitted
     genders, masks = (_texts(path, content, key, count) for key in ("gender", "maskname"))
+    _require_genders(path, genders, fitted)
     finder = ImageFolders(
         [pathlib.Path(image_dir)] if image_dir else [path.parent, path.parent / "images", path.parent.parent]
     )
@@ -282,6 +285,16 @@ def _body(pose: np.ndarray | None, shape: np.ndarray | None, place: int) -> dict
 
 def _gender(genders: np.ndarray | None, place: int) -> str:
     return "" if genders is None else _GENDERS.get(str(genders[place]).strip().lower()[:1], "")
+
+
+def _require_genders(path: pathlib.Path, genders: np.ndarray | None, fitted: np.ndarray) -> None:
+    """Raises UserError if the gender of a body is none: whose body it is would be a guess."""
+    known = {"", *_GENDERS, *_GENDERS.values()}
+    for place, text in enumerate(() if genders is None else genders):
+        if fitted[place] > 0 and str(text).strip().lower() not in known:
+            raise UserError(
+                f"{path}: `gender` must be m, f or n. Received: {str(text)[:20]!r} of number {place}"
+            )
 
 
 def _person(name, place, finder, skeleton, joints, center, scale, masks, facts) -> Person | Skipped:
