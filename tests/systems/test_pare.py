@@ -151,6 +151,18 @@ def test_bodies_of_men_and_women_are_posed_by_their_own_model(tmp_path):
     np.testing.assert_allclose(heights / heights[0], [1, 2, 1], rtol=1e-4)
 
 
+@pytest.mark.parametrize(("encoder", "side"), [("small", 8), ("resnet50_pytorch", 4)])
+def test_other_encoders_give_their_maps(monkeypatch, encoder, side):
+    def cheap_resnet(depth, *, image_size):
+        return cheap_hrnet(1, image_size=image_size, coarsest=True)
+
+    monkeypatch.setattr(pare_encoders, "build_resnet", cheap_resnet)
+    system = build(encoder=encoder)
+    assert next(iter(system.networks)) == "encoder"
+    # Twice larger for each convolution, until it is a quarter of the picture.
+    assert system.infer(IMAGES)["attention"].shape == (2, side, side, 24)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -161,6 +173,7 @@ def test_bodies_of_men_and_women_are_posed_by_their_own_model(tmp_path):
         ({"joint_regressor_extra": "a.npy"}, "needs `skeleton=spin49`"),
         ({"joint_regressor_extra": "a.npy", "skeleton": "spin49"}, "no such file"),
         ({"encoder_weights": "a.npz"}, "no such weights file"),
+        ({"encoder": "resnet50_pytorch", "encoder_weights": "a.npz"}, "none or a PyTorch file"),
         ({"loss_scale": 0.0}, "every loss weighs 0"),
     ],
 )

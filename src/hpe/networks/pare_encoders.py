@@ -10,11 +10,16 @@ from hpe.networks import hrnet_weights
 from hpe.networks.backbones import build_feature_maps
 from hpe.networks.hrnet import STRIDE, build_hrnet
 from hpe.networks.pare import MeanBody, build_map_fusion, build_pare_head, build_up_fusion
+from hpe.networks.pytorch_weights import assign_state
+from hpe.networks.resnet import build_resnet
 
 # The maps that encoders give unless they are told: the last one, as the reference takes ResNet's; of those whose
 # finer maps know what the coarser ones saw, and of the small one, finer maps, too.
 _COARSEST = (32,)
 _STRIDES = {"small": (8, 16), "movenet_lightning": (4, 16), "movenet_thunder": (4, 16)}
+RESNET = "resnet50_pytorch"
+_DEPTH = 50
+_RESNET_LANDMARK = "layer4.2.conv3.weight"
 _PYTORCH = (".pth", ".pt", ".tar", ".ckpt")
 # What an HRNet lacks that ends in one branch, as those with heat maps do.
 _OTHER_BRANCHES = ("stage4_2_fuse_layers_1", "stage4_2_fuse_layers_2", "stage4_2_fuse_layers_3")
@@ -35,7 +40,7 @@ def build_pare_networks(config, *, image_size: int, mean: MeanBody | None) -> di
         UserError: the encoder is unknown, the size does not suit it, or its weights cannot be had.
     """
     dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
-    build = _build_hrnet if config.encoder == "hrnet" else _build_encoder
+    build = {"hrnet": _build_hrnet, RESNET: _build_resnet}.get(config.encoder, _build_encoder)
     networks = build(config, image_size, dtype)
     features = tuple(list(networks.values())[-1].output_shape[1:])
     # The maps of parts have a quarter of the picture's side, as in the reference.
@@ -69,6 +74,22 @@ def _build_hrnet(config, image_size: int, dtype: str) -> dict[str, keras.Model]:
     return {"backbone": backbone, "fusion": fusion}
 
 
+def _build_resnet(config, image_size: int, dtype: str) -> dict[str, keras.Model]:
+    """Builds PyTorch's ResNet-50, whose last map is what the head takes."""
+    if config.mixed_precision:
+        raise SettingError("mixed_precision", f"is not for the encoder {RESNET}.")
+    path = config.encoder_weights
+    if path != "none" and not path.endswith(_PYTORCH):
+        raise SettingError("encoder_weights", f"of {RESNET} must be none or a PyTorch file.", path)
+    loaded = None if path == "none" else load_torch_file(path)
+    encoder = build_resnet(_DEPTH, image_size=image_size)
+    if loaded is not None:
+        assign_state(
+            loaded, {"encoder": encoder}, source=path, landmark=_RESNET_LANDMARK, what=f"ResNet-{_DEPTH}"
+        )
+    return {"encoder": encoder}
+
+
 def _build_encoder(config, image_size: int, dtype: str) -> dict[str, keras.Model]:
     """Builds an encoder by name that gives maps, and what joins them."""
     strides = config.strides or _STRIDES.get(config.encoder.lower(), _COARSEST)
@@ -79,7 +100,7 @@ def _build_encoder(config, image_size: int, dtype: str) -> dict[str, keras.Model
         weights=config.encoder_weights,
         dtype=dtype,
     )
-    shapes = {name: tuple(shape[1:]) for name, shape in encoder.output_shape.items()}
+    shapes = {name: tuple(maps.shape[1:]) for name, maps in encoder.output.items()}
     sides = [shape[0] for shape in shapes.values()]
     if image_size % max(sides) or any(max(sides) % side for side in sides):
         raise SettingError("img_size", f"does not suit the maps of the encoder {config.encoder}.", image_size)

@@ -46,6 +46,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
             "convert_body_model", "turns a SMPL pickle into an npz", tensorflow=False
         ),
         "convert-hrnet": Command("convert_hrnet", "turns published weights of HRNet into an npz"),
+        "convert-pare": Command("convert_pare", "turns published weights of PARE into ours"),
         "convert-pose-hg3d": Command("convert_pose_hg3d", "turns published weights of pose-hg-3d into ours"),
         "show-body": Command("show_body", "draws a body model: its shapes and postures"),
     },
