@@ -27,7 +27,8 @@ class BenchConfig:
 
     only: tuple[str, ...] = option(
         (),
-        "Measure these alone: body, silhouette, rasterizer, people, records, pipeline, step, precision, lifter.",
+        "Measure these alone: body, silhouette, rasterizer, people, records, pipeline, step, precision, lifter, "
+        "soft_argmax.",
     )
     rounds: int = option(7, "Turns of every variant; the median and the quartiles are of these.")
     data_dir: str = option("data", "Folder of the records that the input pipeline reads, with --datasets.")
@@ -136,6 +137,12 @@ def _lifter(config: BenchConfig, _) -> Iterator[Row | str]:
     return lifter.rows(config.rounds)
 
 
+def _soft_argmax(config: BenchConfig, _) -> Iterator[Row | str]:
+    from benchmarks import soft_argmax
+
+    return soft_argmax.rows(config.rounds)
+
+
 GROUPS = {
     "body": _body,
     "silhouette": _silhouette,
@@ -146,6 +153,7 @@ GROUPS = {
     "step": _step,
     "precision": _precision,
     "lifter": _lifter,
+    "soft_argmax": _soft_argmax,
 }
 
 if __name__ == "__main__":

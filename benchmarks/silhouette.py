@@ -6,16 +6,13 @@ process keeps what TensorFlow once took.
 
 from __future__ import annotations
 
-import os
-import pathlib
-import resource
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.memory import peak_in_new_process, raised_by
 from benchmarks.timing import Row, compare, interleaved, milliseconds, per_second
 from hpe.backends.choice import xla_compiled
 from hpe.body.data import load_body_model
@@ -51,7 +48,7 @@ def rows(rounds: int) -> Iterator[Row | str]:
         rounds=rounds,
     )
     yield compare(f"{title}: time", times["exact"], "all pairs", times["dense"], milliseconds)
-    used = {name: _peak_in_new_process(name) for name in IMPLEMENTATIONS}
+    used = {name: peak_in_new_process("benchmarks.silhouette", name) for name in IMPLEMENTATIONS}
     yield Row(
         f"{title}: peak memory",
         f"{used['exact'] / 2**20:.0f} MiB",
@@ -133,26 +130,6 @@ def scene(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(np.stack(points), tf.float32), tf.constant(np.stack(masks), tf.uint8)
 
 
-def _peak_in_new_process(name: str) -> int:
-    command = [sys.executable, "-m", "benchmarks.silhouette", name]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    if result.returncode:
-        raise UserError(f"measuring the memory of {name} failed: {result.stderr.strip()[-300:]}")
-    return int(result.stdout.split()[-1])
-
-
-def _peak_memory() -> int:
-    """Returns the most bytes that this process has held."""
-    status = pathlib.Path("/proc/self/status")
-    if status.is_file():
-        # Unlike getrusage's, Linux' own mark does not begin with what the parent process held.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def _measure_memory(name: str) -> int:
     """Returns by how many bytes the loss and its gradient raise the peak of this process."""
     points, masks = scene(BATCH)
@@ -160,13 +137,7 @@ def _measure_memory(name: str) -> int:
     # Graph, kernels and threads are there before the measurement; one vertex makes hardly any matrix.
     function(points[:, :1], masks)
     function.get_concrete_function(points, masks)
-    mark = pathlib.Path("/proc/self/clear_refs")
-    if os.access(mark, os.W_OK):
-        mark.write_text("5")  # Forgets the peak of the start.
-    before = _peak_memory()
-    for _ in range(2):
-        function(points, masks)[0].numpy()
-    return _peak_memory() - before
+    return raised_by(lambda: function(points, masks)[0].numpy())
 
 
 if __name__ == "__main__":

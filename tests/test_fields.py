@@ -90,6 +90,7 @@ def test_keys_are_not_taken_twice(changes, message):
         ({"kind": Kind.CONSTANT, "shape": (3,), "stored": Stored("x", Codec.JOINTS)}, "joints by symbol"),
         ({"kind": Kind.CONSTANT, "shape": ("J",), "stored": Stored("x", Codec.FLOATS)}, "of numbers"),
         ({"kind": Kind.CONSTANT, "shape": (), "stored": Stored("x", Codec.TEXT)}, "uint8 cannot be"),
+        ({"kind": Kind.SIDES, "shape": (3,), "flip": (0, 2)}, "permutation"),
     ],
 )
 def test_fields_that_contradict_themselves_are_refused(changes, message):

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Mapping, Sequence
 
 from hpe import skeletons
+from hpe.skeletons.parts import PART_FLIP, PARTS
 
 # The symbols of shapes.
 CROP_SIDE, JOINTS2D, JOINTS3D = "S", "J", "K"
@@ -28,6 +29,7 @@ class Kind(enum.Enum):
     ROTATIONS = "rotations"  # the root is turned with the crop; mirrored
     CAMERA = "camera"  # follows the crop exactly: weak perspective (3,) or a matrix of intrinsics (3, 3)
     LENGTH = "length"  # pixels of the stored image become pixels of the crop
+    SIDES = "sides"  # a list; a mirrored crop exchanges its entries
     CONSTANT = "constant"  # left alone
 
 
@@ -74,8 +76,9 @@ class Field:
         weight: key of its weight in a batch, which is 0 where a sample lacks the field: of points one number for
             each, else one number. None where the field itself says so.
         stored: how records keep it; None where the pipeline makes it.
-        flip: what a mirrored crop exchanges: of points whose number is no symbol the permutation of the points,
-            of maps of labels the permutation of the labels. Joints by symbol follow their joint set.
+        flip: what a mirrored crop exchanges: of points whose number is no symbol, and of lists of kind SIDES,
+            the permutation of the entries, of maps of labels that of the labels. Joints by symbol follow
+            their joint set.
         smooth: maps are resampled bilinearly instead of by the nearest pixel.
         background: value of a map beyond the picture.
     """
@@ -210,6 +213,8 @@ def _problem(field: Field) -> str:
         return "a camera is weak perspective, (3,), or a matrix of intrinsics, (3, 3)"
     if kind is Kind.LENGTH and shape:
         return "a length is one number"
+    if kind is Kind.SIDES and (len(shape) != 1 or sorted(field.flip) != list(range(shape[0]))):
+        return "what changes sides is a list with a permutation of its entries as `flip`"
     codec = field.stored.codec if field.stored else None
     if images != (codec in (Codec.IMAGE, Codec.MASK, Codec.PNG)) and codec is not None:
         return f"{kind.value} cannot be stored as {codec.value}"
@@ -309,6 +314,16 @@ FIELDS: tuple[Field, ...] = (
         frame=_CAMERA,
         stored=Stored("keypoints3d/xyzc", Codec.JOINTS),
         doc="3D joints; of pose sequences from the pelvis",
+    ),
+    Field(
+        key="part_order",
+        shape=(len(PARTS),),
+        dtype="int32",
+        kind=Kind.SIDES,
+        stored=Stored("body/part_order", Codec.INTS),
+        flip=PART_FLIP,
+        doc="of each part of `skeletons.parts` which joint is nearer to the camera: 1 the parent, 2 neither, 3 the "
+        "child; 0 where nobody has said. For pictures without 3D joints",
     ),
     Field(
         key="pose",
@@ -520,6 +535,7 @@ The kind says how a field moves with the crop:
 | rotations | the root is turned with the crop; mirrored |
 | camera | follows the crop exactly |
 | length | pixels of the stored image become pixels of the crop |
+| sides | left alone; a mirrored crop exchanges the entries of left and right |
 | constant | left alone |
 
 | key | shape and type | kind | weight | unit | frame | in records | content |

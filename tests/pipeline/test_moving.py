@@ -194,3 +194,12 @@ def test_points_of_a_field_of_its_own_change_sides_by_its_own_flip():
     mirrored, weight = move(field, points, [1.0, 0.5], place(mirror=True))
     np.testing.assert_allclose(mirrored[::-1] * [-1, 1] - [2 / 224, 0], plain, atol=1e-6)
     assert weight.tolist() == [0.5, 1.0]
+
+
+def test_lists_change_sides_and_nothing_else():
+    states = np.arange(14) % 4
+    for mirror in (False, True):
+        moved, weight = move("part_order", states, None, place(mirror=mirror, angle=0.3))
+        expected = states[list(fields.get("part_order").flip)] if mirror else states
+        np.testing.assert_array_equal(moved, expected)
+        assert weight is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpe import skeletons
-from hpe.skeletons import COCO17, COCOPLUS19, H36M16, H36M17, LSP14, MPII16, SMPL24, document
+from hpe.skeletons import COCO17, COCOPLUS19, H36M16, H36M17, LSP14, MPII16, SMPL24, document, parts
 
 _OPENPOSE_FLIP = [
     *(0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17),
@@ -232,3 +232,10 @@ def test_unknown_names_say_what_is_known():
         skeletons.get("lsp")
     with pytest.raises(ValueError, match="right_ankle"):
         LSP14.index("tail")
+
+
+def test_the_parts_of_hemlets_mirror():
+    assert sorted(parts.PART_FLIP) == list(range(len(parts.PARTS)))
+    assert [parts.PART_FLIP[other] for other in parts.PART_FLIP] == list(range(len(parts.PARTS)))
+    assert parts.PART_NAMES[parts.PART_FLIP[2]] == ("left_knee", "left_ankle")
+    assert parts.PART_FLIP[6] == 6

@@ -14,6 +14,7 @@ from typing import Any
 
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.datasets.source import NOWHERE, Provenance, Source
+from hpe.datasets.splitting import Split
 from hpe.errors import SettingError
 from hpe.options import option
 
@@ -35,10 +36,25 @@ class WriteConfig:
     seed: int = option(0, "Synthetic people and the order of mocap frames are functions of this.")
     num_workers: int = option(0, "Worker processes; 0 is one per processor, 1 works in the program itself.")
     shard_size: int = option(SHARD_SIZE, "Images per record file.")
+    data_ratio: float = option(1.0, "Share of the people of each dataset that is used at all.")
+    validation_ratio: float = option(
+        0.0,
+        "Share of each dataset of people, less the test's, that becomes NAME_val; the others are NAME_train.",
+    )
+    test_ratio: float = option(0.0, "Share of each dataset of people that becomes NAME_test.")
+    split: Split = option(
+        Split.RANDOM,
+        "How people are dealt out: random (by `seed`), subject (everybody goes one way), or sequential.",
+    )
 
     def __post_init__(self):
         for name, least in (("seed", 0), ("num_workers", 0), ("shard_size", 1)):
             require_at_least(self, name, least)
+        if not 0 < self.data_ratio <= 1:
+            raise SettingError("data_ratio", "must be above 0 and not above 1.", self.data_ratio)
+        for name in ("validation_ratio", "test_ratio"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(name, "must be at least 0 and below 1.", getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +96,7 @@ _DERIVED = (".pt", ".joblib")
 _MODULES = {
     "h36m": "hpe.datasets.entries.human36m",
     "h36m_eccv18": "hpe.datasets.entries.h36m_eccv18",
+    "h36m_pictures": "hpe.datasets.entries.hemlets",
     "lsp": "hpe.datasets.entries.lsp",
     "mpii": "hpe.datasets.entries.mpii",
     "mpii_json": "hpe.datasets.entries.mpii_json",

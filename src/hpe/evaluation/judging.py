@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from hpe.errors import SettingError, UserError
 from hpe.evaluation import evidence, registry
+from hpe.evaluation.camera_space import seen_by_camera
 from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
 from hpe.evaluation.judged import Judged, sliced
 from hpe.evaluation.measure import Measure
@@ -151,6 +152,7 @@ def _judged(predict: Callable[[Mapping], Prediction], system, source: Source, ba
     prediction = sliced(predict(batch), valid)
     batch = {key: value[:valid] for key, value in batch.items()}
     _require_finite(prediction, batch["name"])
+    prediction = seen_by_camera(prediction, batch)
     return Judged(
         batch,
         prediction,

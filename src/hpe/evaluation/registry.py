@@ -116,7 +116,7 @@ def needs_of(system: Any, names: Sequence[str], manifests: Sequence[Manifest | N
             are compared in it, and predictions are brought to the protocol's joints; else joints come in a set that
             holds those of all protocols.
     """
-    fields = {"name", "action", "sequence", system.input_key}
+    fields = {"name", "action", "sequence", system.input_key, *getattr(system, "judged_with", ())}
     joints: dict[str, set[str]] = {"joints2d": set(), "joints3d": set()}
     for name in map(parse, names):
         fields.update(name.family.needs)

@@ -51,8 +51,13 @@ class Group:
         found = self._find(name)
         return Group(found, self._length, self._budget) if isinstance(found, h5py.Group) else None
 
-    def array(self, name: str) -> np.ndarray | None:
-        """Returns a dataset of numbers by its path, None if there is none.
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Returns the shape of a dataset by its path, None if there is none."""
+        found = self._find(name)
+        return tuple(found.shape or ()) if isinstance(found, h5py.Dataset) else None
+
+    def array(self, name: str, *, rows: int | slice = slice(None)) -> np.ndarray | None:
+        """Returns a dataset of numbers by its path, or rows of it, None if there is none.
 
         Raises:
             UserError: if it holds something else than numbers, lies outside of the file, or declares more than a
@@ -64,7 +69,7 @@ class Group:
         if found.dtype.kind not in "fiu" or found.shape is None:
             raise UserError(f"{name} must be numbers. Received: dtype={found.dtype}")
         self._check(name, found)
-        return found[()]
+        return found[()] if rows == slice(None) else found[rows]
 
     def check_whole(self, depth: int = _MAX_DEPTH) -> None:
         """Raises UserError if a member lies in another file, or all declare more than the file can hold."""

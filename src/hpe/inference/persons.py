@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hpe import skeletons
+from hpe.geometry.camera_space import restore_camera_space
 from hpe.geometry.cameras import PinholeCamera, translation_onto_pixels, weak_perspective_project
 from hpe.geometry.crops import Crop
 from hpe.people.person import BodyParameters, CropMaps, Person
+from hpe.skeletons.parts import BoneLengths
 from hpe.systems.prediction import Prediction, is_found
 
 
@@ -23,9 +25,10 @@ def person_of(
 ) -> Person:
     """Places one person of a prediction in its frame.
 
-    The system's weak-perspective camera says at which pixels the 3D joints are seen; without one the 2D joints say
-    it of those joints that both skeletons have. The translation is the one with which the frame's camera sees them
-    there.
+    The system's weak-perspective camera says at which pixels the 3D joints are seen; without one the 2D
+    joints say it of those joints that both skeletons have. The translation is the one with which the frame's
+    camera sees them there. Of a system that finds pixels and depths, x and y follow from the frame's camera,
+    too, and the distance from the lengths of bones.
 
     Args:
         prediction: of a batch of crops.
@@ -62,7 +65,10 @@ def person_of(
     vertices = None if prediction.vertices is None else np.asarray(prediction.vertices[index], np.float64)
     shared3d, shared2d = shared_joints(prediction.joints3d_skeleton, prediction.skeleton)
     seen = np.asarray(is_found(confidence), np.float64)[shared2d]
-    if prediction.camera is None:
+    by_bones = prediction.bones is not None and np.count_nonzero(seen) > 1
+    if by_bones:
+        joints3d = _by_bones(joints3d, joints2d, is_found(confidence), prediction.bones, camera)
+    if by_bones or prediction.camera is None:
         points, pixels, weights = joints3d[shared3d], joints2d[shared2d], seen
     else:
         points, weights = joints3d, np.ones(len(joints3d))
@@ -104,6 +110,18 @@ def _cells_to_frame(crop: Crop, cells: tuple[int, int]) -> np.ndarray:
     # The first cell's centre lies in the middle of its pixels.
     offset = (sides - 1) / 2 - matrix[:, 2]
     return np.column_stack([inverse * sides, inverse @ offset])
+
+
+def _by_bones(joints3d, joints2d, found, bones: BoneLengths, camera: PinholeCamera) -> np.ndarray:
+    """Returns joints from the root, x and y by the camera of the frame; they stay where no bone was found."""
+    try:
+        restored = restore_camera_space(
+            joints2d, joints3d[:, 2], camera, bones=bones.bones, lengths=bones.metres, found=found
+        )
+    except ValueError:
+        return joints3d
+    root = np.abs(joints3d).sum(axis=1).argmin()
+    return restored - restored[root]
 
 
 def _into_box(points: np.ndarray, box: tuple[float, ...], camera: PinholeCamera) -> np.ndarray:

@@ -108,6 +108,8 @@ def move(
         values = pose(values, placement)
     elif field.kind is Kind.LENGTH:
         values = values * placement.scale
+    elif field.kind is Kind.SIDES:
+        values = np.where(placement.mirror[:, None], values[:, list(field.flip)], values)
     elif field.kind is Kind.CAMERA and field.shape == (3,):
         known = values[:, 0] > 0
         values = weak_camera(values, image_size, placement)

@@ -48,7 +48,9 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "convert-hrnet": Command("convert_hrnet", "turns published weights of HRNet into an npz"),
         "convert-pare": Command("convert_pare", "turns published weights of PARE into ours"),
         "convert-pose-hg3d": Command("convert_pose_hg3d", "turns published weights of pose-hg-3d into ours"),
+        "convert-hemlets": Command("convert_hemlets", "turns published weights of HEMlets into ours"),
         "show-body": Command("show_body", "draws a body model: its shapes and postures"),
+        "show-maps": Command("show_maps", "draws the maps that hemlets makes of a picture"),
     },
 }
 

@@ -17,6 +17,7 @@ from hpe.backends.threads import usable_cores
 from hpe.datasets.pose_sequence import PoseSource
 from hpe.datasets.registry import WriteConfig
 from hpe.datasets.source import Source
+from hpe.datasets.splitting import split_all
 from hpe.errors import UserError
 from hpe.programs import flags as program_flags
 from hpe.records import workers
@@ -94,6 +95,14 @@ def plan(write: WriteConfig, configs: Mapping[str, object]) -> Sequence[Job]:
     opened = [
         source for name, config in configs.items() for source in datasets.get(name).sources(config, write)
     ]
+    opened = split_all(
+        opened,
+        data_ratio=write.data_ratio,
+        validation_ratio=write.validation_ratio,
+        test_ratio=write.test_ratio,
+        split=write.split,
+        seed=write.seed,
+    )
     return [_job(source, write) for source in opened]
 
 

@@ -13,6 +13,12 @@ LIFTED_IN_PICTURES = (
     *("limb_asymmetry@body", "implausible_bones@body"),
 )
 
+# 3D joints in crops of pictures, by LSP's joints and by Human3.6M's.
+JOINTS_OF_PICTURES = (
+    *("keypoint_loss@lsp14", "pck0.2torso@lsp14", "pckh0.5@lsp14"),
+    *("mpjpe@lsp14", "pa_mpjpe@lsp14", "n_mpjpe@lsp14", *LIFTED),
+)
+
 # Bodies in crops of pictures.
 BODIES = (
     *("keypoint_loss@cocoplus19", "pck0.2torso@lsp14", "pckh0.5@lsp14", "pckh0.1@lsp14"),

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hpe.skeletons.parts import BoneLengths
+
 # Heat maps are learned with peaks of 1; below a tenth of that a peak is noise, and its place says nothing.
 FOUND_CONFIDENCE = 0.1
 
@@ -35,6 +37,9 @@ class Prediction:
         confidence: (B, J) float32 in [0, 1], how sure `joints2d` are, or None.
         skeleton3d: name of the joint set of `joints3d` where it is another one, or None.
         maps: what a view of its name shows of the crop: (B, h, w, C) float32, whose cells divide the crop.
+        bones: of systems that find places in the picture and depths from the root, in metres, the lengths by which
+            x, y and the distance follow for whoever knows the camera, see `hpe.geometry.camera_space`; or None.
+            `joints3d` has them by weak perspective.
     """
 
     skeleton: str
@@ -49,6 +54,7 @@ class Prediction:
     confidence: np.ndarray | None = None
     skeleton3d: str | None = None
     maps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    bones: BoneLengths | None = None
 
     @property
     def joints3d_skeleton(self) -> str:

@@ -63,6 +63,7 @@ _MODULES = {
     "movenet": "hpe.systems.settings.movenet",
     "pare": "hpe.systems.settings.pare",
     "weakly_supervised": "hpe.systems.settings.weakly_supervised",
+    "hemlets": "hpe.systems.settings.hemlets",
 }
 _registered: dict[str, SystemEntry] = {}
 

@@ -45,19 +45,31 @@ def h36m(directory: str | os.PathLike) -> list[PoseSource | Source]:
     directory = pathlib.Path(directory)
     if (directory / h36m_course.LABELS).is_file():
         return h36m_course.sources(directory)
+    recordings = find_recordings(directory)
+    path, cameras = h36m_cameras.find_cameras(directory)
+    options = {
+        "directory": str(directory),
+        "layout": recordings.layout,
+        "cameras": str(path),
+        "detections": sorted(recordings.detections),
+    }
+    return h36m_recordings.sources(recordings, cameras, options)
+
+
+def find_recordings(directory: str | os.PathLike) -> h36m_recordings.Recordings:
+    """Returns the 3D positions and detections of a folder, which fit the cameras that lie there.
+
+    Raises:
+        UserError: if the folder is in no known layout, or positions and cameras do not belong together.
+    """
+    directory = pathlib.Path(directory)
     for layout in (h36m_h5, h36m_cdf, h36m_npz):
         recordings = layout.find_positions(directory)
         if recordings is None:
             continue
         path, cameras = h36m_cameras.find_cameras(directory)
         detections = h36m_h5.find_detections(directory) | h36m_npz.find_detections(directory)
-        options = {
-            "directory": str(directory),
-            "layout": recordings.layout,
-            "cameras": str(path),
-            "detections": sorted(detections),
-        }
         recordings = dataclasses.replace(recordings, detections=detections)
         conventions.check(recordings, cameras, directory=str(directory), cameras_file=path.name)
-        return h36m_recordings.sources(recordings, cameras, options)
+        return recordings
     raise UserError(f"{directory}: holds no known layout of Human3.6M; looked for {', '.join(_LOOKED_FOR)}.")
