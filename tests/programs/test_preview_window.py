@@ -158,7 +158,7 @@ def test_keys_change_what_the_window_shows(screen, tmp_path):
         film.process.kill()
 
 
-def test_a_film_is_played_at_its_own_rate_over_the_whole_screen(screen, tmp_path):
+def test_a_film_is_played_at_its_own_rate(screen, tmp_path):
     film = Film(screen, tmp_path, 0.25, "--fullscreen")
     try:
         # The first frames come as fast as they can: what draws them was being loaded.
