@@ -54,3 +54,9 @@ def test_only_programs_write_flags():
                 f"{path.name}:{n}: {line.strip()}" for n, line in found if re.search(r"--[a-z{]", line)
             ]
     assert not written, written
+
+
+def test_what_a_library_quotes_at_length_is_cut():
+    assert len(first_line(ValueError("read " + "x" * 20_000))) < 400
+    long = UserError("y" * 500)
+    assert first_line(long) == str(long)

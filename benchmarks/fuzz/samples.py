@@ -257,6 +257,37 @@ def _read_params(path: pathlib.Path) -> None:
     RunDirectory(path.parent).read_settings()
 
 
+def _released(path: pathlib.Path) -> None:
+    from safetensors.numpy import save_file
+
+    from hpe import systems
+    from hpe.runs import released
+    from hpe.runs.settings import Settings
+
+    entry = systems.get("lifter")
+    arrays = {"networks/lifter/kernel": np.arange(12, dtype=np.float32).reshape(3, 4)}
+    metadata = {
+        "format": released._FORMAT,
+        "digest": released.digest(arrays),
+        "settings": json.dumps(Settings("lifter", entry.config(), entry.input()).to_plain()),
+        **{"step": "3", "body_models": "[]", "licence": "CC0", "about": "a"},
+    }
+    save_file(arrays, path, metadata=metadata)
+
+
+def _keras_weights(path: pathlib.Path) -> None:
+    import zipfile
+
+    import h5py
+
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file["layers/dense/vars/0"] = np.zeros((3, 4), np.float32)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", content.getvalue())
+        archive.writestr("config.json", "{}")
+
+
 def _history(path: pathlib.Path) -> None:
     line = {"step": 3, "epoch": 0.5, "kind": "validation", "values": {"iou": 0.5, "loss": None}}
     path.write_text("".join(json.dumps(line) + "\n" for _ in range(4)))
@@ -523,6 +554,8 @@ READERS: dict[str, Reader] = {
     ),
     "manifest": Reader(_file("a.manifest.json", _manifest), _read_manifest),
     "params.json": Reader(_file("params.json", _params), _read_params),
+    "released weights": Reader(_file("a.safetensors", _released), _call("hpe.runs.released", "read")),
+    "Keras weights": Reader(_file("a.keras", _keras_weights), _call("hpe.formats.hdf5", "check_whole")),
     "history.jsonl": Reader(_file("history.jsonl", _history), _read_history),
     "TFRecord": Reader(_file("a.tfrecord", _frames), _read_frames),
     "HRNet weights": Reader(

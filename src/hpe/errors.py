@@ -6,6 +6,8 @@ import enum
 import re
 
 # Nodes of a graph in a message of TensorFlow's; those of a function come before what it says.
+# Letters of what another library says.
+_LONGEST = 300
 _NODES = re.compile(r"\{\{.*?(\}\}|$)", re.MULTILINE)
 
 
@@ -61,4 +63,6 @@ def first_line(error: BaseException) -> str:
     said = error if isinstance(error, UserError) else getattr(error, "message", error)
     text = _NODES.sub("\n", str(said))
     lines = (line.strip(" .") for line in text.splitlines())
-    return next(filter(None, lines), type(error).__name__)
+    line = next(filter(None, lines), type(error).__name__)
+    # Some quote all the bytes that they could not read.
+    return line if isinstance(error, UserError) or len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."

@@ -124,7 +124,7 @@ def read_joints(path: str | os.PathLike, shape: tuple[int, int, int]) -> np.ndar
         if joints.shape in (LSP_SHAPE, LSP_EXTENDED_SHAPE):
             hint = " This is the other one of LSP and LSP-extended: are the two directories exchanged?"
         elif joints.ndim == 3 and joints.shape[:2] == LSP_EXTENDED_SHAPE[:2]:
-            hint = " LSP-extended in high resolution is read by the setting hr_lspet."
+            hint = " LSP-extended in high resolution is read by `hr_lspet`."
         raise UserError(
             f"{path}: `joints` must be {expected} numbers. Received: {found} {joints.dtype}.{hint}"
         )

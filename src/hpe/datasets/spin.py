@@ -154,7 +154,7 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
         folders = ", ".join(map(str, finder.folders))
         raise UserError(
             f"{path}: none of its pictures is there, such as {shown}; looked in {folders}. Say where they are by "
-            "spin_images."
+            "`spin_images`."
         )
     return Source(
         "spin_" + re.sub(r"\W", "_", path.stem),

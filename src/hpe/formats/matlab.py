@@ -44,7 +44,7 @@ _FLOATS = (6, 7)
 _FLAGS = struct.pack("<2I", 6, 8)
 _SINGLE = struct.pack("<6I", 5, 8, 1, 1, 1, 0)
 _NUMBERS = {
-    kind: struct.Struct("<" + {"i": "bhiq", "u": "BHIQ", "f": "--fd"}[code[0]][int(code[1]).bit_length() - 1])
+    kind: struct.Struct("<" + {"i": "bhiq", "u": "BHIQ", "f": "  fd"}[code[0]][int(code[1]).bit_length() - 1])
     for kind, code in _STORED.items()
 }
 
