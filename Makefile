@@ -25,11 +25,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 DEMO := runs/demo
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
-	$(BIN)/python -m create_datasets --synthetic_val=100 --synthetic_mocap=1500 --synthetic_heading=70 --data_dir=$(DEMO)/data
-	$(BIN)/python -m validate_checkpoint --checkpoint=lightning --data_dir=$(DEMO)/data --val_datasets=synthetic_val --mocap_datasets=synthetic --output=$(DEMO)/lightning --num_panels=10
+	$(BIN)/python -m create_datasets --synthetic_val=100 --synthetic_heading=70 --data_dir=$(DEMO)/data
+	$(BIN)/python -m validate_checkpoint --checkpoint=lightning --data_dir=$(DEMO)/data --val_datasets=synthetic_val --output=$(DEMO)/lightning --num_panels=10
 	@echo "look at what the preset lightning sees, without any training: $(DEMO)/lightning/samples.png (every tenth person)"
 	@echo "now a small network learns the same job from nothing, in some minutes"
-	$(BIN)/python -m create_datasets --synthetic=3000 --synthetic_heading=70 --data_dir=$(DEMO)/data
+	$(BIN)/python -m create_datasets --synthetic=3000 --synthetic_mocap=1500 --synthetic_heading=70 --data_dir=$(DEMO)/data
 	$(BIN)/python -m train --flagfile=configs/demo.cfg --data_dir=$(DEMO)/data --model_dir=$(DEMO)/training
 	$(BIN)/python -m validate_checkpoint --checkpoint=$(DEMO)/training --output=$(DEMO) --num_panels=10
 	@echo "look at the pictures: $(DEMO)/samples.png (every tenth person of those not trained on), $(DEMO)/best.png, $(DEMO)/worst.png; $(DEMO)/lightning/ has the same people by the preset"

@@ -4,14 +4,15 @@ Judges `lightning` and `thunder` on whatever of this lies below the folder of th
 ../shared/data), and on synthetic people:
 
 - Leeds Sports Pose, the validation half, crops around the labelled joints: 2D joints, silhouettes by SPIN's
-  protocol, angles outside motion capture; and the same after some steps of fitting;
+  protocol, angles outside HMR's two sets of motion capture; and the first 256 of them after some steps of fitting;
 - people of 96 pixels and more with joints in COCO photographs, each in its annotated box; also the fifth of the
   pictures that `--own_val=0.2` sets aside;
 - 300 synthetic people in postures of CMU's motion capture and of the generator, of which the picture may cut a
   part off;
 - how many frames a second are followed from end to end, with one person in pictures of 640 x 480.
 
-With `--output` the table takes the place of the one between the marks in that file.
+Everything is judged once; `--max_batches=4` is a quick look. With `--output` the table takes the place of the one
+between the marks in that file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 
@@ -38,8 +40,7 @@ PRESETS = ("lightning", "thunder")
 STEPS = (0, 10, 40)
 SMALLEST = 96  # Pixels of the longer side of a box.
 _BEGIN, _END = "<!-- presets: begin -->", "<!-- presets: end -->"
-# HMR's two sets of MoSh's, and all recordings.
-MOCAP = ("CMU", "jointLim", "real")
+MOCAP = ("CMU", "jointLim")
 _NOT_AT_HAND = "not at hand"
 
 # Rows: title, where, metric, format, targets of both presets, which way is better.
@@ -62,6 +63,7 @@ PLACES = {
     COCO_FIFTH: f"COCO subset, people of {SMALLEST} px",
     SYNTHETIC: "synthetic people",
 }
+_FITTED_BATCHES = 16
 _FITTED = ("pck0.2torso@lsp14", "silhouette_iou@picture", "angles_outside_limits@mocap")
 
 
@@ -73,6 +75,9 @@ class PresetsConfig:
     work_dir: str = option("runs/presets", "Folder for records and for table.md.")
     output: str | None = option(None, "Markdown file whose table between the marks is replaced.")
     only: tuple[str, ...] = option(PRESETS, "Which presets.")
+    max_batches: int | None = option(
+        None, "Judge so many batches of 16 of each dataset alone, for a quick look."
+    )
 
     def __post_init__(self):
         if not set(self.only) <= set(PRESETS):
@@ -86,8 +91,10 @@ def write_records(data: pathlib.Path, records: pathlib.Path) -> list[str]:
         wanted[LSP] = {"lsp_val": True, "lsp_dir": str(data / "lsp_dataset"), "up_dir": str(data / "upi-s1h")}
     coco = data / "coco_subset" / "person_keypoints.json"
     if coco.is_file():
-        large = records / "coco_large.json"
-        files.write_text(large, json.dumps(large_people(json.loads(coco.read_text()), coco.parent)))
+        large = records / "coco" / coco.name
+        # Files are found below the folder of the annotation alone.
+        shutil.copytree(coco.parent / "images", large.parent / "images", dirs_exist_ok=True)
+        files.write_text(large, json.dumps(large_people(json.loads(coco.read_text()))))
         for share in (0.0, 0.2):
             wanted[COCO_FIFTH if share else COCO] = {
                 "own": str(large),
@@ -100,31 +107,32 @@ def write_records(data: pathlib.Path, records: pathlib.Path) -> list[str]:
     for name, values in wanted.items():
         if not (records / f"{name}.manifest.json").exists():
             create_datasets.create(*create_datasets.settings(data_dir=str(records), **values), progress=False)
-    if (data / "mocap").is_dir() and not list(records.glob("mocap_neutrMosh/*real*")):
-        create_datasets.create(
-            *create_datasets.settings(
-                data_dir=str(records), mocap=True, mocap_dir=str(data / "mocap"), mocap_set="real"
-            ),
-            progress=False,
-        )
+    mocap = data / "mocap" / "neutrMosh"
+    if mocap.is_dir() and not list(records.glob("mocap_neutrMosh/*")):
+        settings = create_datasets.settings(data_dir=str(records), mocap=True, mocap_dir=str(mocap))
+        create_datasets.create(*settings, progress=False)
     return list(wanted)
 
 
-def large_people(content: dict, folder: pathlib.Path) -> dict:
+def large_people(content: dict) -> dict:
     """Returns COCO's content with nobody whose box is smaller than `SMALLEST`, or who has no joints."""
     kept = [
         entry
         for entry in content["annotations"]
         if max(entry["bbox"][2:]) >= SMALLEST and entry.get("num_keypoints") and not entry.get("iscrowd")
     ]
-    images = [
-        image | {"file_name": str((folder / "images" / image["file_name"]).resolve())}
-        for image in content["images"]
-    ]
-    return content | {"annotations": kept, "images": images}
+    return content | {"annotations": kept}
 
 
-def judged(preset: str, name: str, records: pathlib.Path, metrics: Sequence[str], *, refine: int = 0):
+def judged(
+    preset: str,
+    name: str,
+    records: pathlib.Path,
+    metrics: Sequence[str],
+    *,
+    refine: int = 0,
+    max_batches: int | None = None,
+):
     """Returns the values of metrics by name, and seconds per person of the whole evaluation."""
     from hpe.evaluation.feasibility import reference_or_reason
     from hpe.evaluation.judging import judge
@@ -143,7 +151,13 @@ def judged(preset: str, name: str, records: pathlib.Path, metrics: Sequence[str]
     reference = reference_or_reason(str(records), MOCAP)
     predictor = Predictor(system, refine=refine)
     evaluation = judge(
-        predictor, source, metrics=metrics, batch_size=16, feasibility=reference, show_progress=False
+        predictor,
+        source,
+        metrics=metrics,
+        batch_size=16,
+        feasibility=reference,
+        max_batches=max_batches,
+        show_progress=False,
     )
     return evaluation.values(), _milliseconds(predictor)
 
@@ -197,14 +211,17 @@ def lines(config: PresetsConfig) -> Iterator[str]:
     for preset in config.only:
         for name in there:
             wanted = [metric for _, place, metric, *_ in ROWS if place == name]
-            if name == LSP:
-                for steps in STEPS:
-                    fitted[preset, steps] = judged(
-                        preset, name, records, wanted if steps == 0 else _FITTED, refine=steps
-                    )
-                values[preset, name] = fitted[preset, 0][0]
-            else:
-                values[preset, name] = judged(preset, name, records, wanted)[0]
+            limit = config.max_batches
+            values[preset, name] = judged(preset, name, records, wanted, max_batches=limit)[0]
+            for steps in STEPS if name == LSP else ():
+                fitted[preset, steps] = judged(
+                    preset,
+                    name,
+                    records,
+                    _FITTED,
+                    refine=steps,
+                    max_batches=min(limit or _FITTED_BATCHES, _FITTED_BATCHES),
+                )
     yield "`python -m benchmarks.presets --output=docs/results.md`. " + machine_class()
     yield ""
     yield "| on | what | " + " | ".join(f"{preset} | target" for preset in config.only) + " |"
@@ -228,7 +245,7 @@ def lines(config: PresetsConfig) -> Iterator[str]:
     if not fitted:
         return
     yield ""
-    yield "Fitting (`--refine=N`), LSP validation, to the joints that MoveNet finds:"
+    yield "Fitting (`--refine=N`), the first 256 of LSP validation, to the joints that MoveNet finds:"
     yield ""
     yield (
         "| steps | "

@@ -19,11 +19,13 @@ from hpe.skeletons import COCO17
 
 # The box of a person's joints, as a share of the crop's side: 1 / 1.35.
 _JOINTS_SHARE = 1 / 1.35
-# Joints of a lower score say nothing of where a person is.
-_SEEN = 0.1
+# Joints of a lower score say nothing of where a person is; where one teacher is less sure, agreement means less.
+_SEEN, _SURE = 0.1, 0.2
 _FEWEST = 4
 # The mirrored view lies aside by this share of the crop's side, so that it falls on other cells of the maps.
 _ASIDE = 0.06
+# The share of right joints by the distance between both teachers, in torsos: 0.95 up to 0.04, 0.60 at 0.225.
+_INTERCEPT, _SLOPE, _LEAST, _MOST = 1.03, 1.9, 0.3, 0.95
 # A torso that points at the camera is short; the tolerance is of this share of the person at least.
 _LEAST_TORSO = 0.2
 
@@ -51,15 +53,15 @@ class Taught:
 
     def agreed(self, tolerance: float) -> np.ndarray:
         """Returns (N, 17) bool: the joints that both see, within a tolerance in torsos."""
-        return (self.distances <= tolerance) & (self.scores >= _SEEN)
+        return (self.distances <= tolerance) & (self.scores >= _SURE)
 
     def confidences(self, tolerance: float) -> np.ndarray:
         """Returns (N, 17) in [0, 1]: how likely a joint is right, 0 for those that are not agreed upon.
 
-        It falls with the distance, from 0.98 to 0.65 at a quarter of a torso: what the shares of right joints do on
-        LSP's training half, see docs/own_data.md.
+        It falls with the distance as the share of right joints does on LSP, see docs/own_data.md.
         """
-        return np.where(self.agreed(tolerance), np.clip(0.98 - 1.3 * self.distances, 0.3, 1.0), 0.0)
+        likely = np.clip(_INTERCEPT - _SLOPE * self.distances, _LEAST, _MOST)
+        return np.where(self.agreed(tolerance), likely, 0.0)
 
 
 class Teachers:
