@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import pickle
 
+import cv2
 import h5py
 import numpy as np
 import scipy.io
@@ -327,4 +328,34 @@ def write_occlusion_person(folder: pathlib.Path, entries=None) -> pathlib.Path:
     path.write_bytes(pickle.dumps(occlusion_person_entries() if entries is None else entries, protocol=3))
     for number in range(3):
         write_image(folder / "images" / "room" / f"{number:03d}.jpg", HEIGHT, WIDTH)
+    return path
+
+
+def eccv18_person(number: int, **changes) -> dict:
+    """Returns somebody of Human3.6M of ECCV'18, whose joints tell their number; None leaves an entry out."""
+    rng = np.random.default_rng(number)
+    relative = rng.normal(scale=300, size=(18, 3))
+    relative[0] = 0
+    entry = {
+        "image": f"{number:05d}.jpg",
+        "joints_3d": np.concatenate([relative[:, :2] * 0.05 + 50, relative[:, 2:] * 0.05], axis=1),
+        "joints_3d_vis": np.ones((18, 3)),
+        "joints_3d_relative": relative,
+        **{"center_x": 50.0 + number, "center_y": 48.0, "width": 60.0, "height": 80.0},
+        **{"bone_len": 4465.0, "s": 0.05, "rot": np.eye(2), "t": np.zeros(2)},
+    }
+    return {key: value for key, value in {**entry, **changes}.items() if value is not None}
+
+
+def write_h36m_eccv18(folder: pathlib.Path, people=None, *, split="Train", pictures=None) -> pathlib.Path:
+    """Writes the cache of a split and its pictures, by default one for everybody, of a brightness of their own."""
+    people = [eccv18_person(number) for number in (1, 2)] if people is None else people
+    images = folder / "ECCV18_Challenge" / split / "IMG"
+    images.mkdir(parents=True, exist_ok=True)
+    for number in range(1, len(people) + 1) if pictures is None else pictures:
+        cv2.imwrite(str(images / f"{number:05d}.jpg"), np.full((100, 100, 3), 10 * number, np.uint8))
+    name = f"HM36_eccv_challenge_{split}_cache"
+    path = folder / "msra_cache" / name / f"{name}_w288xh384_keypoint_jnt_bbox_db.pkl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(people, protocol=2))
     return path

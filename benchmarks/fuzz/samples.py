@@ -200,6 +200,8 @@ _LAYOUTS = {
     "write_mpi_inf_3dhp_test": "mpi_inf_3dhp_test_set/TS1/annot_data.mat",
     "write_flic": "examples.mat",
     "write_occlusion_person": "annot/unrealcv_train.pkl",
+    "write_h36m_eccv18": "msra_cache/HM36_eccv_challenge_Train_cache/"
+    "HM36_eccv_challenge_Train_cache_w288xh384_keypoint_jnt_bbox_db.pkl",
 }
 
 
@@ -432,6 +434,28 @@ def _torch(path: pathlib.Path, *, legacy: bool) -> None:
     write(path, {"state_dict": state}, legacy=legacy)
 
 
+def _pose_hg3d(path: pathlib.Path) -> None:
+    from tests.formats.torch_pth import tensor, write
+
+    names = [
+        f"layer{level}.{block}.conv{part}.weight"
+        for level in range(1, 5)
+        for block in (0, 1)
+        for part in (1, 2)
+    ]
+    state = dict.fromkeys(
+        [*names, "deconv_layers.0.weight", "hm.weight"], tensor(np.zeros((2, 2, 1, 1), "f4"))
+    )
+    write(path, {"epoch": 3, "state_dict": state})
+
+
+def _read_pose_hg3d(path: pathlib.Path) -> None:
+    from hpe.formats.torch_files import load_torch_file
+    from hpe.networks import pose_hg3d
+
+    pose_hg3d.describe(load_torch_file(path), source=str(path))
+
+
 def _mean_h5(path: pathlib.Path) -> None:
     import h5py
 
@@ -525,6 +549,7 @@ READERS: dict[str, Reader] = {
     "MPI-INF-3DHP test": _layout_reader("write_mpi_inf_3dhp_test", "mpi_inf_3dhp", "mpi_inf_3dhp"),
     "FLIC": _layout_reader("write_flic", "flic", "flic", people=3),
     "Occlusion-Person": _layout_reader("write_occlusion_person", "occlusion_person", "occlusion_person"),
+    "Human3.6M of ECCV'18": _layout_reader("write_h36m_eccv18", "human36m.eccv18", "h36m_eccv18"),
     "Human3.6M folder": Reader(_file(_H36M_FILE, _h36m), lambda path: _read_h36m(path.parents[3])),
     "Human3.6M positions": Reader(_file(_H36M_FILE, _h36m), _call("hpe.datasets.human36m.h5", "read_positions")),
     "Human3.6M cameras": Reader(
@@ -558,6 +583,7 @@ READERS: dict[str, Reader] = {
     "Keras weights": Reader(_file("a.keras", _keras_weights), _call("hpe.formats.hdf5", "check_whole")),
     "history.jsonl": Reader(_file("history.jsonl", _history), _read_history),
     "TFRecord": Reader(_file("a.tfrecord", _frames), _read_frames),
+    "pose-hg-3d weights": Reader(_file("a.pth", _pose_hg3d), _read_pose_hg3d),
     "HRNet weights": Reader(
         _file("a.npz", lambda p: np.savez(p, width=np.int64(8), skeleton=np.str_("lsp14"), x=np.zeros(3))),
         _call("hpe.networks.hrnet_weights", "load"),

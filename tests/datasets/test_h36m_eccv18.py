@@ -1,7 +1,6 @@
 """The layout of ECCV'18 as pose-hg-3d has it: pictures, labels and boxes belong together; what is odd is named."""
 
 import os
-import pickle
 
 import cv2
 import numpy as np
@@ -13,41 +12,12 @@ from hpe.datasets.entries.h36m_eccv18 import Eccv18Config
 from hpe.datasets.human36m.eccv18 import h36m_eccv18, load
 from hpe.datasets.sample import Sample, Skipped
 from hpe.errors import UserError
-
-CACHE = "msra_cache/HM36_eccv_challenge_{0}_cache/HM36_eccv_challenge_{0}_cache_w288xh384_keypoint_jnt_bbox_db.pkl"
-
-
-def person(number, **changes):
-    """A person whose joints tell their number."""
-    rng = np.random.default_rng(number)
-    relative = rng.normal(scale=300, size=(18, 3))
-    relative[0] = 0
-    joints = np.concatenate([relative[:, :2] * 0.05 + 50, relative[:, 2:] * 0.05], axis=1)
-    entry = {
-        "image": f"{number:05d}.jpg",
-        "joints_3d": joints,
-        "joints_3d_vis": np.ones((18, 3)),
-        "joints_3d_relative": relative,
-        "center_x": 50.0 + number,
-        "center_y": 48.0,
-        "width": 60.0,
-        "height": 80.0,
-        "bone_len": 4465.0,
-        "s": 0.05,
-        "rot": np.eye(2),
-        "t": np.zeros(2),
-    }
-    return {key: value for key, value in {**entry, **changes}.items() if value is not None}
+from tests.people_folders import eccv18_person as person
+from tests.people_folders import write_h36m_eccv18
 
 
-def write(folder, people, *, split="Train", pictures=None):
-    images = folder / "ECCV18_Challenge" / split / "IMG"
-    images.mkdir(parents=True, exist_ok=True)
-    for number in range(1, len(people) + 1) if pictures is None else pictures:
-        cv2.imwrite(str(images / f"{number:05d}.jpg"), np.full((100, 100, 3), 10 * number, np.uint8))
-    cache = folder / CACHE.format(split)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_bytes(pickle.dumps(people, protocol=2))
+def write(folder, people, **options):
+    write_h36m_eccv18(folder, people, **options)
     return folder
 
 

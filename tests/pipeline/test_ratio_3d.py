@@ -18,8 +18,8 @@ CONFIG = PipelineConfig(
     img_size=32, shuffle_buffer=9, trans_max=0, scale_min=1.0, scale_max=1.0, flip=False, rotation_max=90.0
 )
 NEEDS = Needs(("image", "joints2d", "joints3d"), "cocoplus19")
-FLAT, DEEP = 20, 9
-STEP = 8
+FLAT, DEEP = 8, 5
+STEP = 18
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def batches(shards, ratio, count, *, texts=("flat", "deep", "rotation_max=0"), *
 def test_picture_and_label_stay_together_whatever_is_drawn(shards):
     """Shuffled, thinned to a share, and resumed: the published code paired pictures with labels of others."""
     seen = set()
-    for batch in batches(shards, 1.0, 30, start_step=37):
+    for batch in batches(shards, 1.0, 12, start_step=37):
         numbers = np.rint(batch["image"].mean(axis=(1, 2, 3)) / STEP)
         # A pixel of the picture is 0.4 of one of the crop, whose half side is 16; turning keeps distances.
         middle = -1 / 32
@@ -71,12 +71,6 @@ def test_picture_and_label_stay_together_whatever_is_drawn(shards):
         assert not (np.abs(batch["joints2d"][deep, 0, 1] - middle) > 1e-4).any()
         seen.update(numbers)
     assert seen == set(range(FLAT + DEEP))
-
-
-def test_the_ratio_holds_for_each_of_several_readers(shards):
-    for batch in batches(shards, 1 / 3, 6, shard_index=1, num_shards=2):
-        assert len(batch["image"]) == 2
-        assert (batch["joints3d_weight"][:, 0] > 0).sum() <= 1
 
 
 def test_datasets_of_a_kind_share_by_their_sizes():

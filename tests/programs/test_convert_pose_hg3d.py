@@ -7,6 +7,7 @@ import hpe
 from hpe.errors import UserError
 from hpe.formats.torch_files import load_torch_file
 from hpe.networks import pose_hg3d
+from hpe.networks.resnet import DEPTHS
 from hpe.programs import convert_pose_hg3d
 from hpe.programs.convert_pose_hg3d import ConvertConfig, convert
 from hpe.systems.settings.weakly_supervised import WeaklySupervisedConfig
@@ -18,6 +19,7 @@ from tests.programs.running import run
 
 def test_a_checkpoint_becomes_weights_that_load(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(convert_pose_hg3d, "_SIZE", 64)
+    monkeypatch.setitem(DEPTHS, 18, ((1, 1, 1, 1), False))  # half of the time
     config = WeaklySupervisedConfig(encoder="msra_18", deconv_width=4)
     state = state_of(WeaklySupervised(config, image_size=64).networks)
     path = write(tmp_path / "a.pth", {"epoch": 10, "state_dict": {k: tensor(v) for k, v in state.items()}})

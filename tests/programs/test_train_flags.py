@@ -67,6 +67,38 @@ def test_a_system_brings_its_own_flags_and_defaults(system):
         assert getattr(found, "value", found) == value
 
 
+def test_spellings_of_pose_hg3d_are_taken():
+    config = read(
+        *(
+            "--system=weakly_supervised",
+            "--exp_id=runs/fusion",
+            "--task=human3d",
+            "--dataset=mpii_train,h36m",
+        ),
+        *("--ratio_3d=1", "--weight_3d=0.1", "--weight_var=0.01", "--load_model=runs/mpii", "--arch=msra_18"),
+        *(
+            "--num_epoch=60",
+            "--lr=1e-4",
+            "--lr_step=45",
+            "--lr_schedule=step",
+            "--input_h=128",
+            "--output_h=32",
+        ),
+        *("--random_seed=3", "--val_intervals=5"),
+    )
+    model, training, rates = config.model, config.training, config.optimization
+    assert (training.model_dir, training.datasets) == ("runs/fusion", ("mpii_train", "h36m"))
+    assert (training.init_from, training.num_epochs, training.seed) == ("runs/mpii", 60, 3)
+    assert (training.validation_epochs, config.pipeline.ratio_3d, config.pipeline.img_size) == (5, 1, 128)
+    assert (model.task.value, model.weight_3d, model.weight_var, model.encoder) == (
+        "human3d",
+        0.1,
+        0.01,
+        "msra_18",
+    )
+    assert (model.heatmap_size, rates.generator_lr, rates.step_epochs) == (32, 1e-4, (45,))
+
+
 def test_flags_of_another_system_are_unknown():
     with pytest.raises(flags.UnrecognizedFlagError, match="linear_size"):
         read("--linear_size=8")

@@ -153,7 +153,7 @@ def _array(entry: dict, key: str, shape: tuple[int | None, ...]) -> np.ndarray:
         raise ValueError(f"{key} is missing")
     try:
         array = np.asarray(entry[key], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{key} is no array of numbers") from None
     if len(array.shape) != len(shape) or any(
         side not in (None, own) for side, own in zip(shape, array.shape, strict=True)
