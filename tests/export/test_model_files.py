@@ -1,16 +1,20 @@
 """Models as files: what runs them knows nothing of this package, and says what the system says."""
 
 import json
+import pathlib
+import re
 import subprocess
 import sys
 import types
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
 
+from hpe import skeletons
 from hpe.errors import UserError
 from hpe.export.model_files import Format, export_model, format_of
 from hpe.systems.hybrid_hmr import HybridHmrConfig, build_hybrid_hmr
@@ -42,6 +46,24 @@ def compare(found, wanted):
         np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
 
 
+def run_example(library, folder, monkeypatch, capsys, system):
+    """Runs the example of docs/preview.md that uses a library, beside the file that was exported."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "preview.md").read_text()
+    (code,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if library in code)
+    assert len(code.splitlines()) <= 10
+    assert "hpe " not in code
+    cv2.imwrite(str(folder / "person.png"), CROPS[0][..., ::-1])
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    exec(code, {})
+    lines = capsys.readouterr().out.splitlines()
+    places = expected(system, CROPS[:1])["joints3d"][0]
+    assert [line.split()[0] for line in lines] == list(skeletons.COCOPLUS19.joints)
+    for line, place in zip(lines, places, strict=True):
+        found = [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", line.partition("[")[2])]
+        np.testing.assert_allclose(found, place, atol=1e-4)
+
+
 _ALONE = """
 import sys
 import numpy as np, tensorflow as tf
@@ -51,7 +73,7 @@ assert not any(name.split(".")[0] == "hpe" for name in sys.modules)
 """
 
 
-def test_a_saved_model_runs_without_hpe(system, tmp_path):
+def test_a_saved_model_runs_without_hpe(system, tmp_path, monkeypatch, capsys):
     exported = export_model(system, tmp_path / "deep" / "model", details={"step": 7})
     assert exported.format is Format.SAVED_MODEL
     assert exported.difference < 1e-5
@@ -67,6 +89,8 @@ def test_a_saved_model_runs_without_hpe(system, tmp_path):
     subprocess.run([*map(str, command)], check=True, cwd=tmp_path)
     with np.load(tmp_path / "out.npz") as found:
         compare(dict(found), expected(system, CROPS))
+    run_example("saved_model.load", tmp_path / "deep", monkeypatch, capsys, system)
+    (tmp_path / "deep" / "person.png").unlink()
     metadata = json.loads((tmp_path / "deep" / "model" / "hpe.json").read_text())
     assert (metadata["system"], metadata["step"], metadata["body_model"]) == ("hybrid_hmr", 7, "default")
     assert metadata["input"] == {"name": "image", "shape": [None, 48, 48, 3], "dtype": "uint8"}
@@ -82,16 +106,17 @@ def test_a_saved_model_runs_without_hpe(system, tmp_path):
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"model"}
 
 
-def test_litert_says_the_same_of_one_crop(system, tmp_path):
+def test_litert_says_the_same_of_one_crop(system, tmp_path, monkeypatch, capsys):
     exported = export_model(system, tmp_path / "model.tflite")
     assert exported.difference < 1e-4
     with pytest.warns(UserWarning, match="deprecated"):
         runner = tf.lite.Interpreter(model_path=str(tmp_path / "model.tflite")).get_signature_runner()
     compare(runner(image=CROPS[:1]), expected(system, CROPS[:1]))
+    run_example("tf.lite", tmp_path, monkeypatch, capsys, system)
     assert json.loads((tmp_path / "model.tflite.json").read_text())["schema"] == "hpe.model"
 
 
-def test_onnx_says_the_same_of_any_number_of_crops(system, tmp_path):
+def test_onnx_says_the_same_of_any_number_of_crops(system, tmp_path, monkeypatch, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     assert export_model(system, tmp_path / "model.onnx").difference < 1e-4
@@ -101,6 +126,7 @@ def test_onnx_says_the_same_of_any_number_of_crops(system, tmp_path):
         values = session.run(None, {"image": CROPS[:count]})
         names = [output.name for output in session.get_outputs()]
         compare(dict(zip(names, values, strict=True)), expected(system, CROPS[:count]))
+    run_example("onnxruntime", tmp_path, monkeypatch, capsys, system)
 
 
 class Toy:

@@ -1,9 +1,12 @@
 """People of a video are found now and then, followed in between, keep their numbers and are calmed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from hpe.inference.tracking import SmoothingConfig, VideoTracker, person_box
+from hpe.geometry.cameras import frame_camera
+from hpe.inference.tracking import Smoother, SmoothingConfig, VideoTracker, person_box
 from hpe.people.person import Person
 
 FRAME = np.zeros((200, 400, 3), np.uint8)
@@ -79,6 +82,30 @@ def test_jitter_of_a_person_who_stands_shrinks_and_a_fast_arm_is_followed():
     shown = fast.run(30, smoothing=SmoothingConfig())
     lag = (20 + 8 * 29 + 20 - shown[-1][0].joints2d[0, 0]) / 8 / 25
     assert 0 <= lag < 0.04  # seconds: one frame
+
+
+def test_who_walks_by_is_where_they_are_and_stands_still_at_rest():
+    """The place in space: across the picture it does not wait for the depth, which one view knows badly."""
+    generator, camera = np.random.default_rng(0), frame_camera((480, 640))
+
+    def shown(speed):
+        smooth, places = Smoother(), []
+        for frame in range(100):
+            depth = 6.0 * np.exp(generator.normal(scale=0.015))  # 9 cm
+            x = speed * (frame / 50 - 1) + generator.normal(scale=0.004)
+            translation = np.array([x / 6, 0.02, 1.0]) * depth
+            joints = np.zeros((5, 2), np.float32)
+            person = Person((0, 0, 100, 200), 1.0, 1, joints, np.ones(5, np.float32), "lsp14", camera=camera)
+            smoothed = smooth(dataclasses.replace(person, translation=translation), frame / 50)
+            places.append(smoothed.translation)
+        return np.array(places)[25:]
+
+    still, walks = shown(0.0), shown(1.4)
+    assert still[:, 2].std() < 0.35 * 0.09
+    assert still[:, 0].std() < 0.5 * 0.004
+    seen = 6 * walks[:, 0] / walks[:, 2]
+    lag = np.mean(1.4 * (np.arange(25, 100) / 50 - 1) - seen) / 1.4
+    assert 0 <= lag < 0.03  # seconds; one filter for all three had 0.1
 
 
 def test_the_box_of_a_person_is_that_of_the_joints_that_were_seen():

@@ -190,7 +190,11 @@ class Model:
             chosen = places[start : start + _TOGETHER]
             crops = [box_crop(box, size, box_share=self.box_share) for _, box, _ in chosen]
             images = [crop.take(pictures[number]) for crop, (number, *_) in zip(crops, chosen, strict=True)]
-            evidence = _evidence(outlines[start : start + _TOGETHER], crops)
+            # A graph is compiled for each number of crops: few numbers, or it would go on at every other frame.
+            spare = (1 << (len(crops) - 1).bit_length()) - len(crops)
+            images += spare * images[-1:]
+            shown = outlines[start : start + _TOGETHER]
+            evidence = _evidence(shown + spare * shown[-1:], crops + spare * crops[-1:])
             prediction = predictor(np.stack(images), evidence)
             for index, ((number, box, score), crop) in enumerate(zip(chosen, crops, strict=True)):
                 person = person_of(

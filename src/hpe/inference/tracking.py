@@ -23,31 +23,40 @@ _EVERY = 4
 _SAME = 0.75
 # A person of whom less than this share of the box is left in the frame has gone.
 _LEFT_INSIDE = 0.25
+# Metres; nobody is nearer to a camera.
+_NEAREST = 0.01
 # A prediction whose joints are less sure on average is of nobody.
 _SURE = 0.1
 
 
-_POINTS = OneEuroConfig(min_cutoff=1.5, beta=1.5)
-_PIXELS = OneEuroConfig(min_cutoff=1.5, beta=3.0)
-_TRANSLATION = OneEuroConfig(min_cutoff=0.7, beta=0.7)
-_ROTATIONS = OneEuroConfig(min_cutoff=1.5, beta=1.0)
+# By `python -m benchmarks.preview`: a third of the jitter at rest, and a swinging arm lags by less than 20 ms.
+_POINTS = OneEuroConfig(min_cutoff=1.0, beta=4.0)
+_PIXELS = OneEuroConfig(min_cutoff=1.0, beta=12.0)
+_DEPTH = OneEuroConfig(min_cutoff=0.5, beta=5.0)
+_ROTATIONS = OneEuroConfig(min_cutoff=1.0, beta=2.0)
+_SHAPE = OneEuroConfig(min_cutoff=0.2, beta=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class SmoothingConfig:
     """One-Euro filters of what a person consists of; the speeds are metres, box heights and radians per second.
 
+    The place in space is smoothed as the camera sees it, across by `pixels` and away from it by `depth`: what one
+    view knows well must not wait for what it knows badly.
+
     Attributes:
         points: of 3D joints and vertices around the root, metres.
-        pixels: of 2D joints, in heights of the person's box.
-        translation: of the place in space, metres.
+        pixels: of 2D joints and of where the body is seen, in heights of the person's box.
+        depth: of the logarithm of the distance from the camera.
         rotations: of the body's joints, radians.
+        shape: of the shape coefficients.
     """
 
     points: OneEuroConfig = _POINTS
     pixels: OneEuroConfig = _PIXELS
-    translation: OneEuroConfig = _TRANSLATION
+    depth: OneEuroConfig = _DEPTH
     rotations: OneEuroConfig = _ROTATIONS
+    shape: OneEuroConfig = _SHAPE
 
 
 class VideoTracker:
@@ -104,7 +113,7 @@ class VideoTracker:
             dataclasses.replace(person, score=score)
             for person, (_, score) in zip(people, places, strict=True)
         ]
-        kept = _apart([person for person in people if _is_there(person, frame.shape)])
+        kept = apart([person for person in people if _is_there(person, frame.shape)])
         if len(kept) < len(self._followed):
             self._since = self._every  # somebody has been lost: look again
         numbers = self._tracker.update(
@@ -200,8 +209,8 @@ def _is_there(person: Person, shape: tuple[int, ...]) -> bool:
     return inside >= _LEFT_INSIDE * width * height
 
 
-def _apart(people: list[Person]) -> list[Person]:
-    """Leaves out those who are somebody else, seen once more; the surer one stays."""
+def apart(people: Sequence[Person]) -> list[Person]:
+    """Leaves out those who are somebody else, seen once more; the surer one stays, and the surest is the first."""
     kept: list[Person] = []
     for person in sorted(people, key=lambda person: -person.score):
         box = person_box(person)
@@ -215,8 +224,9 @@ class _PersonFilter:
 
     def __init__(self, config: SmoothingConfig):
         self._pixels, self._joints = PointFilter(config.pixels), PointFilter(config.points)
-        self._vertices, self._translation = PointFilter(config.points), PointFilter(config.translation)
-        self._rotations, self._shape = RotationFilter(config.rotations), PointFilter(config.translation)
+        self._vertices = PointFilter(config.points)
+        self._place, self._depth = PointFilter(config.pixels), PointFilter(config.depth)
+        self._rotations, self._shape = RotationFilter(config.rotations), PointFilter(config.shape)
 
     def __call__(self, person: Person, time: float) -> Person:
         """Returns the person with everything smoothed; what the person lacks stays None."""
@@ -225,7 +235,7 @@ class _PersonFilter:
         pixels = self._pixels(seen, time, unit=height)
         changes = {"joints2d": np.where(np.isfinite(pixels), pixels, person.joints2d).astype(np.float32)}
         if person.translation is not None:
-            translation = self._translation(person.translation[None], time)[0]
+            translation = self._translated(person, time, height)
             changes["translation"] = translation.astype(np.float32)
             for name, smooth in (("joints3d", self._joints), ("vertices", self._vertices)):
                 points = getattr(person, name)
@@ -239,3 +249,11 @@ class _PersonFilter:
                 shape=self._shape(person.body.shape[None], time)[0].astype(np.float32),
             )
         return dataclasses.replace(person, **changes)
+
+    def _translated(self, person: Person, time: float, height: float) -> np.ndarray:
+        translation = np.asarray(person.translation, np.float64)
+        focal = 1.0 if person.camera is None else person.camera.focal
+        depth = max(float(translation[2]), _NEAREST)
+        place = self._place((focal * translation[:2] / depth)[None], time, unit=height)[0]
+        depth = float(np.exp(self._depth(np.log([[depth]]), time)[0, 0]))
+        return np.array([*(place / focal * depth), depth])

@@ -57,7 +57,10 @@ class Finder:
         focal = self._config.focal or focal
         if self._given or self._file:
             return self._predict(image, boxes=self._boxes(name, 0, image.shape[:2]), focal=focal)
-        people = self._predict(image, focal=focal, detector=self._detector)
+        from hpe.inference.tracking import apart
+
+        # In a crowd, the crops of two boxes may show the same person.
+        people = apart(self._predict(image, focal=focal, detector=self._detector))
         if people or self._config.detector != AUTO:
             return people
         whole = self._predict(image, focal=focal)
