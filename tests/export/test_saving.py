@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -210,6 +211,18 @@ def test_kinds_that_cannot_be_written_say_why(tmp_path):
     assert len(notes) == 2
     written, notes = save_picture([walker(1, 0), walker(2, 0)], tmp_path / "p", ["bvh"])
     assert [path.name for path in written] == ["p_1.bvh", "p_2.bvh"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    files = VideoFiles(tmp_path / "v", ["json", "csv"], frames_per_second=RATE)
+    for stream in files._streams.values():
+        # The device that is always full takes the place of the disk.
+        os.dup2(os.open("/dev/full", os.O_WRONLY), stream._stream._stream.fileno())
+    with pytest.raises(UserError, match=r"v\.json: cannot be written \(No space left on device\)"), files:
+        for frame in range(20):
+            files.add(frame, frame / RATE, [walker(1, frame)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_leaves_nothing(tmp_path):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hpe.errors import UserError
 from hpe.people import detection
 from hpe.people.detection import Detections, RtmdetDetector, decode, letterbox, select
 
@@ -92,6 +93,27 @@ def test_the_packaged_detector_finds_the_people_of_photographs():
 def _overlap(first, second):
     first, second = (np.float32([x, y, x + w, y + h]) for x, y, w, h in (first, second))
     return detection.intersection_over_union(first, second)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((1, 3, 8, 8), "its outputs are of no layout that is known"),
+        ((1, 8, 8, 3), "does not take one picture"),
+    ],
+)
+def test_an_onnx_file_of_another_layout_is_one_line(tmp_path, size, reason):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    from hpe.people.onnx_detection import OnnxDetector
+
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, size) for name in "ab"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["a"], ["b"])], "g", values[:1], values[1:])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "a.onnx")
+    with pytest.raises(UserError, match=rf"a\.onnx: {reason}") as error:
+        OnnxDetector(tmp_path / "a.onnx")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the datasets of HPE_DATA")

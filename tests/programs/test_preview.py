@@ -47,11 +47,11 @@ def test_an_image_becomes_a_panel(start, tmp_path, capsys):
 
 
 def test_files_may_be_named_without_a_flag(start, tmp_path, capsys):
-    images = [colored(tmp_path / name) for name in ("a.png", "b.png")]
+    images = [colored(tmp_path / name) for name in ("ein Bild ä 図.png", "b.png")]
     # What a file holds makes it a picture, whatever its name.
     images[1] = images[1].rename(tmp_path / "b.HEIC")
     start(*map(str, images), f"--output={tmp_path / 'out'}")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+    assert names(tmp_path / "out") == ["b.png", "ein Bild ä 図.png"]
     assert f"wrote 2 pictures to {tmp_path / 'out'}" in capsys.readouterr().out
 
 
@@ -185,12 +185,12 @@ def test_images_are_saved_in_all_kinds(start, tmp_path, capsys):
 
 
 def test_a_video_is_saved_with_its_people(start, tmp_path, capsys):
-    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 5, fps=10)
+    video = write_video(tmp_path / "v.mp4", [(220, 30, 30)] * 5, fps=10).rename(tmp_path / "mein ä.mp4")
     flags = [f"--input={video}", f"--output={tmp_path / 'out'}", "--save=json,glb,npz,csv", "--nodraw"]
     start(*flags, f"--json={tmp_path / 'RESULTS.json'}")
-    assert names(tmp_path / "out") == ["v.csv", "v.glb", "v.json", "v_1.npz"]
-    read = json.loads((tmp_path / "out" / "v.json").read_text())
-    assert (read["source"], read["frames_per_second"]) == ("v.mp4", 10)
+    assert names(tmp_path / "out") == ["mein ä.csv", "mein ä.glb", "mein ä.json", "mein ä_1.npz"]
+    read = json.loads((tmp_path / "out" / "mein ä.json").read_text())
+    assert (read["source"], read["frames_per_second"]) == ("mein ä.mp4", 10)
     assert [[one["track_id"] for one in frame["people"]] for frame in read["frames"]] == [[1]] * 5
     results = json.loads((tmp_path / "RESULTS.json").read_text())
     assert [len(entry["predictions"]) for entry in results["output"]] == [1] * 5

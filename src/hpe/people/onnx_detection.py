@@ -56,7 +56,7 @@ class OnnxDetector:
         fixed = [side for side in shape[2:] if isinstance(side, int)]
         if outputs[0].name == "dets" or last == 5:
             self._side, self._find = (fixed or [_RTMDET_SIDE])[0], self._find_rtmdet
-        elif isinstance(last, int) and last > 5 and len(set(fixed)) == 1:
+        elif isinstance(last, int) and last > 5 and len(outputs[0].shape) == 3 and len(set(fixed)) == 1:
             self._side, self._find = fixed[0], self._find_yolox
         else:
             raise UserError(
