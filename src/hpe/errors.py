@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 import re
 
-# Nodes of a graph in a message of TensorFlow's; those of a function come before what it says.
 # Letters of what another library says.
 _LONGEST = 300
+# Nodes of a graph in a message of TensorFlow's; those of a function come before what it says.
 _NODES = re.compile(r"\{\{.*?(\}\}|$)", re.MULTILINE)
 
 
