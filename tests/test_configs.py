@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-RECIPES = sorted((pathlib.Path(__file__).resolve().parent.parent / "configs").glob("*.cfg"))
+RECIPES = sorted((pathlib.Path(__file__).resolve().parent.parent / "configs").rglob("*.cfg"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)

@@ -59,7 +59,7 @@ def test_limbs_are_crossed_in_metres():
 @pytest.fixture(scope="module")
 def networks():
     keras.utils.set_random_seed(0)
-    return evidence.EvidenceMaps(21, 17), evidence.BodyCorrection(8, 17, width=16, num_blocks=1)
+    return evidence.EvidenceMaps(21, "coco17"), evidence.BodyCorrection(8, range(17), width=16, num_blocks=1)
 
 
 def test_maps_and_body_have_the_shapes_they_promise(networks):
@@ -74,7 +74,7 @@ def test_maps_and_body_have_the_shapes_they_promise(networks):
     parameters = generator.normal(size=(2, PARAMETERS_SIZE)).astype(np.float32)
     body = split_parameters(ops.convert_to_tensor(parameters))
     points = generator.uniform(-1, 1, size=(2, 19, 2)).astype(np.float32)
-    stages = correction(body, seen, project=lambda body: points, detected=np.arange(17))
+    stages = correction(body, seen, project=lambda body: points)
     assert len(stages) == 2
     # The last layer starts near zero, so that the body that is given is where the training starts.
     for name, value in body.items():

@@ -11,6 +11,7 @@ from hpe.skeletons import COCO17, COCOPLUS19
 from hpe.systems.inputs import ImageInput
 from hpe.systems.movenet import MoveNetBody, MoveNetBodyConfig
 from hpe.systems.refinement import camera_in_box, camera_of_box
+from hpe.systems.settings.movenet import Evidence, MoveNetVersion
 
 SIZE = 64
 SMALL = {"lifter_size": 16, "lifter_blocks": 1, "compile_body": False}
@@ -83,7 +84,7 @@ def test_where_the_joints_lie_in_the_picture_moves_the_body_along(system):
 def test_low_scores_are_taken_for_missing(crops):
     given = dict(SMALL, min_score=0.99)
     system = MoveNetBody(MoveNetBodyConfig(**given), load_body_model(), image_size=SIZE)
-    assert (ops.convert_to_numpy(system.observe(crops)["detections"])[..., 2] == 0).all()
+    assert (ops.convert_to_numpy(system.detect(crops))[..., 2] == 0).all()
     assert np.isfinite(system.to_prediction(system.infer(crops)).joints2d).all()
 
 
@@ -112,7 +113,9 @@ def test_the_crop_must_fit_the_pyramid():
 @pytest.fixture(scope="module")
 def with_evidence():
     keras.utils.set_random_seed(0)
-    given = dict(SMALL, evidence=True, correction_size=16, mr_loss_weight=0.02, shape_loss_weight=0.01)
+    given = dict(
+        SMALL, evidence=Evidence.LIGHTNING, correction_size=16, mr_loss_weight=0.02, shape_loss_weight=0.01
+    )
     return MoveNetBody(MoveNetBodyConfig(**given), load_body_model(), image_size=SIZE)
 
 
@@ -144,3 +147,12 @@ def test_all_networks_learn_from_labels_and_masks(with_evidence, crops):
     assert len(optimizer.variables) == sum(
         len(network.trainable_variables) for network in with_evidence.networks.values()
     )
+
+
+def test_another_version_may_observe(crops):
+    given = dict(SMALL, movenet=MoveNetVersion.THUNDER, evidence=Evidence.LIGHTNING, correction_size=16)
+    system = MoveNetBody(MoveNetBodyConfig(**given), load_body_model(), image_size=SIZE)
+    seen = system.observe(crops)
+    np.testing.assert_allclose(seen["detections"], system.detect(crops), atol=1e-5)
+    assert seen["maps"].shape == (2, 48, 48, 24 + 24 + 17)
+    assert np.isfinite(system.to_prediction(system.infer(crops)).joints2d).all()

@@ -8,10 +8,13 @@ The sampling of features where the present estimate projects to is that of PyMAF
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
+from hpe import skeletons
 from hpe.geometry.rotations import rotmat_to_rot6d
 from hpe.networks.body_lifter import PARAMETERS_SIZE, Stage, split_parameters
 from hpe.networks.movenet import STRIDE
@@ -22,7 +25,8 @@ NUM_JOINTS = len(LSP14)
 # Of the maps' convolutions.
 _WIDTH = 40
 _BLOCKS = 2
-# Detections are shown as blobs, their joints as peaks; cells.
+# Detections are shown as blobs, so many logits high; a joint's peak reaches as far as the window. In cells.
+_BLOB_LOGITS = 4.0
 _BLOB, _WINDOW = 2.0, 2.5
 # The first cell's centre is the middle of its pixels, whose own centres are at integers.
 _FIRST_CELL = 0.5 * (STRIDE - 1) / STRIDE
@@ -61,14 +65,19 @@ class EvidenceMaps(keras.Model):
     """Convolutions on a detector's maps: joints, mask and features of every cell.
 
     Args:
-        channels: of the maps, the detector's logits of its joints among them.
-        num_detected: joints of the detector.
+        channels: of the maps, of which the last are the detector's logits of its joints.
+        detected: name of the detector's joint set.
     """
 
-    def __init__(self, channels: int, num_detected: int, **kwargs):
+    def __init__(self, channels: int, detected: str, **kwargs):
         super().__init__(**kwargs)
-        self.channels, self.num_detected = channels, num_detected
-        inputs = keras.Input((None, None, channels + num_detected), name="maps")
+        self.channels, self.detected = channels, detected
+        skeleton = skeletons.get(detected)
+        # What the detector says of its joints is where the heat maps of those that it shares start.
+        self._shared = np.array(
+            [[float(ours == theirs) for ours in LSP14.joints] for theirs in skeleton.joints], np.float32
+        )
+        inputs = keras.Input((None, None, channels + len(skeleton)), name="maps")
         x = keras.layers.Conv2D(_WIDTH, 1, activation="relu", name="mixed")(inputs)
         for index in range(_BLOCKS):
             y = keras.layers.DepthwiseConv2D(3, padding="same", name=f"block_{index}_depthwise")(x)
@@ -93,15 +102,16 @@ class EvidenceMaps(keras.Model):
         height, width = maps.shape[1:3]
         blobs = _blobs(detections, height, width)
         outputs, features = self.convolutions(ops.concatenate([maps, blobs], axis=-1))
+        said = maps[..., self.channels - self._shared.shape[0] :] + _BLOB_LOGITS * blobs
         return {
-            "heatmaps": outputs[..., :NUM_JOINTS],
+            "heatmaps": outputs[..., :NUM_JOINTS] + ops.matmul(said, self._shared),
             "mask": outputs[..., NUM_JOINTS:],
             "features": features,
         }
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        return {**super().get_config(), "channels": self.channels, "num_detected": self.num_detected}
+        return {**super().get_config(), "channels": self.channels, "detected": self.detected}
 
 
 @keras.saving.register_keras_serializable(package="hpe")
@@ -110,7 +120,7 @@ class BodyCorrection(keras.Model):
 
     Args:
         pooled: number of features of the whole crop.
-        num_detected: joints of the detector.
+        detected: places of the detector's joints in cocoplus19.
         width: of all hidden layers.
         num_blocks: residual blocks.
         num_corrections: how often the body is corrected.
@@ -119,7 +129,7 @@ class BodyCorrection(keras.Model):
     def __init__(
         self,
         pooled: int,
-        num_detected: int,
+        detected: Sequence[int],
         *,
         width: int = 384,
         num_blocks: int = 2,
@@ -127,7 +137,7 @@ class BodyCorrection(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.pooled, self.num_detected = pooled, num_detected
+        self.pooled, self.detected = pooled, tuple(int(place) for place in detected)
         self.width, self.num_blocks, self.num_corrections = width, num_blocks, num_corrections
         self._pooled = keras.layers.Dense(_POOLED_WIDTH, name="pooled")
         self._pooled.build((None, pooled))
@@ -135,10 +145,10 @@ class BodyCorrection(keras.Model):
         self._point = keras.layers.Dense(_POINT_WIDTH, activation="relu", name="point")
         self._point.build((None, None, _WIDTH + 1))
         size = _POOLED_WIDTH + NUM_PROFILE_POINTS * _POINT_WIDTH + PARAMETERS_SIZE
-        self._stage.build((None, size + 5 * num_detected + 5 * NUM_JOINTS))
+        self._stage.build((None, size + 5 * len(self.detected) + 5 * NUM_JOINTS))
         self.built = True
 
-    def call(self, body, evidence, *, project, detected, training=False):
+    def call(self, body, evidence, *, project, training=False):
         """Corrects bodies.
 
         Args:
@@ -146,7 +156,6 @@ class BodyCorrection(keras.Model):
             evidence: dict of `pooled` (B, P), `detections` (B, D, 3), `joints` (B, 14, 3) of `peaks`, and
                 `mask` and `features` of `EvidenceMaps`.
             project: function of such a dict of a body that yields cocoplus19's joints (B, 19, 2).
-            detected: (D,) places of the detector's joints in cocoplus19.
             training: has no effect.
 
         Returns:
@@ -154,7 +163,7 @@ class BodyCorrection(keras.Model):
         """
         seen = [self._pooled(evidence["pooled"])]
         residual_of = []
-        for name, places in (("detections", detected), ("joints", np.arange(NUM_JOINTS))):
+        for name, places in (("detections", self.detected), ("joints", range(NUM_JOINTS))):
             joints = evidence[name]
             seen.append(ops.reshape(joints, (-1, 3 * len(places))))
             residual_of.append((joints, places))
@@ -176,7 +185,7 @@ class BodyCorrection(keras.Model):
 
     def get_config(self):
         """Returns the arguments of the constructor."""
-        names = ("pooled", "num_detected", "width", "num_blocks", "num_corrections")
+        names = ("pooled", "detected", "width", "num_blocks", "num_corrections")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -74,21 +74,27 @@ class MoveNetBody:
             num_stages=config.num_stage,
             name="lifter",
         )
-        self._observed = self.movenet.with_taps()
+        self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
+        # Whose maps are the evidence: mostly those that are computed for the joints anyway.
+        self.observer = self.movenet
+        if config.uses_evidence and config.evidence.value != config.movenet.value:
+            self.observer = MoveNet(config.evidence.value, name="observer")
+        self._observed = self.observer.with_taps()
         # MoveNet is a constant, like the body: it lies in the package, not in checkpoints.
         self.networks = {"lifter": self.lifter}
-        if config.evidence:
-            self.evidence_maps = EvidenceMaps(self.movenet.num_tapped, NUM_JOINTS, name="evidence_maps")
+        if config.uses_evidence:
+            self.evidence_maps = EvidenceMaps(
+                self.observer.num_tapped, self.detected_skeleton, name="evidence_maps"
+            )
             self.correction = BodyCorrection(
                 NUM_FEATURES,
-                NUM_JOINTS,
+                self._seen,
                 width=config.correction_size,
                 num_corrections=config.corrections,
                 name="correction",
             )
             self.networks |= {"evidence_maps": self.evidence_maps, "correction": self.correction}
         compile_if = xla_compiled if config.compile_body else lambda function: function
-        self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
         self._project = compile_if(projector(self.body, self._seen))
         self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
         self._distances = compile_if(distances_of_pairs)
@@ -109,7 +115,7 @@ class MoveNetBody:
             "pose": config.body_loss_weight,
             "shape": config.body_loss_weight,
             "joints3d": config.joints3d_loss_weight,
-            "silhouette": config.mr_loss_weight or (config.evidence and config.maps_loss_weight),
+            "silhouette": config.mr_loss_weight or (config.uses_evidence and config.maps_loss_weight),
         }
         fields = ("image", "joints2d", *(name for name, wanted in optional.items() if wanted))
         return Needs(fields=fields, skeleton2d=self.skeleton, body_models=self.body_models)
@@ -124,9 +130,9 @@ class MoveNetBody:
             "joints3d_loss": config.joints3d_loss_weight,
             "mr_loss": config.mr_loss_weight,
             "shape_loss": config.shape_loss_weight,
-            "stay_loss": config.evidence and config.stay_loss_weight,
-            "joint_maps_loss": config.evidence and config.maps_loss_weight,
-            "mask_loss": config.evidence and config.maps_loss_weight,
+            "stay_loss": config.uses_evidence and config.stay_loss_weight,
+            "joint_maps_loss": config.uses_evidence and config.maps_loss_weight,
+            "mask_loss": config.uses_evidence and config.maps_loss_weight,
         }
         variables = [
             variable for network in self.networks.values() for variable in network.trainable_variables
@@ -136,23 +142,37 @@ class MoveNetBody:
     def adapt(self, statistics: Mapping) -> None:
         """Needs nothing of the training data; see `hpe.systems.base.Trains`."""
 
+    def detect(self, images):
+        """Returns MoveNet's joints (B, 17, 3), normalised crop coordinates and score, of crops (B, S, S, 3)."""
+        return self._joints(self.movenet.maps(_scaled(images)))
+
     def observe(self, images) -> dict:
-        """Runs MoveNet on crops (B, S, S, 3).
+        """Finds joints and evidence in crops (B, S, S, 3).
 
         Returns:
-            Dict of `detections` (B, 17, 3), its joints, normalised crop coordinates and score; `maps`
-            (B, S / 4, S / 4, C), its features and logits; and `pooled` (B, 1280), the mean of its last features.
+            Dict of `detections` (B, 17, 3), see `detect`, `maps` (B, h, w, C), the observer's features and logits
+            at its stride of 4, and `pooled` (B, 1280), the mean of its last features.
         """
-        maps = self._observed(ops.cast(images, "float32") / 127.5 - 1.0)
+        scaled = _scaled(images)
+        if self.observer is self.movenet:
+            maps = self._observed(scaled)
+            detections = self._joints(maps)
+        else:
+            detections = self._joints(self.movenet.maps(scaled))
+            side = self.observer.size.picture
+            maps = self._observed(ops.image.resize(scaled, (side, side), data_format="channels_last"))
+        return {
+            "detections": detections,
+            "maps": ops.concatenate([maps["encoder"], maps["pyramid"], maps["heatmaps"]], axis=-1),
+            "pooled": ops.mean(maps["features"], axis=(1, 2)),
+        }
+
+    def _joints(self, maps):
         joints = decode_maps(maps)
         points = pixels_to_normalized(joints[..., :2], self.image_size)
         scores = joints[..., 2:]
         scores = ops.where(scores >= self.config.min_score, scores, 0.0)
-        return {
-            "detections": ops.concatenate([points, scores], axis=-1),
-            "maps": ops.concatenate([maps["encoder"], maps["pyramid"], maps["heatmaps"]], axis=-1),
-            "pooled": ops.mean(maps["features"], axis=(1, 2)),
-        }
+        return ops.concatenate([points, scores], axis=-1)
 
     def lift(self, detections, *, training: bool = False) -> list[dict]:
         """Finds the bodies of joints.
@@ -184,7 +204,7 @@ class MoveNetBody:
         evidence["joints"] = ops.stop_gradient(peaks(evidence["heatmaps"]))
         known = evidence | {"pooled": seen["pooled"], "detections": seen["detections"]}
         project = self._project_every
-        stages = self.correction(stage, known, project=project, detected=self._seen, training=training)
+        stages = self.correction(stage, known, project=project, training=training)
         return [_tensors(corrected) for corrected in stages], evidence
 
     def _project_seen(self, parameters):
@@ -201,10 +221,11 @@ class MoveNetBody:
             (B, 24, 3, 3), `shape` (B, 10), `joints2d` (B, 19, 2) in [-1, 1] and `joints3d` (B, 19, 3) in metres,
             of the last stage `vertices`, too, where a loss needs them; with evidence `evidence`, see `correct`.
         """
-        seen = {name: ops.stop_gradient(value) for name, value in self.observe(inputs).items()}
-        stages = self.lift(seen["detections"], training=training and "lifter" not in frozen)
+        seen = self.observe(inputs) if self.config.uses_evidence else {"detections": self.detect(inputs)}
+        seen = {name: ops.stop_gradient(value) for name, value in seen.items()}
         outputs = {"detections": seen["detections"]}
-        if self.config.evidence:
+        stages = self.lift(seen["detections"], training=training and "lifter" not in frozen)
+        if self.config.uses_evidence:
             last = {name: ops.stop_gradient(value) for name, value in stages[-1].items()}
             corrected, outputs["evidence"] = self.correct(last, seen, training=training)
             stages += corrected
@@ -221,18 +242,18 @@ class MoveNetBody:
             stage = outputs["stages"][-1]
             parts["mr_loss"] = outline_loss(stage, batch, self.image_size, measure=self._distances)
             weights["mr_loss"] = self.config.mr_loss_weight
-        if self.config.evidence:
+        if self.config.uses_evidence:
             more, their_weights = evidence_losses(self.config, outputs, batch)
             parts, weights = parts | more, weights | their_weights
         return Losses(parts, weights)
 
     def infer(self, inputs) -> dict:
         """Runs the networks without training; the last stage's tensors, see `forward`, and `vertices`."""
+        if not self.config.uses_evidence:
+            return self.infer_joints2d(self.detect(inputs))
         seen = self.observe(inputs)
-        stage = self.lift(seen["detections"])[-1]
-        if self.config.evidence:
-            stage = self.correct(stage, seen)[0][-1]
-        return self._finish(stage, seen["detections"])
+        corrected, _ = self.correct(self.lift(seen["detections"])[-1], seen)
+        return self._finish(corrected[-1], seen["detections"])
 
     def infer_joints2d(self, detections) -> dict:
         """Returns what `infer` returns, of the joints (B, 17, 3) of any detector: x, y and score; 0 is missing.
@@ -267,6 +288,11 @@ class MoveNetBody:
             shape=arrays["shape"],
             confidence=confidence,
         )
+
+
+def _scaled(images):
+    """Returns crops as MoveNet takes them."""
+    return ops.cast(images, "float32") / 127.5 - 1.0
 
 
 def _posing(body, *, vertices):

@@ -23,6 +23,14 @@ class MoveNetVersion(enum.Enum):
     THUNDER = "thunder"
 
 
+class Evidence(enum.Enum):
+    """Whose maps correct the body."""
+
+    NONE = "none"
+    LIGHTNING = "lightning"
+    THUNDER = "thunder"
+
+
 @dataclasses.dataclass(frozen=True)
 class MoveNetBodyConfig:
     """Networks and loss weights; the names are those of the command line."""
@@ -38,9 +46,10 @@ class MoveNetBodyConfig:
     num_stage: int = option(
         2, "Its stages; each sees how far the body of the one before lies from the joints."
     )
-    evidence: bool = option(
-        False,
-        "Correct the body by what the maps of MoveNet hold besides joints: outline, limbs and features.",
+    evidence: Evidence = option(
+        Evidence.NONE,
+        "Correct the body by what the maps of lightning or thunder hold besides joints: outline, limbs and "
+        "features; that of another version than `movenet` is run beside it.",
     )
     correction_size: int = option(384, "Width of the hidden layers of the network that corrects the body.")
     corrections: int = option(2, "How often it corrects the body.")
@@ -61,6 +70,11 @@ class MoveNetBodyConfig:
         "Steps by which predicted bodies are fitted to the joints, unless who predicts says otherwise.",
     )
     compile_body: bool = option(True, "Compile the body model with XLA.")
+
+    @property
+    def uses_evidence(self) -> bool:
+        """Whether the picture corrects the body."""
+        return self.evidence is not Evidence.NONE
 
     def __post_init__(self):
         for name in ("lifter_size", "lifter_blocks", "num_stage", "correction_size", "corrections"):
