@@ -23,6 +23,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -139,6 +140,7 @@ def judged(
     from hpe.inference.predictor import Predictor
     from hpe.runs import load
 
+    print(f"{preset}: {name}, {refine} steps of fitting", file=sys.stderr, flush=True)
     loaded = load(preset)
     system = loaded.system
     source = pipeline.open(
