@@ -23,7 +23,7 @@ import numpy as np
 from hpe.body.body_model import BodyModel
 from hpe.body.data import NUM_SHAPES, load_body_model
 from hpe.evaluation import registry
-from hpe.evaluation.feasibility import FeasibilityReference, read_poses
+from hpe.evaluation.feasibility import Comparison, FeasibilityReference, read_poses
 from hpe.evaluation.judged import Judged
 from hpe.evaluation.report import Metric
 from hpe.geometry.rotations import axis_angle_to_rotmat
@@ -82,7 +82,7 @@ def judge(poses, reference: FeasibilityReference, body: BodyModel):
     found = []
     for name in METRICS:
         measure = registry.measure(name)
-        measure.reference = reference
+        measure.comparison = Comparison(reference)
         measure.add(judged)
         total = np.nansum(measure.rows(), axis=0)
         found.append(Metric(name, measure.value(total), registry.parse(name).family.unit))

@@ -135,7 +135,7 @@ def judged(
     max_batches: int | None = None,
 ):
     """Returns the values of metrics by name, and seconds per person of the whole evaluation."""
-    from hpe.evaluation.feasibility import reference_or_reason
+    from hpe.evaluation.feasibility import compare_with
     from hpe.evaluation.judging import judge
     from hpe.inference.predictor import Predictor
     from hpe.runs import load
@@ -150,14 +150,14 @@ def judged(
         pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
         needs=Needs(fields=("image", "joints2d"), skeleton2d=system.skeleton),
     )
-    reference = reference_or_reason(str(records), MOCAP)
+    comparison = compare_with(str(records), MOCAP, required=False)
     predictor = Predictor(system, refine=refine)
     evaluation = judge(
         predictor,
         source,
         metrics=metrics,
         batch_size=16,
-        feasibility=reference,
+        feasibility=comparison,
         max_batches=max_batches,
         show_progress=False,
     )

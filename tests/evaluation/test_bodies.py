@@ -7,7 +7,7 @@ from hpe import systems
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model
 from hpe.errors import UserError
-from hpe.evaluation.feasibility import FeasibilityReference
+from hpe.evaluation.feasibility import Comparison, FeasibilityReference
 from hpe.evaluation.judging import judge
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline.config import PipelineConfig
@@ -204,7 +204,9 @@ def test_bodies_are_judged_whatever_the_batches(system, synthetic, truth):
     answers = {**truth, "pose": rotmats, "shape": batch["shape"] + np.float32([3.5] + 9 * [0])}
     reference = FeasibilityReference([batch["pose"][: COUNT - 1]])
     for batch_size in (2, COUNT):
-        result = evaluate(system, synthetic, answers, batch_size=batch_size, feasibility=reference)
+        result = evaluate(
+            system, synthetic, answers, batch_size=batch_size, feasibility=Comparison(reference)
+        )
         values = result.values()
         (distance,) = reference.nearest(rotmats[-1:])
         assert distance > 1

@@ -7,8 +7,9 @@ from scipy.spatial.transform import Rotation
 from hpe.errors import UserError
 from hpe.evaluation import feasibility
 from hpe.evaluation.feasibility import (
-    NO_REFERENCE,
+    Comparison,
     FeasibilityReference,
+    compare_with,
     implausible_bones,
     limb_asymmetry,
     mirror,
@@ -50,11 +51,11 @@ JUDGED_BY = (
 )
 
 
-def body(reference=NO_REFERENCE, **known):
+def body(comparison, **known):
     """Judges two bodies of which something is known."""
     answers = {"joints3d": np.random.default_rng(0).normal(size=(2, 19, 3)), **known}
     predictor = Predictor(answers, skeleton="cocoplus19", metrics=JUDGED_BY)
-    return judged(predictor, Source({"joints2d": np.zeros((2, 19, 2))}), feasibility=reference)
+    return judged(predictor, Source({"joints2d": np.zeros((2, 19, 2))}), feasibility=comparison)
 
 
 # ---- distance to the nearest pose
@@ -198,7 +199,7 @@ def test_limbs_without_length_have_no_asymmetry():
 
 def test_shape_coefficients_beyond_3_are_counted():
     shape = np.array([[0.0] * 8 + [3.1, -3.1], [2.9] * 10])
-    found = body(shape=shape).values()
+    found = body(Comparison(), shape=shape).values()
     assert found["shape_beyond_3@body"] == pytest.approx(100 * 2 / 20)
     assert found["mean_abs_shape@body"] == pytest.approx((6.2 + 29) / 20)
 
@@ -209,7 +210,7 @@ def test_shape_coefficients_beyond_3_are_counted():
 def test_the_share_is_over_people_joints_and_angles(bent):
     bent_most = pose(left_knee=("xzy", (102, 0, 5)), neck=("yxz", (0, 50, 0)))
     people = rotmats(np.stack([pose(), bent_most]))
-    result = body(bent, pose=people)
+    result = body(Comparison(bent), pose=people)
     assert result.values()["angles_outside_limits@mocap"] == pytest.approx(100 * 2 / (2 * 69))
     beyond = np.degrees(np.linalg.norm(pose(left_knee=("xzy", (2, 0, 5)))))
     assert result.values()["nearest_mocap_pose@mocap"] == pytest.approx(beyond / 23 / 2)
@@ -217,14 +218,14 @@ def test_the_share_is_over_people_joints_and_angles(bent):
 
 
 def test_without_mocap_there_is_a_reason():
-    result = body("none here", pose=rotmats(np.zeros((2, 72))))
+    result = body(Comparison(reason="none here"), pose=rotmats(np.zeros((2, 72))))
     unmeasured = {metric.name: metric.reason for metric in result.metrics if not metric.is_measured}
     assert unmeasured == dict.fromkeys(JUDGED_BY[:2], "none here")
     assert "limb_asymmetry@body" in result.values()
 
 
 def test_joints_alone_have_an_asymmetry_and_nothing_else(reference):
-    assert body(reference).values().keys() == {"images", "limb_asymmetry@body"}
+    assert body(Comparison(reference)).values().keys() == {"images", "limb_asymmetry@body"}
 
 
 # ---- reading
@@ -238,7 +239,7 @@ def write(folder, name, frames):
 def test_sets_are_read_evenly_up_to_a_number_of_frames(tmp_path):
     write(tmp_path, "CMU", poses(1, 120))
     write(tmp_path, "jointLim", poses(2, 10))
-    assert feasibility.load_reference(tmp_path, ["CMU", "jointLim"]).frames == 130
+    assert compare_with(tmp_path, ["CMU", "jointLim"], required=True).reference.frames == 130
     few = FeasibilityReference(feasibility.read_poses(tmp_path, ["CMU", "jointLim"], max_frames=50))
     assert few.frames == 50  # all 10 of one, 40 of the other
     distances = few.nearest(rotmats(np.concatenate([poses(2, 10), poses(1, 120)])))
@@ -249,10 +250,10 @@ def test_sets_are_read_evenly_up_to_a_number_of_frames(tmp_path):
 def test_absent_mocap_is_an_error_or_a_reason(tmp_path):
     message = r"neutrSMPL_CMU_\*\.tfrecord; found sets: none"
     with pytest.raises(UserError, match=message):
-        feasibility.load_reference(tmp_path, ["CMU"])
-    reason = feasibility.reference_or_reason(tmp_path, ["CMU"])
+        compare_with(tmp_path, ["CMU"], required=True)
+    reason = compare_with(tmp_path, ["CMU"], required=False).reason
     assert "neutrSMPL_CMU_*.tfrecord; found sets: none" in reason
     assert "\n" not in reason
-    assert "names no frames" in feasibility.reference_or_reason(tmp_path, [])
+    assert "names no frames" in compare_with(tmp_path, [], required=False).reason
     write(tmp_path, "CMU", poses(1, 5))
-    assert feasibility.reference_or_reason(tmp_path, ["CMU"]).frames == 5
+    assert compare_with(tmp_path, ["CMU"], required=False).reference.frames == 5

@@ -343,6 +343,12 @@ def test_shapes_of_men_and_women_are_those_of_other_bodies(tmp_path):
         assert batch["pose_weight"].all()
         assert ("gender" in batch) == bool(asked)
 
+    man = [make_sample(0, body_model="smpl_male", gender="male")]
+    needs = Needs(("pose", "shape"), "cocoplus19", body_models=("smpl_male",))
+    shard = write_shards(tmp_path, [1], samples=man, name="men")
+    (batch,) = evaluation_batches([shard], CONFIG, batch_size=1, needs=needs).as_numpy_iterator()
+    assert batch["shape_weight"].tolist() == [1]
+
 
 def test_png_images_and_boxes_are_read(tmp_path):
     image = np.full((400, 300, 3), 90, np.uint8)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import json
 import pathlib
 import shutil
 import sys
@@ -129,8 +130,8 @@ def test_a_resumed_run_ends_as_an_undisturbed_one_and_predicts_the_same(config, 
 
 
 def test_a_run_does_not_go_on_with_other_data(config, tmp_path):
-    def write(count):
-        sequences = [poses.sequence(12, seed) for seed in range(count)]
+    def write(count, *, first=0):
+        sequences = [poses.sequence(12, seed) for seed in range(first, first + count)]
         shutil.rmtree(tmp_path / "data", ignore_errors=True)
         write_sequences(
             PoseSource("people", count, lambda: iter(sequences)), tmp_path / "data", progress=False
@@ -145,5 +146,17 @@ def test_a_run_does_not_go_on_with_other_data(config, tmp_path):
         UserError, match=r"36 poses now, 24 then; 3 records of people now, 2 then\); give .*`data_dir`"
     ):
         go(config, tmp_path / "run", resume=True)
-    write(2)  # made anew of the same
+    write(2, first=1)
+    with pytest.raises(
+        UserError, match=r"began with \(as many records of people as then, but others\); give"
+    ):
+        go(config, tmp_path / "run", resume=True)
+
+    # A run of before digests were noted, and records that are made anew of the same.
+    settings = RunDirectory(tmp_path / "run").params
+    content = json.loads(settings.read_text())
+    digest = content["data"].pop("digest of people")
+    settings.write_text(json.dumps(content))
+    write(2)
+    assert open_source(config, ["people"]).shards[0].digest == digest
     assert go(config, tmp_path / "run", resume=True).step == STEPS

@@ -7,7 +7,7 @@ import abc
 import numpy as np
 
 from hpe.evaluation import feasibility, metrics
-from hpe.evaluation.feasibility import FeasibilityReference
+from hpe.evaluation.feasibility import Comparison
 from hpe.evaluation.judged import Judged
 from hpe.evaluation.measure import MILLIMETRES, Better, Family, MeanMeasure, Name, counted, unmeasured
 
@@ -38,19 +38,19 @@ class _OfMocap(MeanMeasure):
     """Compares predicted poses with motion capture, a block at a time.
 
     Attributes:
-        reference: the motion capture, or why there is none.
+        comparison: the motion capture, or why there is none.
     """
 
     def __init__(self, name: Name):
         super().__init__()
-        self.reference: FeasibilityReference | str = feasibility.NO_REFERENCE
+        self.comparison = Comparison()
         self._waiting: list[np.ndarray] = []
 
     def add(self, judged: Judged) -> None:
         """Keeps the poses until a block is full."""
         pose = judged.prediction.pose
-        if pose is None or isinstance(self.reference, str):
-            self.reason = "" if pose is None else self.reference
+        if pose is None or self.comparison.reference is None:
+            self.reason = "" if pose is None else self.comparison.reason
             super().add(judged)
             return
         self._waiting.append(np.asarray(pose))
@@ -81,7 +81,7 @@ class AnglesOutside(_OfMocap):
 
     def compared(self, poses: np.ndarray) -> np.ndarray:
         """Angles outside and angles judged."""
-        outside, judged = self.reference.angles_outside(poses)
+        outside, judged = self.comparison.reference.angles_outside(poses)
         return counted(100.0 * outside, judged)
 
 
@@ -90,7 +90,7 @@ class NearestPose(_OfMocap):
 
     def compared(self, poses: np.ndarray) -> np.ndarray:
         """Distances and 1."""
-        return counted(self.reference.nearest(poses))
+        return counted(self.comparison.reference.nearest(poses))
 
 
 class LimbMeasure(MeanMeasure):

@@ -12,6 +12,7 @@ All are the same for a body and its mirror image: people have no preferred side,
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
@@ -53,8 +54,6 @@ _PROPORTIONS = {
 }
 # People differ by less than a tenth.
 PROPORTION_MARGIN = 0.25
-
-NO_REFERENCE = "no motion capture was given to compare with"
 
 
 def euler_angles(rotmats) -> np.ndarray:
@@ -173,17 +172,37 @@ def read_poses(
     return [read_frames(frames, limit=limit)[0] for frames, limit in zip(found, limits, strict=True)]
 
 
-def load_reference(data_dir: str | os.PathLike, names: Iterable[str]) -> FeasibilityReference:
-    """Returns the poses that `read_poses` reads as a reference; raises UserError as it does."""
-    return FeasibilityReference(read_poses(data_dir, names))
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Motion capture that poses are compared with, or why there is none.
+
+    Attributes:
+        reference: the motion capture, None if there is none.
+        reason: why there is none, in words.
+    """
+
+    reference: FeasibilityReference | None = None
+    reason: str = "no motion capture was given to compare with"
 
 
-def reference_or_reason(data_dir: str | os.PathLike, names: Iterable[str]) -> FeasibilityReference | str:
-    """Returns what `load_reference` reads or, if it cannot, why not: a run without a critic needs no mocap."""
+def compare_with(data_dir: str | os.PathLike, names: Iterable[str], *, required: bool) -> Comparison:
+    """Reads sets of motion capture with `read_poses` to compare poses with them.
+
+    Args:
+        data_dir: folder of the sets.
+        names: names of the sets.
+        required: raise what is wrong with the sets; otherwise it becomes the reason why there are none, since a run
+            without a critic needs no mocap.
+
+    Raises:
+        UserError: as `read_poses`.
+    """
     try:
-        return load_reference(data_dir, names)
+        return Comparison(FeasibilityReference(read_poses(data_dir, names)))
     except UserError as error:
-        return str(error)
+        if required:
+            raise
+        return Comparison(reason=str(error))
 
 
 def limb_asymmetry(joints3d, skeleton: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from hpe.errors import SettingError, UserError
 from hpe.evaluation import evidence, registry
 from hpe.evaluation.camera_space import seen_by_camera
-from hpe.evaluation.feasibility import NO_REFERENCE, FeasibilityReference
+from hpe.evaluation.feasibility import Comparison
 from hpe.evaluation.judged import Judged, sliced
 from hpe.evaluation.measure import Measure
 from hpe.evaluation.report import Metric
@@ -22,6 +22,7 @@ from hpe.systems.prediction import Prediction
 
 # What samples are ranked by: the first of these that was measured.
 _RANKED_BY = ("keypoint_loss", "mpjpe")
+_NO_MOCAP = Comparison()
 
 
 class Accumulator(Protocol):
@@ -71,7 +72,7 @@ def judge(
     *,
     metrics: Sequence[str] | None = None,
     batch_size: int,
-    feasibility: FeasibilityReference | str = NO_REFERENCE,
+    feasibility: Comparison = _NO_MOCAP,
     also: Iterable[Accumulator] = (),
     max_batches: int | None = None,
     fit_to_truth: bool = False,
@@ -85,7 +86,7 @@ def judge(
         metrics: names of metrics; by default those that the system is judged by. Those whose truth no sample has
             are left out, unless they were asked for.
         batch_size: samples per step; changes speed, not results.
-        feasibility: motion capture that poses are compared with, or the reason why there is none.
+        feasibility: motion capture that poses are compared with; by default there is none.
         also: what else is shown every prediction.
         max_batches: look at so many batches alone; None for all.
         fit_to_truth: a predictor that fits bodies fits them to the labelled joints and masks, not to what it finds.
@@ -106,8 +107,8 @@ def judge(
     )
     measures = {name: registry.measure(name) for name in names}
     for measure in measures.values():
-        if hasattr(measure, "reference"):
-            measure.reference = feasibility
+        if hasattr(measure, "comparison"):
+            measure.comparison = feasibility
     manifests = [dataset.manifest for dataset in source.shards]
     needs = registry.needs_of(system, names, manifests)
     if fit_to_truth:

@@ -46,6 +46,7 @@ USUAL = Needs(
 _BODY = ("pose", "shape")
 # Whose shape coefficients mean other people than the neutral body's.
 _OTHER_GENDERS = ("male", "female")
+_NAMED_BY_GENDER = rf".*_({'|'.join(_OTHER_GENDERS)})"
 # The mask of the whole picture, by which pictures are judged.
 _MASK_FILE = "silhouette_file"
 # What every batch has, beside what the pipeline makes.
@@ -308,6 +309,8 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
     if of_neutral:
         gender = record.pop("gender")
         own = tf.reduce_all(gender[:, None] != tf.constant(_OTHER_GENDERS), axis=1)
+        # A system of such a body has its name.
+        own |= tf.strings.regex_full_match(record["body_model"], _NAMED_BY_GENDER)
         record["shape"] = tf.where(own[:, None], record["shape"], 0.0)
         record["shape_weight"] = tf.where(own, record["shape_weight"], 0.0)
     return record

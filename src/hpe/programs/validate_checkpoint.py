@@ -113,7 +113,7 @@ def main() -> None:
     # TensorFlow, which neither the help nor a mistyped flag waits for.
     from hpe.evaluation.course_bodies import PredictedJoints, write_validations
     from hpe.evaluation.evidence import FIELDS
-    from hpe.evaluation.feasibility import NO_REFERENCE, load_reference, reference_or_reason
+    from hpe.evaluation.feasibility import Comparison, compare_with
     from hpe.evaluation.judging import judge, predictor_of_batches
     from hpe.evaluation.report import make_folder, to_text, write_json
     from hpe.evaluation.submission import Submission
@@ -150,12 +150,11 @@ def main() -> None:
         ),
         verify=config.verify,
     )
-    if not system.body_models:
-        feasibility = NO_REFERENCE
-    elif config.mocap_datasets is None:
-        feasibility = reference_or_reason(data_dir, training.mocap_datasets)
-    else:
-        feasibility = load_reference(data_dir, config.mocap_datasets)
+    feasibility = Comparison()
+    if system.body_models:
+        required = config.mocap_datasets is not None
+        sets = config.mocap_datasets if required else training.mocap_datasets
+        feasibility = compare_with(data_dir, sets, required=required)
     if submission:
         submission.check(source.shards)
     output = pathlib.Path(config.output or _folder_of(loaded, config.checkpoint))

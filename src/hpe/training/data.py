@@ -35,20 +35,26 @@ def open_source(config: RunConfig, specs: Sequence[str]) -> Source:
     return pipeline.open(kind, config.training.data_dir, specs, config.pipeline, needs=_NOTHING)
 
 
-def amounts(source: Source) -> dict[str, int]:
-    """Returns how much a source holds, by what is counted: its samples, and the records of each dataset."""
-    records = {f"records of {dataset.name}": dataset.count for dataset in source.shards}
-    return {f"{source.unit}s": source.count, **records}
+def contents(source: Source) -> dict[str, int | str]:
+    """Returns what a source holds: how many samples, and of each dataset how many records with which digest."""
+    held: dict[str, int | str] = {f"{source.unit}s": source.count}
+    for dataset in source.shards:
+        held |= {f"records of {dataset.name}": dataset.count, f"digest of {dataset.name}": dataset.digest}
+    return held
 
 
 def require_same_data(run: RunDirectory, source: Source) -> None:
     """Raises UserError if a run would go on with other data than it began with.
 
-    Epochs, rates and the order of the data would be others from here on.
+    Epochs, rates and the order of the data would be others from here on. Of runs that noted no digests, only
+    counts are compared.
     """
-    then, now = read_data(run), amounts(source)
-    changed = [
-        f"{now[name]} {name} now, {then[name]} then" for name in now if then.get(name, now[name]) != now[name]
+    then, now = read_data(run), contents(source)
+    different = [name for name in now if then.get(name, now[name]) != now[name]]
+    changed = [f"{now[name]} {name} now, {then[name]} then" for name in different if type(now[name]) is int]
+    # Other counts come with other digests, of which nothing is to be said.
+    changed = changed or [
+        f"as many {name.replace('digest', 'records', 1)} as then, but others" for name in different
     ]
     if changed:
         raise UserError(

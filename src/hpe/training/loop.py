@@ -15,7 +15,7 @@ from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import latest_checkpoint
 from hpe.runs.initialization import describe, initialize
 from hpe.training.config import TrainingConfig
-from hpe.training.data import RunLength, amounts, open_source, require_same_data, training_batches
+from hpe.training.data import RunLength, contents, open_source, require_same_data, training_batches
 from hpe.training.distribution import Distribution
 from hpe.training.log import NoLog, RunLog, StepTimer
 from hpe.training.settings import RunConfig, write_config
@@ -151,7 +151,7 @@ def train(
         timer = StepTimer(training.batch_size, unit=source.unit)
         log, validation = NoLog(), None
         if distribution.is_chief:
-            write_config(run, config, data=amounts(source))
+            write_config(run, config, data=contents(source))
             shown = systems.get(config.system).shown
             log = RunLog(run, length, first_step=state.done, show_progress=show_progress, shown=shown)
             stack.enter_context(log)

@@ -60,13 +60,15 @@ class RunConfig:
         return self.settings.build(build_critic=build_critic, pretrained=pretrained)
 
 
-def write_config(run: RunDirectory, config: RunConfig, *, data: Mapping[str, int] | None = None) -> None:
+def write_config(
+    run: RunDirectory, config: RunConfig, *, data: Mapping[str, int | str] | None = None
+) -> None:
     """Writes the settings of a run into its directory; raises UserError if that cannot be.
 
     Args:
         run: the run.
         config: its settings.
-        data: how much its datasets hold, see `read_data`.
+        data: what its datasets hold, see `read_data`.
     """
     shown = to_plain(config.input)
     kept = {name: value for name, value in to_plain(config.pipeline).items() if name not in shown}
@@ -97,14 +99,12 @@ def read_config(run: RunDirectory) -> RunConfig:
     )
 
 
-def read_data(run: RunDirectory) -> dict[str, int]:
-    """Reads how much the datasets of a run held when it began, by what is counted; empty of older runs."""
+def read_data(run: RunDirectory) -> dict[str, int | str]:
+    """Reads what the datasets of a run held when it began, counts and digests; empty of older runs."""
     data = run.read().get("data")
-    return (
-        {name: count for name, count in data.items() if isinstance(count, int)}
-        if isinstance(data, dict)
-        else {}
-    )
+    if not isinstance(data, dict):
+        return {}
+    return {name: held for name, held in data.items() if isinstance(held, int | str)}
 
 
 def read_training(run: RunDirectory | None) -> TrainingConfig:

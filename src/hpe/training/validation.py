@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from hpe import files
 from hpe.errors import SettingError, UserError
-from hpe.evaluation.feasibility import NO_REFERENCE, reference_or_reason
+from hpe.evaluation.feasibility import Comparison, compare_with
 from hpe.evaluation.html_report import report_of, write_report
 from hpe.evaluation.judging import Evaluation, judge
 from hpe.inference.predictor import Predictor
@@ -59,11 +59,11 @@ def open_judge(config: RunConfig, *, batch_size: int) -> Evaluate | None:
     source = open_source(config, training.val_datasets)
 
     @functools.cache
-    def reference():
-        return reference_or_reason(training.data_dir, training.mocap_datasets)
+    def comparison():
+        return compare_with(training.data_dir, training.mocap_datasets, required=False)
 
     def evaluate(predictor: Predictor) -> Evaluation:
-        feasibility = reference() if predictor.system.body_models else NO_REFERENCE
+        feasibility = comparison() if predictor.system.body_models else Comparison()
         return judge(
             predictor,
             source,
