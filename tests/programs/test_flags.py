@@ -137,9 +137,9 @@ def test_an_option_that_is_repeated():
 
 
 def test_recipes_of_the_package_are_found_by_name():
-    from hpe.programs import flags
+    from hpe.programs.plugins import recipes
 
-    assert "demo" in flags.recipes()
+    assert "demo" in recipes()
     # Their flags are not this program's; that they were read tells that they were found.
     for name in ("demo", "demo.cfg", "configs/demo.cfg"):
         error = run(f"--flagfile={name}").stderr

@@ -83,7 +83,7 @@ def test_a_wheel_is_enough(installed, trained, tmp_path):
 
 
 def test_recipes_travel_in_the_wheel(installed, tmp_path):
-    code = "from hpe.programs.flags import recipes; print(*recipes().values())"
+    code = "from hpe.programs.plugins import recipes; print(*recipes().values())"
     found = run(installed / "python", "-c", code, folder=tmp_path).stdout.split()
     assert {pathlib.Path(path).name for path in found} == {path.name for path in ROOT.glob("configs/*.cfg")}
     assert all(pathlib.Path(path).is_relative_to(installed.parent) for path in found)

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import flags
 
 from hpe.errors import SettingError, UserError
+from hpe.programs.plugins import found_recipe, load_plugins, plugins_in
+from hpe.programs.undisturbed import undisturbed
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +31,6 @@ FLAGS = flags.FLAGS
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 _HELP = re.compile(r"--?(h|help|helpshort|helpfull|\?)(=true)?", re.IGNORECASE)
-_FLAGFILE = re.compile(r"--?flagfile=(.*)", re.DOTALL)
 _WIDTH = 100
 _COMMON = "Every program"
 
@@ -149,8 +150,8 @@ def run(
     given = list(sys.argv[1:] if argv is None else argv)
     command = command or pathlib.Path(sys.argv[0]).stem
     _topics_of_this_process()
-    with _ending(), _undisturbed():
-        given = [_found_recipe(argument) for argument in given]
+    with _ending(), undisturbed():
+        given = [found_recipe(argument) for argument in given]
         load_plugins(plugins_in(given))
         if define_flags is not None:
             define_flags()
@@ -212,74 +213,6 @@ _FLAGFILE_HELP = (
 )
 
 
-# ---- plugins and recipes -----------------------------------------------------------------------------------
-
-
-def plugins_in(argv: Sequence[str]) -> list[str]:
-    """Returns the plugins that a command line names, in flag files too; other mistakes are told later."""
-    first = flags.FlagValues()
-    flags.DEFINE_list("plugins", [], "", flag_values=first)
-    try:
-        first(["program", *argv], known_only=True)
-    except flags.Error:
-        return []
-    return list(first.plugins)
-
-
-def load_plugins(plugins: Sequence[str]) -> None:
-    """Imports modules that register systems, datasets or fields.
-
-    Args:
-        plugins: names of modules, or files that end in .py; other processes find what they import next to the file.
-
-    Raises:
-        SettingError: there is no such file or module, or another one of that name is imported already.
-    """
-    import importlib
-
-    for plugin in plugins:
-        path = pathlib.Path(os.path.expanduser(plugin))
-        if path.suffix != ".py":
-            try:
-                importlib.import_module(plugin)
-            except ModuleNotFoundError as error:
-                raise SettingError("plugins", f"cannot be imported ({error}).", plugin) from None
-            continue
-        if not path.is_file():
-            raise SettingError("plugins", "there is no such file.", plugin)
-        folder = str(path.resolve().parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
-        module = importlib.import_module(path.stem)
-        if pathlib.Path(module.__file__ or "").resolve() != path.resolve():
-            raise SettingError(
-                "plugins", f"another module is called {path.stem}: {module.__file__}; rename it.", plugin
-            )
-
-
-def recipes() -> dict[str, pathlib.Path]:
-    """Returns the flag files that come with the package, by name."""
-    package = pathlib.Path(__file__).resolve().parents[1]
-    # In an installed package; in a checkout.
-    folders = [package / "configs", package.parents[1] / "configs"]
-    folder = next((folder for folder in folders if folder.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.cfg"))} if folder else {}
-
-
-def _found_recipe(argument: str) -> str:
-    """Puts the path of a recipe in place of its name in --flagfile=NAME; a file of that name goes before it."""
-    match = _FLAGFILE.fullmatch(argument)
-    if match is None or os.path.isfile(os.path.expanduser(match[1])):
-        return argument
-    known = recipes()
-    name = pathlib.Path(match[1]).name.removesuffix(".cfg")
-    if name not in known:
-        raise SettingError(
-            "flagfile", f"there is no such file; recipes of the package are {', '.join(known)}.", match[1]
-        )
-    return f"--flagfile={known[name]}"
-
-
 # ---- the end of a program ----------------------------------------------------------------------------------
 
 
@@ -294,48 +227,6 @@ def _ending() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Lets the block go on where nobody reads its output any more: what it computes is for the disk."""
-    saved = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_Undisturbed(stream) for stream in saved)
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        sys.stdout, sys.stderr = saved
-
-
-class _Undisturbed:
-    """A text stream that falls silent when it cannot be written to: a closed pipe, a full disk behind it."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            self._silence()
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            self._silence()
-
-    def _silence(self) -> None:
-        # By the descriptor: Python flushes the stream once more at its end, and other libraries write there, too.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-
-    def __getattr__(self, name: str):
-        return getattr(self._stream, name)
 
 
 # ---- details -----------------------------------------------------------------------------------------------
