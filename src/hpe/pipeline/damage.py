@@ -71,6 +71,7 @@ def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[s
     return None
 
 
+@tf.autograph.experimental.do_not_convert  # as in images
 def _first_failure(file: str, read, check, describe) -> str | None:
     """Returns what is wrong in a file, or None.
 

@@ -77,6 +77,8 @@ def steps_per_epoch(shards: Sequence[DatasetShards], batch_size: int) -> int:
     return count // batch_size
 
 
+# Nothing in it decides by the values of tensors: AutoGraph would only cost seconds, and read sources once more.
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     shards: Sequence[DatasetShards],
     config: PipelineConfig,
@@ -238,6 +240,7 @@ def _shares(
     return shares_by_kind(specs, counts, has_3d, config.ratio_3d)
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     shards: Sequence[DatasetShards],
     config: PipelineConfig,

@@ -24,6 +24,7 @@ _FEATURES = {
 }
 
 
+@tf.autograph.experimental.do_not_convert  # as in images
 def mocap_batches(
     files: Sequence[str],
     *,

@@ -141,6 +141,7 @@ class PoseSource:
         joints3d = np.asarray(tables.joints3d)[chosen]
         return {"joints2d": np.asarray(tables.joints2d)[chosen], "joints3d": joints3d - joints3d[:, :1]}
 
+    @tf.autograph.experimental.do_not_convert  # as in images
     def training_batches(
         self,
         *,
@@ -239,6 +240,7 @@ class PoseSource:
             if self._number[sequence] == number:
                 raise UserError(f"{reason}; use `reproject=False`.")
 
+    @tf.autograph.experimental.do_not_convert
     def evaluation_batches(self, *, batch_size: int) -> tf.data.Dataset:
         """Returns every frame once, in order, without augmentation; the last batch is filled up with zeros."""
         tables = self._tables
@@ -268,7 +270,7 @@ class PoseSource:
         sequence = tf.gather(tables.sequence, indices)
         has_3d = tf.gather(tables.has_3d, sequence)
         if tables.confidence is None:
-            weight = tf.ones((len(indices), len(skeletons.get(self.config.skeleton))))
+            weight = tf.ones((indices.shape[0], len(skeletons.get(self.config.skeleton))))
         else:
             weight = tf.gather(tables.confidence, indices)
         number = tf.strings.as_string(tf.gather(tables.frame, indices))
@@ -284,7 +286,7 @@ class PoseSource:
 def _relative(batch: dict) -> dict[str, tf.Tensor]:
     """Returns a batch with its 3D joints from the pelvis, all of it valid."""
     joints3d = batch["joints3d"]
-    return {**batch, "joints3d": joints3d - joints3d[:, :1], "valid": tf.ones(len(joints3d))}
+    return {**batch, "joints3d": joints3d - joints3d[:, :1], "valid": tf.ones(joints3d.shape[0])}
 
 
 def _only(valid: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
