@@ -99,7 +99,7 @@ def export_model(
     """Writes a system to a file that runs without this package, and runs it once to see that it says the same.
 
     Args:
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Predicts`.
         path: the file, or for a SavedModel the folder; a SavedModel that is there is replaced.
         format: by default what the ending of the name says.
         details: what else the metadata are to hold, such as the step of the checkpoint.

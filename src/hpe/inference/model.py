@@ -35,7 +35,7 @@ class Model:
     """A system that is ready to predict; `hpe.load` makes one.
 
     Attributes:
-        system: the `hpe.systems.base.System`.
+        system: the `hpe.systems.base.Predicts`.
         step: of the checkpoint, or None.
         box_share: share of the crop's side that the longer side of a person's box fills, as in training.
     """

@@ -37,7 +37,7 @@ class Source(Protocol):
         ...
 
     def statistics(self) -> Mapping[str, np.ndarray]:
-        """Returns what a system may want to know of the training data, see `hpe.systems.base.System.adapt`."""
+        """Returns what a system may want to know of the training data, see `hpe.systems.base.Trains.adapt`."""
         ...
 
     def training_batches(

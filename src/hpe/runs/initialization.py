@@ -50,7 +50,7 @@ def initialize(
     a network that has just as many, of the same shapes in the same order.
 
     Args:
-        system: a `hpe.systems.base.System`; its networks, and those that only its training needs, are assigned.
+        system: a `hpe.systems.base.Trains`; its networks, and those that only its training needs, are assigned.
         source: where the weights are, see `hpe.runs.load`.
         networks: names of the networks to take; all if empty.
         coordinates: what its networks are for, as `hpe.runs.settings.Settings.coordinates` says it.

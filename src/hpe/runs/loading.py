@@ -27,7 +27,7 @@ class Loaded:
     """A system with its weights.
 
     Attributes:
-        system: a `hpe.systems.base.System`, without what only training needs.
+        system: a `hpe.systems.base.Predicts`, without what only training needs.
         settings: by which it was built; of two stages those of the first.
         step: of its training.
         path: the checkpoint or the file that the weights are from.

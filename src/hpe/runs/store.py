@@ -35,7 +35,7 @@ class CheckpointStore:
 
     Args:
         directory: folder of the checkpoints.
-        system: a `hpe.systems.base.System`.
+        system: a `hpe.systems.base.Trains`.
         optimizers: optimizers by name, already built; empty if only networks are kept.
         step: int64 variable, the number of finished steps.
         bad_steps: int64 variable, how many of the last steps in a row were skipped, or None.
