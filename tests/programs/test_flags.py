@@ -1,12 +1,16 @@
 """Flags follow from dataclasses; a user's mistake ends in one line."""
 
+import contextlib
 import dataclasses
 import enum
+import io
 import os
 import subprocess
 import sys
+import types
 
 import pytest
+from absl import flags as absl_flags
 
 PROGRAM = """
 import dataclasses, enum
@@ -48,13 +52,34 @@ flags.run(main, command="count")
 """
 
 
-def run(*arguments):
+def run_process(*arguments):
     command = [sys.executable, "-c", PROGRAM, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def run(*arguments):
+    """Runs the program in this process, and forgets its flags."""
+    out, error, code, before = io.StringIO(), io.StringIO(), 0, set(absl_flags.FLAGS)
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(error),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["count.py", *arguments])
+        try:
+            exec(compile(PROGRAM, "count.py", "exec"), {"__name__": "counting"})
+        except SystemExit as end:
+            code = end.code
+        finally:
+            for name in set(absl_flags.FLAGS) - before:
+                delattr(absl_flags.FLAGS, name)
+            absl_flags.FLAGS.unparse_flags()
+    return types.SimpleNamespace(returncode=code or 0, stdout=out.getvalue(), stderr=error.getvalue())
+
+
 def test_defaults_are_those_of_the_dataclass():
-    result = run()
+    result, alone = run(), run_process()
+    assert (result.returncode, result.stdout, result.stderr) == (alone.returncode, alone.stdout, alone.stderr)
     assert result.returncode == 0, result.stderr
     assert (
         "count=3, rate=0.5, on=False, names=('a', 'b'), color=<Color.RED: 'red'>, path=None" in result.stdout
@@ -151,9 +176,9 @@ def test_recipes_of_the_package_are_found_by_name():
 
 def test_plugins_are_imported_before_the_flags_are_read(tmp_path):
     (tmp_path / "my_plugin.py").write_text("print('plugged in')")
-    assert run(f"--plugins={tmp_path / 'my_plugin.py'}").stdout.startswith("plugged in\n")
+    assert run_process(f"--plugins={tmp_path / 'my_plugin.py'}").stdout.startswith("plugged in\n")
     (tmp_path / "recipe.cfg").write_text(f"--plugins={tmp_path / 'my_plugin.py'}\n")
-    assert run(f"--flagfile={tmp_path / 'recipe.cfg'}").stdout.startswith("plugged in\n")
+    assert run_process(f"--flagfile={tmp_path / 'recipe.cfg'}").stdout.startswith("plugged in\n")
     for plugin, message in (
         (tmp_path / "none.py", "there is no such file"),
         ("no_such_module", "cannot be imported (No module named 'no_such_module')"),
@@ -162,7 +187,7 @@ def test_plugins_are_imported_before_the_flags_are_read(tmp_path):
         assert done.returncode == 1
         assert done.stderr.strip() == f"error: --plugins={plugin}: {message}."
     (tmp_path / "json.py").write_text("")
-    assert "another module is called json" in run(f"--plugins={tmp_path / 'json.py'}").stderr
+    assert "another module is called json" in run_process(f"--plugins={tmp_path / 'json.py'}").stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
