@@ -83,19 +83,23 @@ def normalise(x, state, name):
     ]
 
 
-def test_transposed_convolutions_are_those_of_pytorch(small):
-    state = state_of(small)
-    assert pose_hg3d.assign(state, small, source="a.pth") == []
-    features = np.random.default_rng(1).normal(size=(1, 2, 2, 512)).astype(np.float32)
+def test_transposed_convolutions_are_those_of_pytorch():
+    parts = {
+        "upsampling": build_upsampling((2, 2, 16), count=3, width=8),
+        "depth_head": build_map_head(8, JOINTS, name="depth"),
+    }
+    state = state_of(parts)
+    assert pose_hg3d.assign(state, parts, source="a.pth") == []
+    features = np.random.default_rng(1).normal(size=(1, 2, 2, 16)).astype(np.float32)
     x = features[0].transpose(2, 0, 1)
     for index in (0, 3, 6):
         x = transposed(x, state[f"deconv_layers.{index}.weight"])
         x = np.maximum(normalise(x, state, f"deconv_layers.{index + 1}"), 0)
-    found = numpy(small["upsampling"](features))[0].transpose(2, 0, 1)
+    found = numpy(parts["upsampling"](features))[0].transpose(2, 0, 1)
     assert found.shape == (8, 16, 16)
     np.testing.assert_allclose(found, x, atol=1e-5 * np.abs(x).max())
     maps = np.einsum("chw,oc->ohw", x, state["depth.weight"][..., 0, 0]) + state["depth.bias"][:, None, None]
-    found = numpy(small["depth_head"](small["upsampling"](features)))[0].transpose(2, 0, 1)
+    found = numpy(parts["depth_head"](parts["upsampling"](features)))[0].transpose(2, 0, 1)
     np.testing.assert_allclose(found, maps, atol=1e-5 * np.abs(maps).max())
 
 

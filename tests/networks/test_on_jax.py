@@ -7,6 +7,7 @@ LEFT_OUT = (
     "saved_and_loaded or wrong_arguments or (test_backbones and not small_encoder_loads) "
     "or published_checkpoints or published_w32 or half_precision "
     "or w32_has or bear_the_published_names or starts_as_the_paper "
+    "or (test_heatmap_network and not transposed_convolutions) "
     # Not yet held to JAX: the network of the presets, whose weights are trained and released with TensorFlow.
     "or test_body_lifter or test_movenet"
 )
