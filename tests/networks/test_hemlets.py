@@ -55,7 +55,7 @@ def test_a_published_checkpoint_becomes_the_same_variables(networks, state, tmp_
     found = hemlets_weights.describe(loaded, source="a.pth")
     assert found == hemlets_weights.PublishedNetwork(50, BRANCH, FEATURES, CELLS)
     assert hemlets_weights.assign(loaded, networks, source="a.pth") == []
-    kernel = networks["maps"].get_layer("deconv_layers_3").kernel
+    kernel = networks["maps"].get_layer("maps_deconv_layers_3").kernel
     np.testing.assert_array_equal(numpy(kernel), state["conv_FBI.conv_body.3.weight"].transpose(2, 3, 1, 0))
     layer = networks["volume"].get_layer("FBI_encoder_0")
     np.testing.assert_array_equal(numpy(layer.bias), state["FBI_encoder.0.bias"])

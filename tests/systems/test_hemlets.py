@@ -57,6 +57,9 @@ def test_it_is_a_system_of_images(system):
     variables = [id(v) for network in system.networks.values() for v in network.variables]
     own = [id(v) for v in (*system.optimizers["main"].variables, *system.non_trainable_variables)]
     assert sorted(variables) == sorted(own)
+    # By their paths optimizers name what they keep for them.
+    paths = [v.path for network in system.networks.values() for v in network.variables]
+    assert len(set(paths)) == len(paths)
     assert set(system.optimizers["main"].loss_names) == {"joints_loss", "triplet_loss", "heatmap_loss"}
     only = configured(system, triplet_loss_weight=0.0)
     assert "part_order" not in only.needs.fields
@@ -65,7 +68,7 @@ def test_it_is_a_system_of_images(system):
 
 def test_every_loss_reaches_the_branch_of_the_maps(system):
     """The students' code computes its maps' losses outside of the graph, so that they teach nothing."""
-    tail = system.networks["maps"].get_layer("conv_tail").trainable_variables[0]
+    tail = system.networks["maps"].get_layer("maps_conv_tail").trainable_variables[0]
     encoder = system.networks["encoder"].trainable_variables[0]
     outputs_of = {}
     with tf.GradientTape(persistent=True) as tape:

@@ -2,8 +2,8 @@
 
 After the published inference code of HEMlets (Zhou et al., 2019, metric_3d.py), which tries depths of the
 root for a camera of 1150 px and takes that with which the bones come out nearest to their average length.
-Here the camera is whichever is known, and the last of ever finer steps a millimetre; the published code's are
-0.1 x 1150 mm.
+Here the camera is whichever is known, and the last of ever finer steps far below a millimetre; the published
+code's are 0.1 x 1150 mm.
 """
 
 from __future__ import annotations

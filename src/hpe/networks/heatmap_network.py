@@ -95,13 +95,14 @@ def doublings(features_side: int, map_side: int) -> int:
     return count
 
 
-def build_upsampling(shape: tuple[int, int, int], *, count: int, width: int) -> keras.Model:
+def build_upsampling(shape: tuple[int, int, int], *, count: int, width: int, prefix: str = "") -> keras.Model:
     """Builds the transposed convolutions.
 
     Args:
         shape: (h, w, C) of the encoder's features.
         count: how many of them; each doubles the resolution.
         width: channels of each.
+        prefix: of the names of its layers, which no other network of a system may have.
 
     Returns:
         keras.Model from features (B, h, w, C) to (B, h 2^count, w 2^count, width).
@@ -117,10 +118,10 @@ def build_upsampling(shape: tuple[int, int, int], *, count: int, width: int) -> 
             padding="same",
             use_bias=False,
             kernel_initializer=_initializer(),
-            name=f"deconv_layers_{3 * index}",
+            name=f"{prefix}deconv_layers_{3 * index}",
         )(x)
-        x = layers.BatchNormalization(name=f"deconv_layers_{3 * index + 1}", **BATCH_NORM)(x)
-        x = layers.ReLU(name=f"deconv_layers_{3 * index + 2}")(x)
+        x = layers.BatchNormalization(name=f"{prefix}deconv_layers_{3 * index + 1}", **BATCH_NORM)(x)
+        x = layers.ReLU(name=f"{prefix}deconv_layers_{3 * index + 2}")(x)
     return keras.Model(features, x, name="upsampling")
 
 

@@ -74,8 +74,10 @@ def build_networks(
         raise SettingError("volume_size", error.message, cells) from error
 
     def branch(name: str, channels: int) -> keras.Model:
-        body = build_upsampling(shape, count=count, width=branch_width)
-        tail = layers.Conv2D(channels, 3, padding="same", kernel_initializer=_initializer(), name="conv_tail")
+        body = build_upsampling(shape, count=count, width=branch_width, prefix=f"{name}_")
+        tail = layers.Conv2D(
+            channels, 3, padding="same", kernel_initializer=_initializer(), name=f"{name}_conv_tail"
+        )
         return keras.Model(body.input, tail(body.output), name=name)
 
     return {

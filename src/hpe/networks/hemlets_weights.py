@@ -108,7 +108,8 @@ def assign(loaded, networks: Mapping[str, keras.Model], *, source: str) -> list[
     arrays, used = [], set()
     for network, model in networks.items():
         for _, layer, variable in layer_variables([model]):
-            name = f"{prefix}{_PREFIXES[network]}{_layer_name(layer)}.{VARIABLES[variable.name]}"
+            own = _layer_name(layer.removeprefix(f"{network}_"))
+            name = f"{prefix}{_PREFIXES[network]}{own}.{VARIABLES[variable.name]}"
             used.add(name)
             if name not in state:
                 raise UserError(f"{source}: lacks {name}, which {_WHAT} has.")
