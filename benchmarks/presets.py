@@ -11,13 +11,14 @@ Judges `lightning` and `thunder` on whatever of this lies below the folder of th
   part off;
 - how many frames a second are followed from end to end, with one person in pictures of 640 x 480.
 
-Everything is judged once; `--max_batches=4` is a quick look. With `--output` the table takes the place of the one
-between the marks in that file.
+Everything is judged once; `--max_batches=4` is a quick look, `--resume` goes on after a stop. With `--output` the
+table takes the place of the one between the marks in that file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -36,6 +37,7 @@ from hpe.fields import Needs
 from hpe.options import option
 from hpe.programs import create_datasets
 from hpe.programs import flags as program_flags
+from hpe.runs.presets import presets
 
 PRESETS = ("lightning", "thunder")
 STEPS = (0, 10, 40)
@@ -76,6 +78,7 @@ class PresetsConfig:
     work_dir: str = option("runs/presets", "Folder for records and for table.md.")
     output: str | None = option(None, "Markdown file whose table between the marks is replaced.")
     only: tuple[str, ...] = option(PRESETS, "Which presets.")
+    resume: bool = option(False, "Take what an earlier call with the same weights has judged already.")
     max_batches: int | None = option(
         None, "Judge so many batches of 16 of each dataset alone, for a quick look."
     )
@@ -164,6 +167,23 @@ def judged(
     return evaluation.values(), _milliseconds(predictor)
 
 
+class _Kept:
+    """What has been judged, in a file: the whole takes an hour on a busy machine."""
+
+    def __init__(self, path: pathlib.Path, *, resume: bool):
+        self._path = path
+        self._values = json.loads(path.read_text()) if resume and path.exists() else {}
+
+    def judged(self, preset: str, name: str, records: pathlib.Path, metrics: Sequence[str], **options):
+        """Returns what `judged` returns."""
+        weights = hashlib.sha256(presets()[preset].path.read_bytes()).hexdigest()
+        key = json.dumps([preset, weights, name, list(metrics), options])
+        if key not in self._values:
+            self._values[key] = judged(preset, name, records, metrics, **options)
+            files.write_text(self._path, json.dumps(self._values))
+        return self._values[key]
+
+
 def _milliseconds(predictor, rounds: int = 10) -> float:
     """Returns what a crop of one person takes, median, in milliseconds."""
     crop = np.random.default_rng(0).integers(0, 256, (1, *predictor.system.input_shape), dtype=np.uint8)
@@ -208,21 +228,18 @@ def lines(config: PresetsConfig) -> Iterator[str]:
     records = pathlib.Path(config.work_dir) / "data"
     records.mkdir(parents=True, exist_ok=True)
     there = write_records(data, records)
+    kept = _Kept(records.parent / "values.json", resume=config.resume)
     values: dict[tuple[str, str], dict[str, float]] = {}
     fitted: dict[tuple[str, int], tuple[dict[str, float], float]] = {}
+    limit = config.max_batches
+    few = min(limit or _FITTED_BATCHES, _FITTED_BATCHES)
     for preset in config.only:
         for name in there:
             wanted = [metric for _, place, metric, *_ in ROWS if place == name]
-            limit = config.max_batches
-            values[preset, name] = judged(preset, name, records, wanted, max_batches=limit)[0]
+            values[preset, name] = kept.judged(preset, name, records, wanted, max_batches=limit)[0]
             for steps in STEPS if name == LSP else ():
-                fitted[preset, steps] = judged(
-                    preset,
-                    name,
-                    records,
-                    _FITTED,
-                    refine=steps,
-                    max_batches=min(limit or _FITTED_BATCHES, _FITTED_BATCHES),
+                fitted[preset, steps] = kept.judged(
+                    preset, name, records, _FITTED, refine=steps, max_batches=few
                 )
     yield "`python -m benchmarks.presets --output=docs/results.md`. " + machine_class()
     yield ""
