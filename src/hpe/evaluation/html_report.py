@@ -22,11 +22,11 @@ from hpe.evaluation.charts import bars, curves, histogram, number
 from hpe.evaluation.report import to_json
 
 _STYLE = """
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; --line: #8884; }
+:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
 body { max-width: 1200px; margin: 0 auto; padding: 0 14px 40px; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 28px; }
 table { border-collapse: collapse; }
-td, th { padding: 2px 10px; border-top: 1px solid var(--line); text-align: left; }
+td, th { padding: 2px 10px; border-top: 1px solid #8884; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } .best { font-weight: 700; }
 .quiet, .legend { opacity: 0.75; font-size: 13px; } img { max-width: 100%; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 10px 24px; }
@@ -79,7 +79,7 @@ def read_report(path: pathlib.Path, *, run: pathlib.Path | None = None, name: st
     source = next((candidate for candidate in found if candidate.is_file()), None)
     if source is None:
         raise UserError(
-            f"{path}: holds no metrics.json; measure it first: python -m validate_checkpoint --checkpoint={path}"
+            f"{path}: holds no metrics.json; measure it first: python -m validate_checkpoint with `checkpoint={path}`."
         )
     content = _json(source)
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
