@@ -79,7 +79,7 @@ def read_report(path: pathlib.Path, *, run: pathlib.Path | None = None, name: st
     source = next((candidate for candidate in found if candidate.is_file()), None)
     if source is None:
         raise UserError(
-            f"{path}: holds no metrics.json; measure it first: python -m validate_checkpoint with `checkpoint={path}`."
+            f"{path}: holds no metrics.json; measure it first: validate_checkpoint with `checkpoint={path}`."
         )
     content = _json(source)
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
