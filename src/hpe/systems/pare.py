@@ -75,9 +75,11 @@ class Pare:
         self.body_models = tuple(self._bodies)
         mean = _mean_body(body_data, config.mean_params) if config.start_at_mean else None
         if config.method is Method.BASELINE:
-            self.networks = {"baseline": build_baseline(image_size, mean=mean)}
+            self._chain = {"baseline": build_baseline(image_size, mean=mean)}
         else:
-            self.networks = build_pare_networks(config, image_size=image_size, mean=mean)
+            self._chain = build_pare_networks(config, image_size=image_size, mean=mean)
+        # What only enlarges maps has no weights, so that checkpoints know nothing of it.
+        self.networks = {name: network for name, network in self._chain.items() if network.variables}
         compile_if = xla_compiled if config.compile_body else lambda function: function
         self._posed = {
             vertices: compile_if(functools.partial(self._pose_body, vertices=vertices))
@@ -139,7 +141,7 @@ class Pare:
             (B, H, W, 25).
         """
         x = ops.cast(inputs, "float32")
-        for name, network in self.networks.items():
+        for name, network in self._chain.items():
             x = network(x, training=training and name not in frozen)
             if name in frozen:
                 x = _stopped(x)
