@@ -5,9 +5,11 @@
         --labelled=lsp_dataset --labelled=lspet_dataset
 
 No picture is needed; --labelled adds photographs with 2D joints, seen through MoveNet. What is written are released
-weights of the system `movenet` without evidence of the picture: `hpe.load` takes them, and `python -m train
---system=movenet --evidence=lightning --init_from=labelled.safetensors --init_networks=lifter` goes on from them, see
-configs/presets/. docs/models/ says which commands made the weights of the presets, how long they took and what came
+weights of the system `movenet` without evidence of the picture: `hpe.load` takes them, and
+
+    python -m train --flagfile=configs/presets/lightning.cfg --init_from=labelled.safetensors
+
+goes on from them. docs/models/ says which commands made the presets, how long they took and what came
 of them. Randomness is a function of (seed, step).
 """
 
