@@ -95,7 +95,7 @@ def draw_maps(model, image: np.ndarray, box, *, columns: int, cell: int) -> tupl
     for part, (parent, child) in enumerate(PART_NAMES):
         for state, words in enumerate(_STATES):
             maps.append(parts[..., part, state])
-            names.append(f"{parent} - {child}: {words}")
+            names.append(f"{words}: {parent} - {child}")
     pictures = [heatmap_overlay(crop, one, size=cell) for one in maps]
     captions = [f"{name} ({one.max():.2f})" for name, one in zip(names, maps, strict=True)]
     return grid(pictures, columns, captions=captions), len(maps)
