@@ -1,5 +1,7 @@
 """HEMlets' network and its published weights: names, shapes, and the same numbers as a PyTorch build."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_shapes_are_those_of_the_paper(networks):
     assert (features.shape, maps.shape) == ((1, CELLS, CELLS, FEATURES), (1, CELLS, CELLS, 60))
     assert networks["volume"]([features, maps]).shape == (1, CELLS, CELLS, 18 * CELLS)
     # The spec's numbers of the branches of the published widths.
-    assert sum(v.shape.num_elements() for v in networks["maps"].trainable_variables) == (
+    assert sum(math.prod(v.shape) for v in networks["maps"].trainable_variables) == (
         16 * BRANCH * (2048 + 2 * BRANCH) + 6 * BRANCH + 60 * (9 * BRANCH + 1)
     )
 

@@ -15,7 +15,7 @@ from tests.programs.window_script import HEIGHT, WIDTH
 
 SCREEN = (480, 640)
 # Seconds for which a change of the screen is waited for, on a machine that is busy.
-PATIENCE = 60
+PATIENCE = 300
 
 
 class Screen:

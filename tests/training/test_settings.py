@@ -99,7 +99,7 @@ def test_a_run_older_than_the_section_of_updates_keeps_its_settings(tmp_path, co
         (lambda c: c.pop("pipeline"), "it lacks `pipeline`"),
         (
             lambda c: c.update(system="martinez"),
-            "unknown system 'martinez'; this version has hrnet, hybrid_hmr",
+            "unknown system 'martinez'; this version has hemlets, hrnet, hybrid_hmr, lifter",
         ),
     ],
 )

@@ -34,11 +34,13 @@ from hpe.records.schema import parse_examples
 # More would wait for Python's lock.
 _MOST_THREADS = 16
 
-# What records of the published datasets can hold; depths, parts and the files of masks are for those who ask for
-# them.
+# What records of the published datasets can hold; depths, parts, their order and the files of masks are for those
+# who ask for them.
 USUAL = Needs(
     tuple(
-        field.key for field in fields.FIELDS if field.key not in ("depth", "part_labels", "silhouette_file")
+        field.key
+        for field in fields.FIELDS
+        if field.key not in ("depth", "part_labels", "part_order", "silhouette_file")
     ),
     skeletons.COCOPLUS19.name,
 )
