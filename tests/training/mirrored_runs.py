@@ -1,69 +1,92 @@
-"""`python -m tests.training.mirrored_runs DATA OUTPUT`: runs on one device and on two, all of them in one process.
+"""`python -m tests.training.mirrored_runs DATA OUTPUT [NAME ...]`: runs on two devices and on one, in one process.
 
-A process of its own, because TensorFlow divides the CPU only before it computes anything. DATA holds the dataset
-`people` and the poses `walks`; OUTPUT/NAME/one and OUTPUT/NAME/two become the runs.
+A process of its own, because TensorFlow divides the CPU only before it computes anything. DATA holds the datasets
+that RUNS name; OUTPUT/NAME/two and OUTPUT/NAME/one become the runs of the program `train`.
 """
 
-import dataclasses
 import pathlib
 import sys
 
-import tensorflow as tf
-
-from hpe.pipeline.config import PipelineConfig
-from hpe.pipeline.pose_config import PosePipelineConfig
-from hpe.runs import RunDirectory
+from hpe.programs import train
 from hpe.systems import hrnet
-from hpe.systems.hrnet import HrnetConfig
-from hpe.systems.lifter import LifterConfig
-from hpe.training.config import OptimizationConfig, Strategy, TrainingConfig
-from hpe.training.distribution import Distribution
-from hpe.training.loop import train
-from hpe.training.settings import RunConfig
+from hpe.training import distribution
+from hpe.training.config import Strategy
 from tests.networks.strided_backbone import strided_backbone
+from tests.programs.running import run
+from tests.training.spoiled_train import spoil_a_step
 
-STEPS = 2
-
-
-def runs(data) -> dict[str, RunConfig]:
-    """Returns the settings of the runs by name.
-
-    Rates are low, as in test_distribution: the first steps of Adam make whole steps of rounding errors.
-    """
-    length = {"max_steps": STEPS, "checkpoint_steps": STEPS, "log_every": 1, "seed": 3}
-    people = TrainingConfig(
-        data_dir=str(data), datasets=("people",), use_validation=False, batch_size=4, **length
-    )
+STEPS = 4
+RATE = 1e-6
+# Rates are low because the first steps of Adam make whole steps of rounding errors, from which trajectories part.
+_ALL = (
+    *(f"--generator_lr={RATE}", f"--max_steps={STEPS}", "--num_epochs=100"),
+    *("--validation_epochs=100", "--checkpoint_steps=1", "--keep_checkpoints=9", "--log_every=1", "--seed=4"),
+)
+_HRNET = (
+    *("--system=hrnet", "--hrnet_width=8", "--datasets=people", "--nouse_validation", "--img_size=32"),
     # An epoch has three steps: the backbone is frozen in the first alone.
-    updates = OptimizationConfig(
-        generator_lr=1e-6, clip_norm=1.0, freeze_epochs=1 / 3, freeze_networks=("backbone",)
-    )
-    exact = RunConfig("hrnet", HrnetConfig(hrnet_width=8), PipelineConfig(img_size=32), people, updates)
-    return {
-        "frozen": exact,
-        "mixed": dataclasses.replace(exact, model=dataclasses.replace(exact.model, mixed_precision=True)),
-        "lifter": RunConfig(
-            "lifter",
-            LifterConfig(linear_size=16, num_blocks=1, dropout=0.2, max_norm=True),
-            PosePipelineConfig(),
-            dataclasses.replace(people, datasets=("walks",), batch_size=8),
-            OptimizationConfig(generator_lr=1e-6, ema_decay=0.9, clip_norm=1.0),
+    *("--batch_size=4", "--freeze_epochs=0.3", "--freeze_networks=backbone", "--clip_norm=1"),
+)
+RUNS = {
+    # All that has randomness, state or a sum over the batch is on.
+    "hybrid": (
+        *("--datasets=people", "--val_datasets=people", "--mocap_datasets=random", "--encoder=small"),
+        *(
+            "--encoder_weights=none",
+            "--img_size=48",
+            "--batch_size=4",
+            "--use_mesh_repro_loss",
+            "--dropout=0.1",
         ),
-    }
+        *(
+            "--num_stage=1",
+            "--critic_steps=2",
+            "--ema_decay=0.9",
+            "--clip_norm=10",
+            "--log_img_step=3",
+            f"--critic_lr={RATE}",
+        ),
+    ),
+    "frozen": _HRNET,
+    "mixed": (*_HRNET, "--mixed_precision"),
+    "lifter": (
+        *("--system=lifter", "--linear_size=16", "--num_blocks=1", "--dropout=0.2", "--max_norm"),
+        *("--datasets=walks", "--val_datasets=walks", "--batch_size=8", "--ema_decay=0.9", "--clip_norm=1"),
+    ),
+}
 
 
-def main(data: str, output: str) -> None:
+def flags_of(name: str, data, run) -> tuple[str, ...]:
+    """Returns the flags of a run."""
+    return (*_ALL, *RUNS[name], f"--data_dir={data}", f"--model_dir={run}")
+
+
+def share_the_devices() -> None:
+    """Makes all runs on two devices use one strategy: a second would number its operations as the first did."""
+    kind, made = distribution.Distribution, []
+
+    def shared(training):
+        if training.strategy is not Strategy.MIRRORED:
+            return kind(training)
+        if not made:
+            made.append(kind(training))
+        return made[0]
+
+    distribution.Distribution = shared
+
+
+def main(data: str, output: str, *names: str) -> None:
     """Trains every run twice."""
     # Its many layers would be traced for minutes; one convolution and its batch normalisation do here.
     hrnet.build_hrnet = strided_backbone
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    # One for all: a second one would number its collective operations as the first did.
-    two = Distribution(TrainingConfig(strategy=Strategy.MIRRORED, num_devices=2))
-    for name, config in runs(data).items():
-        for label, distribution in (("one", None), ("two", two)):
-            run = RunDirectory(pathlib.Path(output) / name / label)
-            train(config, run, distribution=distribution, show_progress=False)
+    spoil_a_step()
+    share_the_devices()
+    for name in names or RUNS:
+        folder = pathlib.Path(output) / name
+        run(train, *flags_of(name, data, folder / "two"), "--strategy=mirrored", "--num_devices=2")
+        # With XLA's body on one side alone: its sums differ by rounding, like those of the devices.
+        body = ("--nocompile_body",) if name == "hybrid" else ()
+        run(train, *flags_of(name, data, folder / "one"), *body)
 
 
 if __name__ == "__main__":

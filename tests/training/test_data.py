@@ -1,5 +1,7 @@
 """What a run reads: how many steps it makes, and batches with the streams that a system needs."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,17 @@ def test_batches_hold_what_is_needed_and_its_streams(data):
     assert (fed["mocap/pose"].shape, fed["mocap/shape"].shape) == ((4, 6, 72), (4, 6, 10))
     np.testing.assert_array_equal(plain["image"], fed["image"])
     assert np.any(first("image", mocap=6, start_step=1)["mocap/pose"] != fed["mocap/pose"])
+
+
+def test_workers_share_out_every_batch_and_all_its_streams(data):
+    config = run_config(data)
+    source, needs = open_source(config, ["people"]), Needs(("image",), "lsp14", streams={"mocap": 3})
+
+    def second(worker, num_workers):
+        distribution = types.SimpleNamespace(worker=worker, num_workers=num_workers)
+        return next(training_batches(config, source, needs, distribution, start_step=1))
+
+    whole, parts = second(0, 1), [second(worker, 2) for worker in range(2)]
+    assert {"image", "mocap/pose", "mocap/shape"} <= whole.keys()
+    for key, value in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), value, err_msg=key)

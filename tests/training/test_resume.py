@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def finish(process):
 def wait_for_checkpoint(process, run, step):
     deadline = time.monotonic() + PATIENCE
     # The first checkpoint is whole when the file that names it is there; its index appears before.
-    while not (list(run.glob(f"checkpoints/ckpt-{step}.index"))):
+    while not (run / "checkpoints" / f"ckpt-{step}.index").exists():
         if process.poll() is not None:
             pytest.fail(finish(process)[1])
         assert time.monotonic() < deadline
@@ -60,20 +61,22 @@ def final_state(run):
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_bit_identical(data, tmp_path):
-    undisturbed = train(data, tmp_path / "undisturbed")
-    run = tmp_path / "run"
-    process = train(data, run)
-    wait_for_checkpoint(process, run, 2)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not list((run / "checkpoints").glob(f"ckpt-{STEPS}.index")), "killed too late to show anything"
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    process = train(data, undisturbed)
+    wait_for_checkpoint(process, undisturbed, 2)
+    # What lies on the disk while nothing runs is what `kill -9` would leave now; the process itself goes on after.
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        shutil.copytree(undisturbed, killed)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    assert not (killed / "checkpoints" / f"ckpt-{STEPS}.index").exists(), "stopped too late to show anything"
 
-    code, output = finish(train(data, run, "--resume"))
-    assert code == 0, output
-    assert f"finished at step {STEPS}" in output
-    code, output = finish(undisturbed)
-    assert code == 0, output
-    expected, resumed = final_state(tmp_path / "undisturbed"), final_state(run)
+    for going in (train(data, killed, "--resume"), process):
+        code, output = finish(going)
+        assert code == 0, output
+        assert f"finished at step {STEPS}" in output
+    expected, resumed = final_state(undisturbed), final_state(killed)
     assert resumed.keys() == expected.keys()
     assert len(resumed) > 200
     for name, value in expected.items():
