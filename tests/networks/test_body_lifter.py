@@ -31,8 +31,8 @@ def test_starts_near_the_mean_body_and_projects_every_stage(parts):
     for stage in stages:
         assert stage["rotmats"].shape == (3, 24, 3, 3)
         assert stage["shape"].shape == (3, 10)
-        # The root mean square is much the same whatever the first weights are: 0.03 to 0.06 in 60 draws; the largest
-        # difference is a matter of chance.
+        # The root mean square is much the same whatever the first weights are, 0.03 to 0.06 in 60 draws; the
+        # largest difference is a matter of chance.
         assert np.sqrt(np.mean((ops.convert_to_numpy(stage["rotmats"]) - mean) ** 2)) < 0.1
         np.testing.assert_allclose(stage["joints2d"], project(stage), atol=1e-6)
 

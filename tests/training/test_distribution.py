@@ -28,10 +28,10 @@ from tests.training.spoiled_train import SPOILED_STEP
 from tests.xla import COMPILE_QUICKLY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# How far the norm of the difference of a variable may lie from 0, in norms of the variable. By the norm, because a unit
-# that stands close to its kink falls to either side by rounding, and its own elements differ then as a whole.
-# Rounding alone, the worst variable of a run: hybrid 0.015, frozen 4e-5, lifter 1.3e-3. A sum over devices where a mean
-# is meant: 2.1 (frozen) and 0.36 (lifter).
+# How far the norm of the difference of a variable may lie from 0, in norms of the variable. By the norm, because a
+# unit that stands close to its kink falls to either side by rounding, and its own elements differ then as a whole.
+# Rounding alone, the worst variable of a run: hybrid 0.015, frozen 4e-5, lifter 1.3e-3. A sum over devices where a
+# mean is meant: 2.1 (frozen) and 0.36 (lifter).
 TOLERANCES = {"hybrid": 0.05, "frozen": 0.005, "lifter": 0.01}
 
 
