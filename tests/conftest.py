@@ -27,12 +27,14 @@ if WORKER:
     # at the same time could take the same number, and one would load the code of the other.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(PROJECT_ROOT / ".pytest_cache" / f"numba-{WORKER}"))
 
-# What starts other processes that compile: half a minute and more of computing each.
+# Half a minute and more of computing each: most start other processes that compile, one traces a hundred pipelines.
 LONGEST = (
     "training/test_distribution.py",
     "networks/test_on_jax.py",
+    "pipeline/test_images.py",
     "training/test_resume.py",
     "systems/test_on_jax.py",
+    "house/test_new_system.py",
 )
 
 
