@@ -52,6 +52,18 @@ def test_every_recipe_can_be_read(path, monkeypatch):
         assert f"--system={config.system}" in named
 
 
+def test_a_recipe_by_its_name_says_whose_flags_there_are(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "--flagfile=weakly_supervised_small_1"])
+    before = set(flags.FLAGS)
+    try:
+        train.define_flags()
+        assert flags.FLAGS["system"].default == "weakly_supervised"
+        assert "task" in flags.FLAGS
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+
+
 @pytest.mark.parametrize("system", systems.names())
 def test_a_system_brings_its_own_flags_and_defaults(system):
     config = read(f"--system={system}")

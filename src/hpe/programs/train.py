@@ -15,6 +15,7 @@ from absl import flags
 from hpe import pipeline, systems
 from hpe.errors import UserError
 from hpe.programs import flags as program_flags
+from hpe.programs.plugins import found_recipe
 from hpe.programs.startup import describe_devices, make_reproducible
 from hpe.runs import RunDirectory, latest_run
 from hpe.training import settings
@@ -57,7 +58,8 @@ def define_flags(arguments: Sequence[str] | None = None) -> None:
     Raises:
         UserError: the run that is to be resumed is not there.
     """
-    system = _system_in(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    system = _system_in([found_recipe(argument) for argument in given])
     entry = systems.get(system)
     flags.DEFINE_enum(
         "system",
