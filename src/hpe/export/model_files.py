@@ -135,10 +135,6 @@ def _traced(system) -> tuple[tf.types.experimental.PolymorphicFunction, tf.Modul
     import tensorflow as tf
 
     module = tf.Module()
-    # Tracked by place: names of networks may hold what no attribute can.
-    module.variables_of_networks = [
-        variable.value for network in system.networks.values() for variable in network.variables
-    ]
     dtype = tf.uint8 if system.input_key == "image" else tf.float32
     signature = tf.TensorSpec((None, *system.input_shape), dtype, name=system.input_key)
 
@@ -151,6 +147,8 @@ def _traced(system) -> tuple[tf.types.experimental.PolymorphicFunction, tf.Modul
         }
 
     module.infer = infer
+    # All that the graph reads, those of networks which are no weights of the run included.
+    module.variables_of_graph = list(infer.get_concrete_function().graph.variables)
     return infer, module
 
 

@@ -17,6 +17,7 @@ from keras import ops
 from hpe import skeletons
 from hpe.geometry.rotations import rotmat_to_rot6d
 from hpe.networks.body_lifter import PARAMETERS_SIZE, Stage, split_parameters
+from hpe.networks.heatmaps import highest
 from hpe.networks.movenet import STRIDE
 from hpe.skeletons import COCOPLUS19, LSP14
 
@@ -229,7 +230,7 @@ def peaks(heatmaps):
     height, width, count = heatmaps.shape[1:]
     logits = ops.reshape(heatmaps, (-1, height * width, count))
     probability = ops.softmax(logits, axis=1)
-    best = ops.argmax(logits, axis=1)[:, None]
+    best = highest(logits)[0][:, None]
     grid = np.divmod(np.arange(height * width), width)
     rows, columns = (value.astype(np.float32)[None, :, None] for value in grid)
     best_row, best_column = ops.cast(best // width, "float32"), ops.cast(best % width, "float32")

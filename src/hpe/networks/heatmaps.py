@@ -60,7 +60,7 @@ def find_peaks(heatmaps):
         cells (B, J, 2) float32, x and y, (0, 0) where nothing is above 0; heights (B, J) of the peaks.
     """
     width = heatmaps.shape[2]
-    index, height = _highest(_flat(heatmaps))
+    index, height = highest(_flat(heatmaps))
     x, y = index % width, index // width
     cells = ops.cast(ops.stack([x, y], axis=-1), "float32")
     return ops.where(height[..., None] > 0, cells, 0.0), height
@@ -81,7 +81,7 @@ def decode_heatmaps(heatmaps):
     heatmaps = ops.cast(heatmaps, "float32")
     height, width = heatmaps.shape[1:3]
     flat = _flat(heatmaps)
-    index, peak = _highest(flat)
+    index, peak = highest(flat)
 
     def value(offset):
         chosen = ops.clip(index + offset, 0, height * width - 1)
@@ -119,6 +119,12 @@ def _flat(heatmaps):
     return ops.reshape(heatmaps, (-1, height * width, joints))
 
 
-def _highest(flat):
-    """Returns index (B, J) int32 and value (B, J) of the highest cell of maps (B, H * W, J)."""
-    return ops.cast(ops.argmax(flat, axis=1), "int32"), ops.max(flat, axis=1)
+def highest(values):
+    """Finds the highest of values (B, N, C) along N, of equal ones the first: indices int32 and values (B, C).
+
+    Keras' argmax of floats reads their bits to tell 0 from -0, by an operation that neither ONNX nor LiteRT has;
+    of integers it does not.
+    """
+    top = ops.max(values, axis=1)
+    is_top = ops.cast(values >= top[:, None], "int32")
+    return ops.cast(ops.argmax(is_top, axis=1), "int32"), top

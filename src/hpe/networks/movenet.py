@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from hpe.networks.heatmaps import highest
 from hpe.skeletons import COCO17
 
 NUM_JOINTS = len(COCO17)
@@ -150,7 +151,7 @@ def decode_maps(maps):
     rows = np.arange(height, dtype=np.float32)[:, None, None]
     columns = np.arange(width, dtype=np.float32)[None, :, None]
     middle = np.sqrt((rows - height // 2) ** 2 + (columns - width // 2) ** 2) + _SOFTENING
-    center = ops.argmax(ops.reshape(ops.sigmoid(maps["centers"]) / middle, (-1, height * width)), axis=-1)
+    center = highest(ops.reshape(ops.sigmoid(maps["centers"]) / middle, (-1, height * width, 1)))[0][:, 0]
     rough = ops.reshape(_at(maps["regression"], center[:, None]), (-1, NUM_JOINTS, 2))
     rough_y = rough[..., 0] + ops.cast(center // width, "float32")[:, None]
     rough_x = rough[..., 1] + ops.cast(center % width, "float32")[:, None]
@@ -158,7 +159,7 @@ def decode_maps(maps):
         ops.square(rows - rough_y[:, None, None, :]) + ops.square(columns - rough_x[:, None, None, :])
     )
     likely = ops.reshape(heat / (distance + _SOFTENING), (-1, height * width, NUM_JOINTS))
-    best = ops.argmax(likely, axis=1)  # (B, 17)
+    best, _ = highest(likely)  # (B, 17)
     scores = ops.take_along_axis(ops.reshape(heat, (-1, height * width, NUM_JOINTS)), best[:, None], axis=1)
     offsets = ops.reshape(_at(maps["offsets"], best), (-1, NUM_JOINTS, NUM_JOINTS, 2))
     # Of the offsets at the place of joint j those of joint j.
