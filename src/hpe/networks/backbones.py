@@ -16,6 +16,7 @@ from keras import layers, ops
 from hpe.errors import SettingError, UserError, first_line
 from hpe.formats import hdf5
 from hpe.formats.npz import load_npz
+from hpe.networks.efficientnet_lite import EFFICIENTNET_LITE0, build_efficientnet_lite
 from hpe.networks.movenet_encoder import MOVENET_ENCODERS, build_movenet_encoder, build_movenet_maps
 from hpe.networks.small_encoder import build_small
 
@@ -35,8 +36,9 @@ def build_encoder(
 
     Args:
         name: a model of keras.applications; "movenet_lightning" or "movenet_thunder", which have seen people (2 M
-            and 6 M parameters, for images of 192 and 256 pixels); or "small" for a compact residual network of
-            0.7 M parameters that trains on a CPU. In any case.
+            and 6 M parameters, for images of 192 and 256 pixels); "efficientnet_lite0" (3.4 M), whose weights a
+            tool fetches where Keras' downloads cannot be had; or "small" for a compact residual network of 0.7 M
+            parameters that trains on a CPU. In any case.
         image_size: side of the square images, pixels.
         weights: "pretrained" for what there is of this encoder: ImageNet's for a model of keras.applications, which
             Keras downloads once, else those in the package, MoveNet's as published and the small encoder's from
@@ -119,6 +121,8 @@ def _dtype_policy(policy):
 
 def _build(name, size, weights):
     own = name.lower()
+    if own == EFFICIENTNET_LITE0:
+        return _build_efficientnet_lite(size, weights)
     if own != SMALL_ENCODER and own not in MOVENET_ENCODERS:
         return _build_application(name, size, weights)
     if weights == "imagenet" or (weights == "synthetic" and own != SMALL_ENCODER):
@@ -140,10 +144,29 @@ def _build(name, size, weights):
     return encoder
 
 
+def _build_efficientnet_lite(size, weights):
+    if weights in ("pretrained", "imagenet", "synthetic"):
+        raise SettingError(
+            "encoder_weights",
+            f"the package holds no weights of {EFFICIENTNET_LITE0}; tools/convert_efficientnet_lite.py fetches "
+            "ImageNet's into a file for `encoder_weights=PATH`; or use none",
+            weights,
+        )
+    encoder, backbone = build_efficientnet_lite(size)
+    if weights != "none":
+        _load_weights([backbone, encoder], weights)
+    return encoder
+
+
 @functools.cache
 def known_encoders() -> tuple[str, ...]:
     """Returns the names that `build_encoder` takes."""
-    return (SMALL_ENCODER, *MOVENET_ENCODERS, *(name for name, _ in _applications().values()))
+    return (
+        SMALL_ENCODER,
+        *MOVENET_ENCODERS,
+        EFFICIENTNET_LITE0,
+        *(name for name, _ in _applications().values()),
+    )
 
 
 @keras.saving.register_keras_serializable(package="hpe")
