@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -17,12 +18,28 @@ def hpe(*arguments):
 
 
 def test_the_overview_names_every_program():
-    for arguments in ((), ("--help",), ("help",)):
+    for arguments in (("--help",), ("help",)):
         done = hpe(*arguments)
         assert (done.returncode, done.stderr) == (0, "")
     for name, command in cli.commands().items():
         assert f"  {name} " in done.stdout
         assert command.summary in done.stdout
+
+
+def test_the_command_alone_says_in_ten_lines_what_there_is():
+    done = hpe()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 10
+    shown = re.findall(r"^  hpe ([\w-]+)", done.stdout, re.MULTILINE)
+    assert len(shown) == 6
+    assert set(shown) <= set(cli.commands())
+
+
+def test_predict_is_what_preview_is(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--inptu=a.jpg"])
+    expected = "error: unknown command line flag 'inptu'. Did you mean --input? See hpe preview --help."
+    assert capsys.readouterr().err.strip() == expected
 
 
 def test_every_program_is_a_command():
@@ -41,7 +58,9 @@ def test_the_version_and_an_unknown_command():
     assert hpe("--version").stdout.strip() == package.__version__
     done = hpe("trian")
     assert done.returncode == 1
-    assert done.stderr.strip() == "error: there is no command trian; hpe --help lists them all."
+    assert done.stderr.strip() == (
+        "error: there is no command trian; did you mean hpe train? hpe --help lists them all."
+    )
 
 
 _WATCHED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import inspect
 import sys
@@ -55,7 +56,19 @@ COMMANDS: dict[str, dict[str, Command]] = {
 }
 
 # Names that programs have besides.
-_ALIASES = {"validate-checkpoint": "validate"}
+_ALIASES = {"validate-checkpoint": "validate", "predict": "preview"}
+
+# What `hpe` alone says: what most come for, as lines to copy.
+_FIRST = """3D human pose and shape from pictures.
+
+  hpe preview photo.jpg --output=out --save=json,glb   bodies in pictures, videos, a camera; files of them
+  hpe app                                              the same on a page in your browser
+  hpe create-datasets --synthetic=3000                 records to train on; or --lsp, --own=DIR, ...
+  hpe train --flagfile=demo --model_dir=runs/a         trains a system from records
+  hpe validate --checkpoint=runs/a --report=a.html     measures a run or a preset; hpe compare RUN RUN
+  hpe export --checkpoint=lightning --format=onnx      a model that runs without this package
+
+hpe --help lists all commands, hpe COMMAND --help the flags of one."""
 
 
 def commands() -> dict[str, Command]:
@@ -81,7 +94,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the command line without `hpe`; by default that of this process.
     """
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given:
+        print(_FIRST)
+        return
+    name, *rest = given
     if name in ("help", "-h", "--help", "-help"):
         if not rest:
             print(overview())
@@ -95,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = name.replace("_", "-")
     name = _ALIASES.get(name, name)
     if name not in commands():
-        print(f"error: there is no command {name}; hpe --help lists them all.", file=sys.stderr)
+        near = difflib.get_close_matches(name, [*commands(), *_ALIASES], n=1)
+        meant = f"did you mean hpe {near[0]}? " if near else ""
+        print(f"error: there is no command {name}; {meant}hpe --help lists them all.", file=sys.stderr)
         sys.exit(1)
     run(name, rest, command=f"hpe {name}")
 

@@ -246,7 +246,12 @@ def _one_line(error: Exception) -> str:
     """Returns a message of absl as one sentence."""
     text = " ".join(str(error).split()).removeprefix("flag ")
     text = text[:1].lower() + text[1:] if text.startswith("Unknown") else text
+    text = re.sub(r"Did you mean: (.*) \?$", lambda found: f"Did you mean {_as_flags(found[1])}?", text)
     return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _as_flags(names: str) -> str:
+    return " or ".join(f"--{name}" for name in names.split(" or "))
 
 
 def _expanded(value: str) -> str:
