@@ -1,3 +1,4 @@
+import functools
 import pathlib
 
 import numpy as np
@@ -8,22 +9,23 @@ from hpe.networks.movenet import SIZES, MoveNet, decode_maps, published_names
 
 
 @pytest.fixture(scope="module")
-def lightning():
-    return MoveNet("lightning", pretrained=False)
+def movenets():
+    """The published networks, by their versions."""
+    return functools.cache(MoveNet)
 
 
 @pytest.mark.parametrize(("version", "numbers"), [("lightning", 2_317_974), ("thunder", 6_226_046)])
-def test_versions_have_the_published_number_of_weights_and_a_name_for_each(version, numbers):
-    movenet = MoveNet(version, pretrained=False)
+def test_versions_have_the_published_number_of_weights_and_a_name_for_each(movenets, version, numbers):
+    movenet = movenets(version)
     assert movenet.count_params() == numbers
     names = published_names()
     assert sorted(variable.path for variable in movenet.maps.variables) == sorted(names)
     assert len(set(names.values())) == len(names)
 
 
-def test_maps_are_a_quarter_of_the_picture(lightning):
+def test_maps_are_a_quarter_of_the_picture(movenets):
     for height, width in ((192, 192), (96, 64)):
-        maps = lightning.maps(np.zeros((2, height, width, 3), np.float32))
+        maps = movenets("lightning").maps(np.zeros((2, height, width, 3), np.float32))
         assert maps["heatmaps"].shape == (2, height // 4, width // 4, 17)
         assert maps["offsets"].shape == maps["regression"].shape == (2, height // 4, width // 4, 34)
         assert maps["features"].shape == (2, height // 32, width // 32, 1280)
@@ -84,10 +86,10 @@ def pattern(side):
 
 
 @pytest.mark.parametrize("version", SIZES)
-def test_computes_what_the_published_graph_computes(version):
+def test_computes_what_the_published_graph_computes(movenets, version):
     # Recorded from the published graph, run node by node in TensorFlow 2.21; every eighth cell of the maps.
     recorded = np.load(pathlib.Path(__file__).parent / "movenet_recorded.npz")
-    movenet = MoveNet(version)
+    movenet = movenets(version)
     picture = pattern(movenet.size.picture)[None].astype(np.float32) / 127.5 - 1.0
     maps = movenet.maps(picture)
     for name in ("heatmaps", "centers", "regression", "offsets"):

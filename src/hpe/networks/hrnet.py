@@ -25,11 +25,12 @@ _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 
 _STEM_WIDTH = 64
-_BLOCKS = 4
+# Residual blocks of a branch in a module.
+BLOCKS = 4
 _BOTTLENECK_EXPANSION = 4
 # Modules of the stages 2, 3 and 4, which have as many branches as their number says.
-_MODULES = {2: 1, 3: 4, 4: 3}
-_LAST = max(_MODULES)
+MODULES = {2: 1, 3: 4, 4: 3}
+_LAST = max(MODULES)
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.9
@@ -63,10 +64,10 @@ def build_hrnet(width: int, *, image_size: int, multi_scale: bool = False, dtype
     x = ImageNetNormalization(name="normalization")(images)
     x = build.conv_bn(x, _STEM_WIDTH, "conv1", "bn1", stride=2)
     x = build.conv_bn(x, _STEM_WIDTH, "conv2", "bn2", stride=2)
-    for index in range(_BLOCKS):
+    for index in range(BLOCKS):
         x = build.bottleneck(x, _STEM_WIDTH, f"layer1_{index}")
     branches = [x]
-    for stage, modules in _MODULES.items():
+    for stage, modules in MODULES.items():
         branches = build.transition(branches, width, stage)
         for module in range(modules):
             last = stage == _LAST and module == modules - 1
@@ -171,7 +172,7 @@ class _Builder:
         """Four residual blocks on every branch, then the exchange, of which the first `outputs` are computed."""
         own = []
         for index, x in enumerate(branches):
-            for block in range(_BLOCKS):
+            for block in range(BLOCKS):
                 x = self.basic_block(x, f"{name}_branches_{index}_{block}")
             own.append(x)
         return [self._fuse(own, target, f"{name}_fuse_layers_{target}") for target in range(outputs)]
