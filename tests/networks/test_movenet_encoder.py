@@ -11,7 +11,6 @@ from hpe.networks.backbones import build_encoder, build_feature_maps
 from hpe.networks.movenet import SIZES, MoveNet
 from tests.networks.test_movenet import pattern
 
-
 PICTURES = {version: pattern(size.picture)[None] for version, size in SIZES.items()}
 
 
