@@ -79,7 +79,7 @@ def self_penetration(pose) -> float:
         pairs.append((arms[side], uppers[other]))
         pairs += [(shins[side], part) for part in trunk]
         pairs.append((_lower_part(thighs[side]), _lower_part(thighs[other])))
-    return max(0.0, *(_overlap(first, second) for first, second in pairs))
+    return max(0.0, float(_overlaps(pairs).max()))
 
 
 def _lower_part(segment):
@@ -88,11 +88,14 @@ def _lower_part(segment):
     return 0.6 * start + 0.4 * end, end, radius
 
 
-def _overlap(first, second):
-    """Returns how deep two capsules run into each other, along sample points."""
-    points = [a + _SAMPLES[:, None] * (b - a) for a, b, _ in (first, second)]
-    squared = ((points[0][:, None] - points[1][None]) ** 2).sum(axis=-1)
-    return first[2] + second[2] - float(np.sqrt(squared.min()))
+def _overlaps(pairs):
+    """Returns how deep the two capsules of each pair run into each other, along sample points."""
+    starts, ends = (np.array([[part[end] for part in pair] for pair in pairs]) for end in (0, 1))
+    radii = np.array([first[2] + second[2] for first, second in pairs])
+    # (pairs, 2, samples, 3)
+    points = starts[:, :, None] + _SAMPLES[:, None] * (ends - starts)[:, :, None]
+    squared = ((points[:, 0, :, None] - points[:, 1, None]) ** 2).sum(axis=-1)
+    return radii - np.sqrt(squared.min(axis=(1, 2)))
 
 
 def _pose_skeleton(axis_angle):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from hpe.body.limits import limits_of
@@ -46,16 +48,27 @@ def random_pose(generator, *, posture=None, variation=1.0, max_heading=np.pi, ma
 def _draw(generator, posture, variation):
     """Returns (24, 3) axis-angle of a posture with noise, clipped to the limits; root at zero."""
     angles = random_posture(generator, posture)
+    limited, orders, low, high = _limits()
+    wanted = np.zeros((len(limited), 3))
+    for row, joint in enumerate(limited):
+        if joint in angles:
+            # Postures speak of the left side in both cases; mirror the angles for the right.
+            wanted[row] = angles[joint] * _MIRROR if joint.startswith("right_") else angles[joint]
+    noise = 0.06 * variation * (high - low) * np.clip(generator.normal(size=wanted.shape), -2.0, 2.0)
+    bounded = np.clip(wanted + noise, low, high)
     pose = np.zeros((len(SMPL24), 3))
-    for index, joint in enumerate(SMPL24.joints):
-        limits = limits_of(joint)
-        if limits is None:
-            continue
-        # Postures speak of the left side in both cases; mirror the angles for the right.
-        wanted = np.asarray(angles.get(joint, (0.0, 0.0, 0.0)), np.float64)
-        if joint.startswith("right_"):
-            wanted = wanted * _MIRROR
-        low, high = (np.array(bounds) for bounds in zip(limits.x, limits.y, limits.z, strict=True))
-        noise = 0.06 * variation * (high - low) * np.clip(generator.normal(size=3), -2.0, 2.0)
-        pose[index] = euler_to_axis_angle(limits.order, np.clip(wanted + noise, low, high))
+    for order, rows in orders.items():
+        places = [SMPL24.index(limited[row]) for row in rows]
+        pose[places] = euler_to_axis_angle(order, bounded[rows])
     return pose
+
+
+@functools.cache
+def _limits():
+    """Returns the joints that have limits, rows of them by order of axes, and both bounds (N, 3)."""
+    found = {joint: limits for joint in SMPL24.joints if (limits := limits_of(joint)) is not None}
+    orders: dict[str, list[int]] = {}
+    for row, limits in enumerate(found.values()):
+        orders.setdefault(limits.order, []).append(row)
+    bounds = np.array([(limits.x, limits.y, limits.z) for limits in found.values()], np.float64)
+    return list(found), orders, bounds[..., 0], bounds[..., 1]

@@ -51,16 +51,26 @@ def noise(rng: np.random.Generator, height: int, width: int, *, coarsest: int, o
 def blend(first, second, share: np.ndarray) -> np.ndarray:
     """Mixes two colours or pictures by `share` (H, W) of the second in [0, 1]; returns (H, W, 3) float32."""
     first = np.asarray(first, np.float32)
-    mixed = np.clip(share, 0, 1)[..., None].astype(np.float32) * (np.asarray(second, np.float32) - first)
+    weight = np.clip(share, 0, 1, dtype=np.float32)[..., None]
+    mixed = weight * (np.asarray(second, np.float32) - first)
     mixed += first
     return mixed
 
 
 def ramp(height: int, width: int, angle: float) -> np.ndarray:
     """Returns (height, width) float32 rising from 0 to 1 along a direction, `angle` radians from x to y."""
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
     along = columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle))
-    return (along - along.min()) / max(float(np.ptp(along)), 1e-6)
+    # A plane has its extremes in the corners.
+    corners = along[[0, 0, -1, -1], [0, -1, 0, -1]]
+    along -= corners.min()
+    along /= max(float(np.ptp(corners)), 1e-6)
+    return along
+
+
+def _fraction(values: np.ndarray) -> np.ndarray:
+    """Returns what is behind the point of numbers that are not negative; faster than a remainder."""
+    return values - np.floor(values)
 
 
 def pattern(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -80,14 +90,14 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         u = ramp(height, width, angle) * count
         v = ramp(height, width, angle + np.pi / 2) * count
         if kind == 2:  # stripes
-            share = (u % 1 < rng.uniform(0.1, 0.6)).astype(np.float32)
+            share = (_fraction(u) < rng.uniform(0.1, 0.6)).astype(np.float32)
         elif kind == 3:  # tiles with joints, bricks where every other row is shifted
             u = u + 0.5 * (np.floor(v) % 2) * (rng.uniform() < 0.5)
             joint = rng.uniform(0.04, 0.12)
-            share = ((u % 1 < joint) | (v % 1 < joint)).astype(np.float32)
+            share = ((_fraction(u) < joint) | (_fraction(v) < joint)).astype(np.float32)
         else:  # spots
             radius = rng.uniform(0.2, 0.42)
-            share = ((u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2 < radius**2).astype(np.float32)
+            share = ((_fraction(u) - 0.5) ** 2 + (_fraction(v) - 0.5) ** 2 < radius**2).astype(np.float32)
     surface = blend(first, second, share)
     grain = noise(rng, height, width, coarsest=6, octaves=4)
     surface += grain[..., None] * np.float32(rng.uniform(1, 8))
