@@ -8,7 +8,7 @@
     people[0].draw(image)
     people[0].save("person.json")
 
-Importing this package imports neither TensorFlow nor Keras; loading a model does.
+Importing this package imports neither TensorFlow nor Keras. Loading a run does; a preset predicts without them.
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ def load(
     """
     from hpe.inference.model import Model
     from hpe.runs import load as load_weights
+    from hpe.runs import load_ready
 
-    return Model.of(load_weights(path, lifter=lifter, body_model=body_model))
+    options = {"lifter": lifter, "body_model": body_model}
+    return Model.of(load_ready(path, **options) or load_weights(path, **options))
 
 
 def list_models() -> list[str]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hpe.backends import graphs
 from hpe.errors import UserError
 from hpe.people import detection
 from hpe.people.detection import Detections, RtmdetDetector, decode, letterbox, select
@@ -64,6 +65,16 @@ def test_an_image_of_another_form_is_refused():
             RtmdetDetector(infer=lambda _: [])(image)
     with pytest.raises(ValueError, match="threshold=2"):
         RtmdetDetector(threshold=2, infer=lambda _: [])
+
+
+def test_the_ready_graph_says_what_the_network_says(monkeypatch):
+    image = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype(np.float32)
+    ready = detection._packaged_network()(image)
+    monkeypatch.setattr(graphs, "available", lambda: False)
+    network = detection._packaged_network.__wrapped__()(image)
+    for pair, other in zip(ready, network, strict=True):
+        for found, expected in zip(pair, other, strict=True):
+            np.testing.assert_allclose(found, np.asarray(expected), atol=1e-3)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the datasets of HPE_DATA")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hpe import skeletons
@@ -10,9 +12,11 @@ from hpe.geometry.cameras import PinholeCamera, pixels_to_normalized, translatio
 from hpe.geometry.crops import box_crop
 from hpe.inference.persons import person_of, shared_joints
 from hpe.people.person import Person
-from hpe.systems.lifter import InputFrame
 from hpe.systems.prediction import is_found
-from hpe.systems.refinement import Refinement
+from hpe.systems.settings.lifter import InputFrame
+
+if TYPE_CHECKING:
+    from hpe.systems.refinement import Refinement
 
 # The crop in which people's joints are given to a system that knows crops; any would do.
 _CROP_SIZE = 256

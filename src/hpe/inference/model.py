@@ -7,7 +7,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,13 +35,23 @@ class Model:
     """A system that is ready to predict; `hpe.load` makes one.
 
     Attributes:
-        system: the `hpe.systems.base.Predicts`.
         step: of the checkpoint, or None.
         box_share: share of the crop's side that the longer side of a person's box fills, as in training.
+
+    Args:
+        system: the `hpe.systems.base.Predicts`.
+        whole: of a system that only predicts, see `hpe.runs.load_ready`: returns it with its networks.
     """
 
-    def __init__(self, system, *, step: int | None = None, box_share: float = BOX_SHARE):
-        self.system = system
+    def __init__(
+        self,
+        system,
+        *,
+        step: int | None = None,
+        box_share: float = BOX_SHARE,
+        whole: Callable[[], Any] | None = None,
+    ):
+        self._predicts, self._whole = system, whole
         self.step = step
         self.box_share = box_share
         self._predictors: dict[int | None, Predictor] = {}
@@ -50,21 +60,26 @@ class Model:
     def of(cls, loaded: Loaded) -> Model:
         """Returns the model of a run or a file of weights that `hpe.runs.load` has opened."""
         box_share = getattr(loaded.settings.input, "box_share", BOX_SHARE)
-        return cls(loaded.system, step=loaded.step, box_share=box_share)
+        return cls(loaded.system, step=loaded.step, box_share=box_share, whole=loaded.whole)
 
     def __repr__(self) -> str:
         step = "" if self.step is None else f" at step {self.step}"
         return f"<hpe.Model {self.name}{step}>"
 
     @property
+    def system(self):
+        """The `hpe.systems.base.Predicts` with its networks, which are built now if nobody needed them yet."""
+        return self._predicts if self._whole is None else self._whole()
+
+    @property
     def name(self) -> str:
         """Name of the system, such as `hybrid_hmr`."""
-        return self.system.name
+        return self._predicts.name
 
     @property
     def takes(self) -> str:
         """What the model is shown: `image` for pictures, `joints2d` for 2D joints."""
-        return self.system.input_key
+        return self._predicts.input_key
 
     @property
     def predictor(self) -> Predictor:
@@ -80,7 +95,9 @@ class Model:
         if refine not in self._predictors:
             from hpe.inference.predictor import Predictor
 
-            self._predictors[refine] = Predictor(self.system, refine=refine)
+            # What fits bodies needs the networks' gradients.
+            system = self.system if refine else self._predicts
+            self._predictors[refine] = Predictor(system, refine=refine)
         return self._predictors[refine]
 
     def predict(
@@ -183,7 +200,7 @@ class Model:
             places += [(number, box, float(score)) for box, score in zip(found, scores, strict=True)]
             outlines += as_masks(masks[number], len(found), picture.shape[:2])
         people: list[list[Person]] = [[] for _ in pictures]
-        body_model = next(iter(self.system.body_models), None)
+        body_model = next(iter(self._predicts.body_models), None)
         predictor = self.predictor_of(refine)
         size = predictor.image_size
         for start in range(0, len(places), _TOGETHER):
@@ -191,7 +208,7 @@ class Model:
             crops = [box_crop(box, size, box_share=self.box_share) for _, box, _ in chosen]
             images = [crop.take(pictures[number]) for crop, (number, *_) in zip(crops, chosen, strict=True)]
             # A graph is compiled for each number of crops: few numbers, or it would go on at every other frame.
-            spare = (1 << (len(crops) - 1).bit_length()) - len(crops)
+            spare = (1 << (len(crops) - 1).bit_length()) - len(crops) if predictor.compiles else 0
             images += spare * images[-1:]
             shown = outlines[start : start + _TOGETHER]
             evidence = _evidence(shown + spare * shown[-1:], crops + spare * crops[-1:])
@@ -259,11 +276,11 @@ class Model:
         from hpe.inference.lifting import bodies, lift
 
         camera = None if size is None else frame_camera(size, focal=_checked_focal(focal))
-        if hasattr(self.system, "infer_joints2d"):
+        if hasattr(self._predicts, "infer_joints2d"):
             own = skeletons.get(skeleton)
             refinement = self.predictor_of(refine).refinement
             return bodies(
-                self.system, joints2d, own, confidence=confidence, camera=camera, refinement=refinement
+                self._predicts, joints2d, own, confidence=confidence, camera=camera, refinement=refinement
             )
         self._check_takes("joints2d")
         return lift(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import tensorflow as tf
 
 from hpe.errors import SettingError
 from hpe.systems.prediction import Prediction
-from hpe.systems.refinement import Evidence, Refinement
+
+if TYPE_CHECKING:
+    from hpe.systems.refinement import Evidence
 
 # What systems take, by `input_key`.
-_DTYPES = {"image": tf.uint8, "joints2d": tf.float32}
+_DTYPES = {"image": np.uint8, "joints2d": np.float32}
 
 
 class Predictor:
-    """Runs a system without training, compiled once per batch size.
+    """Runs a system without training, compiled once per batch size unless it is ready.
 
     Attributes:
         system: the `hpe.systems.base.Predicts`.
         refine: steps by which every body is fitted to the 2D joints found in its crop, or to other evidence.
         refinement: what fits them, None for 0 steps.
+        compiles: whether it is compiled, by TensorFlow, for every batch size; one with networks is.
 
     Args:
         system: the system.
@@ -35,8 +39,16 @@ class Predictor:
         if self.refine < 0:
             raise SettingError("refine", "must not be negative.", self.refine)
         self._dtype = _DTYPES[system.input_key]
-        self._infer = tf.function(system.infer, autograph=False)
-        self.refinement = Refinement(system, steps=self.refine) if self.refine else None
+        self.compiles = hasattr(system, "networks")
+        self._infer, self.refinement = system.infer, None
+        if self.compiles:
+            import tensorflow as tf
+
+            self._infer = tf.function(system.infer, autograph=False)
+        if self.refine:
+            from hpe.systems.refinement import Refinement
+
+            self.refinement = Refinement(system, steps=self.refine)
 
     @property
     def image_size(self) -> int:
@@ -56,12 +68,21 @@ class Predictor:
                 f"Inputs must be {('B', *expected)}. Received: shape={tuple(inputs.shape)}".replace("'", "")
             )
         if self.refinement is None:
-            return self.system.to_prediction(self._infer(tf.convert_to_tensor(inputs, self._dtype)))
+            return self.system.to_prediction(self._infer(self._given(inputs)))
+        from hpe.systems.refinement import Evidence
+
         return self._fitted(np.asarray(inputs), evidence or Evidence())
 
     def predict_one(self, value: np.ndarray) -> Prediction:
         """Predicts the person of one input, such as a crop (S, S, 3), uint8 RGB."""
         return self(value[None])
+
+    def _given(self, inputs):
+        if not self.compiles:
+            return np.asarray(inputs, self._dtype)
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(inputs, self._dtype)
 
     def _fitted(self, inputs: np.ndarray, evidence: Evidence) -> Prediction:
         # What fits is compiled for each number of people, which takes seconds: few numbers will do.
@@ -71,7 +92,7 @@ class Predictor:
         def filled(array):
             return None if array is None else np.concatenate([array, np.repeat(array[-1:], more, axis=0)])
 
-        inputs = tf.convert_to_tensor(filled(inputs), self._dtype)
-        evidence = Evidence(**{name: filled(array) for name, array in vars(evidence).items()})
+        inputs = self._given(filled(inputs))
+        evidence = type(evidence)(**{name: filled(array) for name, array in vars(evidence).items()})
         inferred = self.refinement(self._infer(inputs), inputs, evidence)
         return self.system.to_prediction({name: array[:count] for name, array in inferred.items()})

@@ -177,6 +177,12 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
 @functools.cache
 def _packaged_network() -> Callable:
     # All are slow to import, and a detector of another kind needs none of them.
+    from hpe.backends import graphs
+
+    if graphs.available():
+        from hpe.networks.ready import ready_graph
+
+        return functools.partial(_run_graph, ready_graph("rtmdet_nano"))
     from safetensors.numpy import load
 
     from hpe.backends.choice import graph_compiled
@@ -190,3 +196,8 @@ def _packaged_network() -> Callable:
     if arrays:
         raise ValueError(f"{_WEIGHTS} holds arrays of no layer: {', '.join(arrays)}")
     return graph_compiled(functools.partial(model, training=False))
+
+
+def _run_graph(graph, image: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    found = graph(image=image)
+    return [(found[f"logits_{level}"], found[f"distances_{level}"]) for level in range(3)]

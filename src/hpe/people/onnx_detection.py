@@ -36,7 +36,7 @@ class OnnxDetector:
             import onnxruntime
         except ImportError as error:
             raise UserError(
-                f"{path}: ONNX files are run by onnxruntime, which is not installed; pip install 'hpe[onnx]'."
+                f"{path}: ONNX files are run by onnxruntime, which is not installed: pip install onnxruntime."
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone, which come as exceptions too

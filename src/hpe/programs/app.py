@@ -53,12 +53,17 @@ def main() -> None:
         raise UserError(f"hpe app needs {error.name}: pip install 'hpe[app]'.") from None
     import hpe
     from hpe.app.work import Limits, Worker
+    from hpe.inference.model import Model
+    from hpe.programs.loading import open_quietly
 
     local = config.host in (_LOCAL, "localhost", "::1")
     token = None if local else secrets.token_urlsafe(24)
     own = config.checkpoint
     presets = ([own] if own else []) + sorted(hpe.list_models())
-    worker = Worker(hpe.load, Limits(config.max_megabytes, config.max_megapixels, config.max_seconds))
+    worker = Worker(
+        lambda preset: Model.of(open_quietly(preset)),
+        Limits(config.max_megabytes, config.max_megapixels, config.max_seconds),
+    )
     # A wrong checkpoint is told now; and the first picture need not wait for it.
     worker.model(presets[0])
     hosts = LOOPBACK if local else (*LOOPBACK, config.host, socket.gethostname(), *_addresses())

@@ -17,7 +17,7 @@ class Command:
     Attributes:
         module: where its `main` and `define_flags` are, in `hpe.programs`.
         summary: what it does, in one line.
-        tensorflow: whether it computes with TensorFlow, which is then started quietly.
+        tensorflow: whether it always computes with TensorFlow, which is then started quietly.
     """
 
     module: str
@@ -28,8 +28,10 @@ class Command:
 # By topic, in the order of the help.
 COMMANDS: dict[str, dict[str, Command]] = {
     "People in pictures": {
-        "preview": Command("preview", "shows what a model sees in images, folders, videos or a camera"),
-        "app": Command("app", "opens a page that takes pictures, clips and a camera"),
+        "preview": Command(
+            "preview", "shows what a model sees in images, folders, videos or a camera", False
+        ),
+        "app": Command("app", "opens a page that takes pictures, clips and a camera", False),
     },
     "Data": {
         "create-datasets": Command("create_datasets", "turns datasets into records"),

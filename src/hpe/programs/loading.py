@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hpe.inference.model import Model
+    from hpe.runs import Loaded
 
 
 def load_model(
@@ -27,8 +28,20 @@ def load_model(
         UserError: there is no such run, or it does not fit.
     """
     from hpe.inference.model import Model
-    from hpe.runs import load
 
-    loaded = load(checkpoint, lifter=lifter_checkpoint, system=system, body_model=body_model)
+    loaded = open_quietly(checkpoint, lifter=lifter_checkpoint, system=system, body_model=body_model)
     print(f"{loaded.run.path if loaded.run else loaded.path}: {loaded.system.name} at step {loaded.step}")
     return Model.of(loaded)
+
+
+def open_quietly(checkpoint: str, **options) -> Loaded:
+    """Opens a run or released weights, without TensorFlow where they need none; see `hpe.runs.load`."""
+    from hpe.runs import load, load_ready
+
+    loaded = load_ready(checkpoint, **options)
+    if loaded is None:
+        from hpe.programs.startup import quiet_tensorflow
+
+        quiet_tensorflow()
+        loaded = load(checkpoint, **options)
+    return loaded

@@ -123,6 +123,10 @@ def _load(config: PreviewConfig) -> Model:
             "`system=hrnet_lifter` `checkpoint=HRNET_RUN` `lifter_checkpoint=LIFTER_RUN`.",
             config.checkpoint,
         )
+    if config.refine:
+        from hpe.programs.startup import quiet_tensorflow
+
+        quiet_tensorflow()
     # Whether its bodies can be fitted is told before the first picture.
     model.predictor_of(config.refine)
     return model

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
+from hpe.backends import graphs
 from hpe.errors import SettingError, UserError
 from hpe.runs import released, weights
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
@@ -33,6 +36,7 @@ class Loaded:
         path: the checkpoint or the file that the weights are from.
         run: that the checkpoint belongs to; None of a released file.
         licence: of the weights, in words, if they were released.
+        whole: of `load_ready`: builds the system with its networks.
     """
 
     system: Any
@@ -41,6 +45,7 @@ class Loaded:
     path: str
     run: RunDirectory | None = None
     licence: str | None = None
+    whole: Callable[[], Any] | None = None
 
 
 def load(
@@ -77,6 +82,51 @@ def load(
     _require_body_model(built, opened)
     weights.assign(built, opened.weights())
     return Loaded(built, settings, opened.step, opened.path, opened.run, opened.licence)
+
+
+def load_ready(
+    source: str | os.PathLike,
+    *,
+    lifter: str | os.PathLike | None = None,
+    system: str | None = None,
+    body_model: str | os.PathLike | None = None,
+) -> Loaded | None:
+    """Opens released weights to predict with, and nothing else: where they have ready graphs, TensorFlow stays out.
+
+    Args:
+        source, lifter, system, body_model: see `load`.
+
+    Returns:
+        What was loaded, whose `system` predicts, and whose `whole` builds the one that `load` returns; None where
+        nothing is ready: `load` then loads it, or says what is wrong.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    released_file = _preset(source) is not None or pathlib.Path(source).suffix == released.SUFFIX
+    if not released_file or lifter is not None or body_model is not None or not graphs.available():
+        return None
+    opened = open_weights(source)
+    settings = opened.settings()
+    if settings.entry.ready is None or system not in (None, settings.system):
+        return None
+    stored = opened.weights()
+    try:
+        made = settings.entry.ready(
+            settings.model, settings.input, {name: stored.read(name) for name in stored.shapes}
+        )
+    except ValueError:
+        return None
+    if made is None or tuple(made.body_models) != opened.file.body_models:
+        return None
+    return Loaded(
+        made,
+        settings,
+        opened.step,
+        opened.path,
+        licence=opened.licence,
+        whole=functools.cache(lambda: load(source).system),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,7 @@ from hpe.networks.movenet import NUM_FEATURES, NUM_JOINTS, SIZE_MULTIPLE, MoveNe
 from hpe.systems.base import MAIN, Losses, Optimizer
 from hpe.systems.inputs import ImageInput
 from hpe.systems.movenet_losses import body_losses, evidence_losses, outline_loss
+from hpe.systems.movenet_ready import prediction_of
 from hpe.systems.prediction import Prediction
 from hpe.systems.refinement import camera_of_box
 from hpe.systems.settings.movenet import MoveNetBodyConfig
@@ -273,21 +274,7 @@ class MoveNetBody:
 
     def to_prediction(self, inferred: Mapping) -> Prediction:
         """Turns the tensors of `infer` into a Prediction; joints that MoveNet does not know have no confidence."""
-        arrays = {name: np.asarray(value, dtype=np.float32) for name, value in inferred.items()}
-        confidence = np.zeros(arrays["joints2d"].shape[:2], np.float32)
-        confidence[:, self._seen] = arrays["detections"][..., 2]
-        return Prediction(
-            skeleton=self.skeleton,
-            joints2d=arrays["joints2d"],
-            joints3d=arrays["joints3d"],
-            camera=arrays["camera"],
-            vertices=arrays["vertices"],
-            faces=self.body.data.faces,
-            vertex_colors=self.body.data.vertex_colors,
-            pose=arrays["rotmats"],
-            shape=arrays["shape"],
-            confidence=confidence,
-        )
+        return prediction_of(inferred, self.body.data)
 
 
 def _scaled(images):

@@ -30,6 +30,9 @@ class SystemEntry:
         exports: what it can be exported as.
         metrics: names of the metrics that it is judged by, see docs/evaluation.md; one without a protocol is on the
             system's own joint set.
+        ready: takes both settings and released weights by name; returns what predicts without Keras, see
+            `hpe.backends.graphs`, or None where there is nothing ready for these settings. ValueError where the
+            weights are of other networks.
     """
 
     name: str
@@ -44,6 +47,7 @@ class SystemEntry:
     shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
     exports: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    ready: Callable | None = None
 
 
 def build_in(module: str, name: str) -> Callable:
@@ -53,6 +57,15 @@ def build_in(module: str, name: str) -> Callable:
         return getattr(importlib.import_module(module), name)(config, input, **options)
 
     return build
+
+
+def ready_in(module: str, name: str) -> Callable:
+    """Returns a function for `SystemEntry.ready` by one of another module, which is imported when it is called."""
+
+    def ready(config, input, weights):
+        return getattr(importlib.import_module(module), name)(config, input, weights)
+
+    return ready
 
 
 # Each module holds its `ENTRY`, and imports neither Keras nor what the system computes with.

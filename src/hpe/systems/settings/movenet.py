@@ -10,7 +10,7 @@ from hpe.errors import SettingError
 from hpe.options import option
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
-from hpe.systems.registry import EXPORTS, SystemEntry, build_in
+from hpe.systems.registry import EXPORTS, SystemEntry, build_in, ready_in
 
 _WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight", "mr_loss_weight")
 _PRIORS = ("shape_loss_weight", "maps_loss_weight", "stay_loss_weight")
@@ -103,4 +103,5 @@ ENTRY = SystemEntry(
     shown={"loss/kpr_loss": "kpr"},
     exports=EXPORTS,
     metrics=judged_by.BODIES,
+    ready=ready_in("hpe.systems.movenet_ready", "ready_movenet_body"),
 )

@@ -1,0 +1,32 @@
+"""The networks of the package as graphs that are ready to run, see `hpe.backends.graphs`."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from hpe.backends.graphs import Graph
+
+ASSETS = pathlib.Path(__file__).parent / "assets"
+
+
+def ready_graph(name: str, weights: Mapping[str, np.ndarray] | None = None) -> Graph:
+    """Opens a graph of the package.
+
+    Args:
+        name: `movenet_lightning` or `movenet_thunder`, from crops `image` (B, S, S, 3) uint8 RGB to `joints`
+            (B, 17, 3) of `hpe.networks.movenet.MoveNet`; `movenet_body`, from `detections` (B, 17, 3) to what
+            `hpe.systems.movenet.MoveNetBody.infer_joints2d` returns besides; or `rtmdet_nano`, from `image` (B, H,
+            W, 3) float32 to `logits_0` to `logits_2` and `distances_0` to `distances_2`, see `hpe.networks.rtmdet`.
+        weights: arrays by name; by default those of the file of that name.
+
+    Raises:
+        ValueError: the weights are of another network.
+    """
+    if weights is None:
+        from safetensors.numpy import load_file
+
+        weights = load_file(ASSETS / f"{name}.safetensors")
+    return Graph(ASSETS / f"{name}.onnx", weights)
