@@ -37,7 +37,9 @@ def _annotation(number, **changes):
 def write(folder, annotations, *, images=IMAGES, name="person_keypoints_val2017", text=None):
     path = folder / "annotations" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text or json.dumps({"images": images, "annotations": annotations}))
+    categories = [{"id": 1, "name": "person", "keypoints": list(skeletons.COCO17.joints)}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(text or json.dumps(content))
 
 
 @pytest.fixture
@@ -181,7 +183,7 @@ def test_joints_are_found_by_their_names(folder, spelling):
 
 
 def test_any_subset_of_joints_goes_into_the_set_that_has_them(folder):
-    names = ["head top", "neck", "L hip", "R hip"]
+    names = ["head top", "head_bottom", "kpt: L hip", "Right Hip Joint"]
     keypoints = [10, 11, 2, 12, 13, 1, 14, 15, 2, 0, 0, 0]
     write_with(folder, [_annotation(0, category_id=1, keypoints=keypoints)], [category(names)])
     source, (person,) = read(folder)
@@ -265,6 +267,29 @@ def test_one_odd_entry_among_many_is_left_out_and_named(folder):
     assert results[9].name == "000003.jpg#x"
 
 
+def test_a_joint_without_a_place_is_not_labelled(folder):
+    keypoints = _annotation(0)["keypoints"]
+    keypoints[3:5] = [math.nan, math.nan]
+    write(folder, [_annotation(0, keypoints=keypoints)])
+    _, (person,) = read(folder)
+    assert person.visibility.tolist() == [n % 3 > 0 and n != 1 for n in range(17)]
+    assert person.notes == ("joints without a place: left out",)
+
+
+def test_names_count_where_annotations_leave_their_only_category_out(folder):
+    joints = list(skeletons.COCO17.joints)
+    write_with(folder, [_annotation(0)], [category(joints[::-1])])
+    _, (person,) = read(folder)
+    assert person.visibility.tolist() == [n % 3 > 0 for n in range(17)][::-1]
+
+
+def test_a_file_that_does_not_name_its_joints_says_so(folder):
+    note = "file does not name its joints: taken for COCO's 17 in COCO's order"
+    for categories in ([], [{"id": 1, "name": "person"}]):
+        write_with(folder, [_annotation(0, category_id=1)], categories)
+        assert note in read(folder)[1][0].notes
+
+
 @pytest.mark.parametrize("box", [None, [], [1, 2, 3], [0, 0, 0, 0], ["a"] * 4, [math.nan] * 4])
 def test_a_missing_box_is_made_from_the_joints(folder, box):
     write(folder, [_annotation(0, bbox=box)])
@@ -285,6 +310,9 @@ def test_a_missing_box_is_made_from_the_joints(folder, box):
         ("C:\\Users\\me\\a.jpg", "a.jpg"),
         ("../../upload/1/a.jpg", "data/a.jpg"),
         ("/data/local-files/?d=set%201/a.jpg", "set 1/a.jpg"),
+        ("https://host.org/set/a.jpg?token=1&of=/b/c.jpg", "images/a.jpg"),
+        ("A.jpg", "images/a.JPG"),
+        ("caf\u00e9.jpg", "images/cafe\u0301.jpg"),
     ],
 )
 def test_pictures_are_found_wherever_tools_put_them(tmp_path, write_image, file_name, place):
@@ -296,6 +324,23 @@ def test_pictures_are_found_wherever_tools_put_them(tmp_path, write_image, file_
     _, (person,) = read(tmp_path)
     assert isinstance(person, Sample)
     assert isinstance(read(path)[1][0], Sample)
+
+
+def test_a_file_that_several_names_end_with_is_nobodys(tmp_path, write_image):
+    write_image(tmp_path / "images" / "a.jpg", 60, 80)
+    write_image(tmp_path / "images" / "cam3" / "a.jpg", 60, 80)
+    images = [IMAGES[0] | {"id": n, "file_name": f"cam{n}/a.jpg"} for n in (1, 2, 3)]
+    annotations = [_annotation(n, image_id=n) for n in (1, 2, 3)]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    _, (first, second, own) = read(tmp_path)
+    assert first.reason == second.reason == "file of the picture is that of other names, too"
+    assert isinstance(own, Sample)
+    # Where the name is that of a file, that is meant, whatever else ends like it.
+    images[0]["file_name"] = "a.jpg"
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    _, (first, second, own) = read(tmp_path)
+    assert isinstance(first, Sample)
+    assert second.reason == "file of the picture is that of other names, too"
 
 
 def test_a_name_that_leads_out_of_the_folder_is_not_followed(tmp_path, write_image):
@@ -337,6 +382,42 @@ def test_shares_of_the_picture_are_read_as_such(folder):
     assert person.scale == pytest.approx(30)
     assert person.mask is not None
     assert person.notes == ("coordinates are shares of the image, not pixels: read as such",)
+
+
+def _large(folder, write_image, change):
+    """Writes three people of a picture of 240 x 480 pixels; returns their joints as annotated before a change."""
+    write_image(folder / "val2017" / "000003.jpg", 240, 480)
+    annotations, sound = [], []
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        joints = rng.uniform((40, 20), (420, 220), (17, 2))
+        low, high = joints.min(axis=0), joints.max(axis=0)
+        changed, box = change(joints), np.concatenate([change(low), change(high) - change(low)])
+        annotations.append(
+            _annotation(
+                number,
+                keypoints=np.column_stack([changed, np.full(17, 2)]).ravel().tolist(),
+                bbox=box.tolist(),
+                segmentation=[],
+            )
+        )
+        sound.append(joints)
+    write(folder, annotations, images=[IMAGES[0] | {"width": 480, "height": 240}])
+    return sound
+
+
+def test_percent_of_the_picture_are_read_as_such(folder, write_image):
+    sound = _large(folder, write_image, lambda points: points / [4.8, 2.4])
+    for person, joints in zip(read(folder)[1], sound, strict=True):
+        np.testing.assert_allclose(person.joints2d, joints, atol=1e-3)
+        assert person.scale == pytest.approx(np.ptp(joints, axis=0).max())
+        assert "coordinates are percent of the image, not pixels: read as such" in person.notes
+
+
+def test_exchanged_coordinates_are_refused(folder, write_image):
+    _large(folder, write_image, lambda points: points[..., ::-1])
+    with pytest.raises(UserError, match=r"val2017.json: \d+% of the joints lie outside .* Write x first"):
+        coco(folder)
 
 
 def test_corners_in_place_of_sizes_are_read_as_such(folder):

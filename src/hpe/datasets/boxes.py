@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hpe.datasets.image_folders import ImageFolders
+from hpe.datasets.image_folders import SHARED_FILE, ImageFolders
 from hpe.datasets.outlines import Outline
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
@@ -85,15 +85,20 @@ def boxed_pictures(path: str | os.PathLike) -> tuple[list[BoxedPicture], list[Sk
     for annotation in annotations:
         if isinstance(annotation, dict):
             entries.setdefault(str(annotation.get("image_id")), []).append(annotation)
+    paths, shared = finder.find_all(
+        image["file_name"]
+        for image in images
+        if isinstance(image, dict) and isinstance(image.get("file_name"), str)
+    )
     pictures, lost = [], []
     for image in images:
         name = image.get("file_name") if isinstance(image, dict) else None
         own = entries.pop(str(image.get("id")), []) if isinstance(name, str) else []
         if not own:
             continue
-        found = finder.find(name)
+        found = paths[name]
         if found is None:
-            lost.append(Skipped(name, "image is missing"))
+            lost.append(Skipped(name, SHARED_FILE if name in shared else "image is missing"))
             continue
         read = [_person(name, entry, people_categories, path.parent / _MASKS) for entry in own]
         pictures.append(

@@ -83,8 +83,8 @@ def annotation_files(directory: str | os.PathLike) -> tuple[list[pathlib.Path], 
     for path in found:
         try:
             content = read_json(path, dict, CONTENT)
-            for key in ("images", "annotations"):
-                field(content, key, str(path))
+            if missing := [key for key in ("images", "annotations") if key not in content]:
+                raise UserError(f"{path}: has no field `{missing[0]}`; it should be {CONTENT}.")
             has_keypoints = any(
                 isinstance(entry, dict) and entry.get("keypoints") for entry in content["annotations"][:1000]
             )
@@ -150,7 +150,7 @@ def read_annotations(
         raise UserError(f"{path}: is not {CONTENT}, both lists.")
     finder = ImageFolders(_image_folders(path, pathlib.Path(directory)))
     index = read_index(path, entries, content.get("categories"), annotations, finder)
-    people = read_people(annotations, index, min_joints=min_joints, mask_folder=mask_folder)
+    people = read_people(path, annotations, index, min_joints=min_joints, mask_folder=mask_folder)
     if not any(isinstance(item, Person) and item.image for item in people):
         raise UserError(f"{path}: {_why_nobody(people, finder)}.")
     return Source(

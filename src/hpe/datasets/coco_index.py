@@ -17,7 +17,7 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.datasets import joint_names
-from hpe.datasets.image_folders import ImageFolders
+from hpe.datasets.image_folders import SHARED_FILE, ImageFolders
 from hpe.errors import UserError
 from hpe.formats.json_files import numbers
 
@@ -67,6 +67,8 @@ _ANIMALS = {
     ),
 }
 
+_NO_NAMES = "file does not name its joints: taken for COCO's 17 in COCO's order"
+
 
 class Unusable(Exception):
     """An annotation that cannot be used; the message is the reason."""
@@ -98,7 +100,7 @@ class Index:
         layouts: what the keypoints of a category are, by its id; by None where an annotation names none.
         left_out: why the people of other categories are left out, by their ids.
         images: by their ids.
-        doubtful: ids that several images have.
+        doubtful: why the image of an id is not sure, by the ids.
         notes: what is to be said of every person.
     """
 
@@ -106,7 +108,7 @@ class Index:
     layouts: dict[str | None, Layout]
     left_out: dict[str, str]
     images: dict[str, Image]
-    doubtful: set[str]
+    doubtful: dict[str, str]
     notes: list[str]
 
     def image(self, entry: Any) -> tuple[Image, str]:
@@ -158,21 +160,27 @@ def identity(value: Any) -> str | None:
     return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
-def _images(entries: list, finder: ImageFolders) -> tuple[dict[str, Image], set[str]]:
-    """Returns the images by their ids, and the ids that several files have."""
+def _images(entries: list, finder: ImageFolders) -> tuple[dict[str, Image], dict[str, str]]:
+    """Returns the images by their ids, and why the image of an id is not sure."""
+    listed = [
+        (key, entry["file_name"], entry)
+        for entry in entries
+        if isinstance(entry, dict)
+        and (key := identity(entry.get("id"))) is not None
+        and isinstance(entry.get("file_name"), str)
+        and entry["file_name"]
+    ]
+    paths, shared = finder.find_all(file_name for _, file_name, _ in listed)
     images: dict[str, Image] = {}
-    doubtful = set()
-    for entry in entries:
-        if not isinstance(entry, dict):
-            continue
-        key, file_name = identity(entry.get("id")), entry.get("file_name")
-        if key is None or not isinstance(file_name, str) or not file_name:
-            continue
+    doubtful = {}
+    for key, file_name, entry in listed:
         known = images.get(key)
         if known is not None and known.file_name != file_name:
-            doubtful.add(key)
+            doubtful[key] = "image id is that of several files"
+        elif file_name in shared:
+            doubtful[key] = SHARED_FILE
         if known is None:
-            images[key] = Image(file_name, finder.find(file_name), _size(entry))
+            images[key] = Image(file_name, paths[file_name], _size(entry))
     return images, doubtful
 
 
@@ -193,14 +201,15 @@ def _layouts(
     """
     usual = Layout(len(skeletons.COCO17), np.arange(len(skeletons.COCO17)))
     if not isinstance(categories, list) or not categories:
-        return skeletons.COCO17, {None: usual}, {}, []
+        return skeletons.COCO17, {None: usual}, {}, [_NO_NAMES]
     by_key = {identity(entry.get("id")): entry for entry in categories if isinstance(entry, dict)}
     used = {identity(entry.get("category_id")) for entry in annotations if isinstance(entry, dict)}
     people, left_out = _person_categories({key: entry for key, entry in by_key.items() if key is not None})
     joints_of: dict[str, list[str] | None] = {}
     for key, entry in people.items():
         names = entry.get("keypoints")
-        joints_of[key] = _joints(path, entry, names) if names and key in used else None
+        is_used = key in used or (None in used and len(people) == 1)
+        joints_of[key] = _joints(path, entry, names) if names and is_used else None
     named = sorted({joint for joints in joints_of.values() if joints for joint in joints})
     skeleton, without_place = joint_names.target_skeleton(named or skeletons.COCO17.joints)
     layouts: dict[str | None, Layout] = {}
@@ -213,6 +222,7 @@ def _layouts(
     if len(layouts) == 1:
         layouts[None] = next(iter(layouts.values()))
     notes = [f"{joint} has no place in {skeleton.name}: left out" for joint in without_place]
+    notes += [_NO_NAMES] if all(joints is None for joints in joints_of.values()) else []
     return skeleton, layouts, left_out, notes
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hpe.datasets import coco_frame
 from hpe.datasets.coco_index import Image, Index, Unusable, identity
 from hpe.datasets.mpii import BOX_MARGIN
 from hpe.datasets.outlines import Outline
@@ -31,18 +32,32 @@ _MOST = 0.9
 
 
 def read_people(
-    annotations: list, index: Index, *, min_joints: int = 1, mask_folder: pathlib.Path | None = None
+    path: pathlib.Path,
+    annotations: list,
+    index: Index,
+    *,
+    min_joints: int = 1,
+    mask_folder: pathlib.Path | None = None,
 ) -> list[Person | Skipped]:
     """Returns the person of every annotation, or why there is none.
 
     Args:
+        path: the file, for messages.
         annotations: of the file.
         index: what they refer to.
         min_joints: leaves out people with fewer labelled joints.
         mask_folder: with segmentations as pictures, called as the image, or as the image and `_` and the id of the
             annotation; used where the annotation itself has none.
+
+    Raises:
+        UserError: if x and y are exchanged.
     """
-    reader = _Reader(index, _box_form(index, annotations), min_joints, mask_folder)
+    placed = _placed(index, annotations)
+    percent = coco_frame.are_percent(placed)
+    if not percent:
+        coco_frame.check_order(placed, path)
+    boxes = _box_form(index, annotations, percent)
+    reader = _Reader(index, boxes, percent, min_joints, mask_folder)
     return [reader.read(number, entry) for number, entry in enumerate(annotations)]
 
 
@@ -74,6 +89,7 @@ class _Reader:
 
     index: Index
     boxes: _BoxForm
+    percent: bool
     min_joints: int
     mask_folder: pathlib.Path | None
 
@@ -84,25 +100,36 @@ class _Reader:
             image, key = self.index.image(entry)
             name = f"{image.file_name}#{identity(entry.get('id')) or number}"
             if key in self.index.doubtful:
-                raise Unusable("image id is that of several files")
+                raise Unusable(self.index.doubtful[key])
             if entry.get("iscrowd") not in (None, 0, False):
                 raise Unusable("crowd")
-            joints, labelled = _joints(self.index, entry)
+            joints, labelled, notes = _joints(self.index, entry)
             if not labelled.any():
                 raise Unusable("no labelled joint")
             if labelled.sum() < self.min_joints:
                 raise Unusable(f"fewer than {self.min_joints} labelled joints")
-            return self.person(name, entry, image, joints, labelled)
+            return self.person(name, entry, image, joints, labelled, notes)
         except Unusable as error:
             return Skipped(name, str(error))
 
     def person(
-        self, name: str, entry: dict, image: Image, joints: np.ndarray, labelled: np.ndarray
+        self,
+        name: str,
+        entry: dict,
+        image: Image,
+        joints: np.ndarray,
+        labelled: np.ndarray,
+        remarks: list[str],
     ) -> Person:
         """Returns the person with a box, in pixels."""
-        notes = list(self.index.notes)
+        notes = [*self.index.notes, *remarks]
         scale = np.ones(2)
-        if _are_shares(joints[labelled], image.size):
+        if self.percent:
+            if image.size is None:
+                raise Unusable("coordinates are percent of an image of unknown size")
+            notes.append(coco_frame.PERCENT_NOTE)
+            scale = np.array(image.size[::-1], float) / 100
+        elif _are_shares(joints[labelled], image.size):
             if image.size is None:
                 raise Unusable("coordinates are shares of an image of unknown size")
             notes.append("coordinates are shares of the image, not pixels: read as such")
@@ -181,8 +208,8 @@ class _Reader:
         return Outline(outline)
 
 
-def _joints(index: Index, entry: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the joints (J, 2) as in the file, 0 where unlabelled, and which are labelled (J,)."""
+def _joints(index: Index, entry: dict) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Returns the joints (J, 2) as in the file, 0 where unlabelled, which are labelled (J,), and notes."""
     layout = index.layout(entry)
     if not entry.get("keypoints"):
         raise Unusable("annotation has no keypoints")
@@ -194,11 +221,29 @@ def _joints(index: Index, entry: dict) -> tuple[np.ndarray, np.ndarray]:
         raise Unusable(f"keypoints are not 3 numbers for each of {layout.count} joints")
     values = np.concatenate([values.reshape(layout.count, 3), np.zeros((1, 3))])[layout.places]
     labelled = values[:, 2] > 0
-    if not np.isfinite(values[labelled]).all():
+    # Some tools write NaN for a joint that is not there, and count it as visible.
+    placed = labelled & np.isfinite(values).all(axis=1)
+    if labelled.any() and not placed.any():
         raise Unusable("keypoints are not finite")
+    notes = ["joints without a place: left out"] if (placed != labelled).any() else []
+    labelled = placed
     if np.abs(values[labelled]).max(initial=0) > 1e6:
         raise Unusable("keypoints lie far outside of any image")
-    return np.where(labelled[:, None], values[:, :2], 0), labelled
+    return np.where(labelled[:, None], values[:, :2], 0), labelled, notes
+
+
+def _placed(index: Index, annotations: list) -> list[coco_frame.Placed]:
+    """Returns the labelled joints of the people whose picture has a known size."""
+    found = []
+    for entry in annotations:
+        try:
+            image, _ = index.image(entry)
+            joints, labelled, _ = _joints(index, entry)
+        except Unusable:
+            continue
+        if image.size is not None and labelled.any():
+            found.append(coco_frame.Placed(joints[labelled], image.size))
+    return found
 
 
 def _are_shares(joints: np.ndarray, size: tuple[int, int] | None) -> bool:
@@ -208,8 +253,8 @@ def _are_shares(joints: np.ndarray, size: tuple[int, int] | None) -> bool:
     return size is None or min(size) >= _LEAST_SIDE
 
 
-def _box_form(index: Index, annotations: list) -> _BoxForm:
-    """Returns what the boxes of a file are.
+def _box_form(index: Index, annotations: list, percent: bool) -> _BoxForm:
+    """Returns what the boxes of a file are; `percent` tells whether all of its coordinates are.
 
     They are corners if nearly all hold their joints when read so, and most reach far out of their picture if they
     are not; they begin at their centre if nearly all hold their joints when read so, and few if they do not.
@@ -219,7 +264,7 @@ def _box_form(index: Index, annotations: list) -> _BoxForm:
     for entry in annotations:
         try:
             image, _ = index.image(entry)
-            joints, labelled = _joints(index, entry)
+            joints, labelled, _ = _joints(index, entry)
         except Unusable:
             continue
         values = _box_numbers(entry)
@@ -227,6 +272,7 @@ def _box_form(index: Index, annotations: list) -> _BoxForm:
             continue
         points = joints[labelled]
         size = np.ones(2) if _are_shares(points, image.size) else np.array(image.size[::-1])
+        size = np.full(2, 100.0) if percent else size
         seen += 1
         for form in _BoxForm:
             low, high = form.corners(values)

@@ -27,6 +27,7 @@ _TARGETS = (
 )
 
 _SIDES = {"left": "left", "l": "left", "lt": "left", "right": "right", "r": "right", "rt": "right"}
+_FILLERS = {"joint", "keypoint", "kp", "kpt", "landmark", "point"}
 # Words that stand for others; all are without side, blanks and hyphens.
 _WORDS = {
     "sho": "shoulder",
@@ -47,6 +48,7 @@ _WORDS = {
     "tophead": "head_top",
     "topofhead": "head_top",
     "upperneck": "neck",
+    "headbottom": "neck",
     "root": "pelvis",
     "hipcenter": "pelvis",
     "hipcentre": "pelvis",
@@ -79,11 +81,12 @@ _KNOWN = {
 def canonical(name: str) -> str | None:
     """Returns the joint that a name means, as joint sets call it; None where it is not understood.
 
-    Numbers before the name, as in `5: left_shoulder`, are passed over.
+    Numbers before the name, as in `5: left_shoulder`, and words such as `joint` are passed over.
     """
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
     while words and words[0].isdigit():
         words = words[1:]
+    words = [word for word in words if word not in _FILLERS]
     sides = {_SIDES[word] for word in words if word in _SIDES}
     if len(sides) > 1 or not words:
         return None

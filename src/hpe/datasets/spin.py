@@ -28,7 +28,7 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.datasets import space
-from hpe.datasets.image_folders import ImageFolders
+from hpe.datasets.image_folders import SHARED_FILE, ImageFolders
 from hpe.datasets.mpii_json import SCALE_UNIT
 from hpe.datasets.people import Person, load_item
 from hpe.datasets.sample import Skipped
@@ -130,9 +130,14 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
     finder = ImageFolders(
         [pathlib.Path(image_dir)] if image_dir else [path.parent, path.parent / "images", path.parent.parent]
     )
+    titles = [name.decode("utf-8", "replace") if names.dtype.kind == "S" else str(name) for name in names]
+    titles = [name[:_LONGEST_NAME] for name in titles]
+    paths, shared = finder.find_all(titles)
     people: list[Person | Skipped] = []
-    for place in range(count):
-        name = names[place].decode("utf-8", "replace") if names.dtype.kind == "S" else str(names[place])
+    for place, name in enumerate(titles):
+        if name in shared:
+            people.append(Skipped(f"{name}#{place}", SHARED_FILE))
+            continue
         facts: dict[str, Any] = {}
         if joints3d is not None and (joints3d[place, :, 3] > 0).any():
             facts |= {
@@ -146,7 +151,16 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
                 facts |= {"body_model": "smpl", "gender": _gender(genders, place)}
         people.append(
             _person(
-                name, place, finder, skeleton2d, joints2d[place], center[place], scale[place], masks, facts
+                name,
+                place,
+                paths[name],
+                finder,
+                skeleton2d,
+                joints2d[place],
+                center[place],
+                scale[place],
+                masks,
+                facts,
             )
         )
     if not any(isinstance(person, Person) and person.image for person in people):
@@ -297,8 +311,8 @@ def _require_genders(path: pathlib.Path, genders: np.ndarray | None, fitted: np.
             )
 
 
-def _person(name, place, finder, skeleton, joints, center, scale, masks, facts) -> Person | Skipped:
-    title = f"{name[:_LONGEST_NAME]}#{place}"
+def _person(name, place, image, finder, skeleton, joints, center, scale, masks, facts) -> Person | Skipped:
+    title = f"{name}#{place}"
     side = SCALE_UNIT * float(scale)
     if not np.isfinite(center).all() or not 0 < side < _LARGEST or np.abs(center).max() > _LARGEST:
         return Skipped(title, "center or scale are no place in a picture")
@@ -307,7 +321,7 @@ def _person(name, place, finder, skeleton, joints, center, scale, masks, facts) 
         mask = finder.find(str(masks[place])[:_LONGEST_NAME]) or "missing"
     return Person(
         name=title,
-        image=finder.find(name[:_LONGEST_NAME]),
+        image=image,
         mask=mask,
         skeleton=skeleton.name,
         joints2d=joints[:, :2],
@@ -320,7 +334,7 @@ def _person(name, place, finder, skeleton, joints, center, scale, masks, facts) 
 
 def _recording(name: str) -> dict[str, Any]:
     """Returns sequence and frame of a picture that lies in a folder of its recording, and no more of others."""
-    *folders, file = name[:_LONGEST_NAME].replace("\\", "/").split("/")
+    *folders, file = name.replace("\\", "/").split("/")
     folders = [folder for folder in folders if folder not in _NO_RECORDING]
     number = _FRAME.search(file)
     if not folders or number is None:
