@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from hpe.datasets.sample import Sample
+from hpe.pipeline.config import PipelineConfig
+from hpe.pipeline.images import USUAL, plain_batch
 from hpe.records.encoding import encode_sample
 from hpe.records.reading import DatasetShards
 
@@ -66,3 +68,11 @@ def write_shards(folder, counts, *, name: str = "people", samples=None) -> Datas
         position += count
         files.append(str(path))
     return DatasetShards(name, tuple(files), sum(counts))
+
+
+def evaluated(dataset: DatasetShards, config: PipelineConfig, needs=USUAL) -> dict[str, np.ndarray]:
+    """Returns all people of a dataset as evaluation sees them, without the second that building batches takes."""
+    records = list(tf.data.TFRecordDataset(list(dataset.files)))
+    return {
+        key: values.numpy() for key, values in plain_batch(tf.stack(records), config, needs=needs).items()
+    }
