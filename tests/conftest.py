@@ -30,7 +30,7 @@ if WORKER:
 # Half a minute and more of computing each: most start other processes that compile, one traces a hundred pipelines.
 LONGEST = (
     "training/test_distribution.py",
-    "networks/test_on_jax.py",
+    "test_on_jax.py",
     "pipeline/test_images.py",
     "training/test_resume.py",
     "systems/test_on_jax.py",

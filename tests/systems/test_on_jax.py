@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import PATIENCE, PROJECT_ROOT
-from tests.jax_run import jax_environment, passes_on_jax, runs_on_jax
+from tests.jax_run import jax_environment
 from tests.systems import on_jax
 from tests.systems.conftest import SIZE
 
@@ -67,14 +67,3 @@ def test_jax_computes_the_same(tmp_path):
         scale = max(1.0, float(np.abs(value).max()))
         np.testing.assert_allclose(found[name], value, atol=2e-4 * scale, err_msg=name)
     assert np.abs(found["gradient"]).max() > 0.01
-
-
-@runs_on_jax
-def test_hrnet_and_lifter_pass_on_jax():
-    paths = ("test_hrnet.py", "test_lifter.py", "test_lifter_rays.py")
-    # What takes JAX long to build and says nothing about it: whole networks.
-    passes_on_jax(
-        tuple(f"systems/{path}" for path in paths),
-        select="not (weights or backbone_alone or default_network)",
-        proof="test_hrnet.py:",
-    )
