@@ -11,6 +11,7 @@ from hpe.pipeline.images import training_batches
 from hpe.pipeline.mocap import mocap_batches
 from hpe.records.mocap import find_frames
 from hpe.records.reading import find_shards
+from tests.training.forked import Server
 from tests.written_people import run_config, write_people
 
 
@@ -20,6 +21,13 @@ def data(tmp_path_factory):
     directory = tmp_path_factory.mktemp("records")
     write_people(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Starts programs that need not import TensorFlow each."""
+    with Server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

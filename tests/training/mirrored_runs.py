@@ -8,10 +8,10 @@ import pathlib
 import sys
 
 from hpe.programs import train
-from hpe.systems import hrnet
+from hpe.systems import hrnet, hybrid_hmr
 from hpe.training import distribution
 from hpe.training.config import Strategy
-from tests.networks.strided_backbone import strided_backbone
+from tests.networks.strided_backbone import strided_backbone, strided_encoder
 from tests.programs.running import run
 from tests.training.spoiled_train import spoil_a_step
 
@@ -77,8 +77,9 @@ def share_the_devices() -> None:
 
 def main(data: str, output: str, *names: str) -> None:
     """Trains every run twice."""
-    # Its many layers would be traced for minutes; one convolution and its batch normalisation do here.
+    # Their many layers would be traced for minutes; one convolution and its batch normalisation do here.
     hrnet.build_hrnet = strided_backbone
+    hybrid_hmr.build_encoder = strided_encoder
     spoil_a_step()
     share_the_devices()
     for name in names or RUNS:

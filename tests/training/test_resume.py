@@ -1,11 +1,8 @@
 """A run that is killed and resumed ends bit-identical to one that was not."""
 
 import os
-import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,9 +10,7 @@ import pytest
 
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from tests.conftest import PATIENCE
-from tests.xla import COMPILE_QUICKLY
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 7
 # Dropout, critic, augmentation and batch statistics are all on: each has randomness or state to carry over.
 FLAGS = (
@@ -25,29 +20,17 @@ FLAGS = (
 ).split()
 
 
-def train(data, run, *flags):
-    command = [sys.executable, "-m", "train", f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *flags]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": COMPILE_QUICKLY},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, output
+def train(server, data, run, *flags):
+    flags = (f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *flags)
+    return server.start("train", *flags, output=run.with_suffix(".txt"))
 
 
 def wait_for_checkpoint(process, run, step):
     deadline = time.monotonic() + PATIENCE
     # The first checkpoint is whole when the file that names it is there; its index appears before.
     while not (run / "checkpoints" / f"ckpt-{step}.index").exists():
-        if process.poll() is not None:
-            pytest.fail(finish(process)[1])
+        if process.has_ended():
+            pytest.fail(process.finish())
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -60,9 +43,9 @@ def final_state(run):
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_bit_identical(data, tmp_path):
+def test_a_killed_run_resumes_bit_identical(server, data, tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    process = train(data, undisturbed)
+    process = train(server, data, undisturbed)
     wait_for_checkpoint(process, undisturbed, 2)
     # What lies on the disk while nothing runs is what `kill -9` would leave now; the process itself goes on after.
     os.kill(process.pid, signal.SIGSTOP)
@@ -72,10 +55,8 @@ def test_a_killed_run_resumes_bit_identical(data, tmp_path):
         os.kill(process.pid, signal.SIGCONT)
     assert not (killed / "checkpoints" / f"ckpt-{STEPS}.index").exists(), "stopped too late to show anything"
 
-    for going in (train(data, killed, "--resume"), process):
-        code, output = finish(going)
-        assert code == 0, output
-        assert f"finished at step {STEPS}" in output
+    for going in (train(server, data, killed, "--resume"), process):
+        assert f"finished at step {STEPS}" in going.finish()
     expected, resumed = final_state(undisturbed), final_state(killed)
     assert resumed.keys() == expected.keys()
     assert len(resumed) > 200
