@@ -76,6 +76,10 @@ def test_frame_rate(tmp_path, rate, fps, kept):
         ({"poses": poses(size=69), "betas": np.zeros(10)}, "poses are not Fx72, Fx156 or Fx165"),
         ({"poses": poses(), "betas": np.zeros(9)}, "betas are fewer than 10 numbers"),
         ({"poses": poses() * np.nan, "betas": np.zeros(10)}, "poses or betas are not finite"),
+        (
+            {"poses": np.degrees(np.linspace(-1, 1, 30 * 72).reshape(30, 72)), "betas": np.zeros(10)},
+            "poses are no rotations in radians: are they in degrees?",
+        ),
         ([1, 2], "holds no poses"),
     ],
 )

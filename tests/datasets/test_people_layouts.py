@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from hpe import skeletons
 from hpe.datasets import space
+from hpe.datasets.film_frames import other_rate
 from hpe.datasets.flic import flic
 from hpe.datasets.hr_lspet import hr_lspet
 from hpe.datasets.mpi_inf_3dhp import mpi_inf_3dhp
@@ -126,6 +127,7 @@ def _changed_axes(values):
         ({"S": folders.spin_arrays()["S"] * [1000, 1000, 1000, 1]}, "they seem to be in millimetres"),
         ({"S": _changed_axes(folders.spin_arrays()["S"])}, "they fit if y is up"),
         ({"S": folders.spin_arrays()["S"][:2]}, "`S` must be 3x24x4 numbers. Received: 2x24x4"),
+        ({"pose": np.degrees(folders.spin_arrays()["pose"])}, "`pose`: poses are no rotations in radians"),
         ({"part": np.ones((3, 17, 3))}, "has 17 joints, and which they are cannot be told"),
         ({"center": None}, "`center` must be 3x2 numbers. Received: none"),
         ({"imgname": np.array("a.jpg")}, "`imgname` must be the names of the pictures"),
@@ -208,6 +210,7 @@ def _in_millimetres(recording):
         (lambda recording: recording.pop("cam_intrinsics"), "cam_intrinsics has the shape"),
         (lambda recording: recording["betas"].pop(), "lists of people differ in length"),
         (lambda recording: recording.update(poses=[np.zeros((4, 7))] * 2), "poses has the shape"),
+        (lambda recording: recording.update(poses=[np.full((4, 72), 20.0)] * 2), "are they in degrees"),
     ],
 )
 def test_a_recording_of_3dpw_in_another_convention_is_named(tmp_path, change, message):
@@ -237,6 +240,7 @@ def test_mpi_inf_3dhp(tmp_path):
     np.testing.assert_allclose(second.joints3d, folders.standing(skeletons.MPI_INF_3DHP28, seed=4), atol=1e-5)
     np.testing.assert_allclose(first.pinhole.focal, folders.CAMERA.focal, rtol=1e-3)
     assert (second.frame, second.camera_name, second.sequence) == (4, "video_1", "S1/Seq1")
+    assert second.frames_per_second == 25
     found = load(mpi_inf_3dhp(tmp_path, every=1, universal=True))["mpi_inf_3dhp_test"]
     assert [(person.frame, person.action) for person in found] == [
         (0, "standing or walking"),
@@ -258,6 +262,27 @@ def test_mpi_inf_3dhp_with_all_pictures_in_one_folder(tmp_path):
         ("video_0", 2),
         *[("video_1", frame) for frame in (0, 4, 6)],
     ]
+
+
+def test_pictures_taken_at_another_rate_than_the_films_are_told_by_their_number():
+    for count, film, rate in ((2567, 25, 10), (6416, 25, 0), (3000, 25, 0), (12831, 25, 50), (5133, 0, 20)):
+        assert other_rate(range(count), 6416, film_rate=film) == rate
+    # Some of the frames keep their numbers; a few pictures say nothing.
+    assert other_rate(range(0, 6416, 10), 6416, film_rate=25) == 0
+    assert other_rate(range(40), 100, film_rate=25) == 0
+
+
+def test_mpi_inf_3dhp_of_another_rate_is_left_out(tmp_path):
+    folders.write_mpi_inf_3dhp(tmp_path, frames=250)
+    video = tmp_path / "S1" / "Seq1" / "imageFrames" / "video_1"
+    for number, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"{number:06d}.tmp")
+    for number in range(1, 101):
+        (video / f"{number - 1:06d}.tmp").rename(video / f"frame_{number:06d}.jpg")
+    with pytest.raises(
+        UserError, match="100 pictures for labels of 250 frames: they were taken at 10 per second"
+    ):
+        mpi_inf_3dhp(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,18 @@ def test_damaged_record_is_refused_and_nothing_is_written(tmp_path, original):
     content = bytearray(original.read_bytes())
     content[40] ^= 1
     original.write_bytes(content)
-    with pytest.raises(UserError, match=r"018\.tfrecord: a record is damaged"):
+    with pytest.raises(UserError, match=r"018\.tfrecord: record 0 of 7 is damaged"):
         mocap.copy_records([original], tmp_path, "jointLim")
-    assert not list((tmp_path / "mocap_neutrMosh").iterdir())
+    assert not (tmp_path / "mocap_neutrMosh").exists()
+
+
+def test_a_damaged_file_among_others_is_left_out_and_named(tmp_path, original):
+    damaged = original.with_name("neutrSMPL_jointLim_019.tfrecord")
+    damaged.write_bytes((1 << 62).to_bytes(8, "little") + bytes(20))
+    manifest = mocap.copy_records([original, damaged], tmp_path, "jointLim")
+    assert manifest.count == 7
+    assert list(manifest.skipped.values()) == [[damaged.name]]
+    assert "damaged header" in next(iter(manifest.skipped))
 
 
 def test_shard_truncated_at_a_record_edge_is_found_by_the_manifest(tmp_path):

@@ -15,6 +15,7 @@ import re
 import numpy as np
 
 from hpe.body.data import NUM_SHAPES, POSE_SIZE
+from hpe.datasets import space
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
 from hpe.formats.npz import load_npz
@@ -191,6 +192,8 @@ def load_sequence(recording: Recording, *, fps: float) -> Sequence | Skipped:
         return Skipped(name, "poses or betas are not finite")
     if len(poses) == 0:
         return Skipped(name, "holds no frames")
+    if not space.are_radians(poses):
+        return Skipped(name, space.NO_RADIANS)
     # SMPL-H has the body of SMPL; the coefficients of men, women and SMPL-X are those of other people.
     own = body_model != "smplx" and gender in ("", "neutral")
     # AMASS has z up; of HMR's pickles nobody says it.

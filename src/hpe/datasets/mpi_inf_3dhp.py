@@ -8,9 +8,10 @@
 `valid_frame`, `activity_annotation` | `imageSequence/img_000001.jpg` beside it |
 
 Pictures may also lie in `images/` under names such as `S1_Seq1_Cam0_000001.jpg` and `TS1_000001.jpg`. They are
-numbered from 1, in the order of the frames. 3D joints are millimetres in the frame of the camera. The camera itself
-is found by least squares from the joints in both, which is exact, and tells whether they belong together. Joints
-outside of the picture count as not labelled. Source: Mehta et al., 3DV 2017, and the readme of the dataset.
+numbered from 1, one for each frame: pictures that were taken at another rate are told by their number and left out.
+3D joints are millimetres in the frame of the camera. The camera itself is found by least squares from the joints in
+both, which is exact, and tells whether they belong together. Joints outside of the picture count as not labelled.
+Source: Mehta et al., 3DV 2017, and the readme of the dataset.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpe.datasets import space
+from hpe.datasets import film_frames, space
 from hpe.datasets.mpii import BOX_MARGIN
 from hpe.datasets.people import Person, load_item
 from hpe.datasets.sample import Skipped
@@ -40,6 +41,9 @@ _ACTIVITIES = (
     *("standing or walking", "exercising", "sitting", "reaching or crouching", "on the floor", "sports"),
     "miscellaneous",
 )
+# The films of some recordings have 50 frames per second, those of the others for training 25.
+_FAST = {"S1/Seq2", "S3/Seq1", "S3/Seq2", "S5/Seq1", "S5/Seq2"}
+_RATE, _FAST_RATE = 25.0, 50.0
 _NUMBER = re.compile(r"(\d{1,9})\.(?:jpg|jpeg|png)$", re.IGNORECASE)
 # How far the projected joints may lie from the 2D joints, pixels in the median: nobody rounds to more.
 _NEAR = 5.0
@@ -112,7 +116,12 @@ def _training(directory: pathlib.Path, flat: _Flat, every: int) -> Iterator[list
                 )
                 if not pictures:
                     continue
-                facts = {"subject": f"S{subject}", "sequence": name, "camera_name": f"video_{camera}"}
+                facts = {
+                    "subject": f"S{subject}",
+                    "sequence": name,
+                    "camera_name": f"video_{camera}",
+                    "frames_per_second": _FAST_RATE if name in _FAST else _RATE,
+                }
                 title = f"{name}/video_{camera}"
                 try:
                     joints2d, joints3d = _shaped(flat2d, flat3d, MPI_INF_3DHP28)
@@ -165,7 +174,7 @@ def _test(
             actions = activity if len(activity) == len(valid) else np.zeros(len(valid))
             yield _people(
                 name,
-                {frame: path for frame, path in pictures.items() if frame < len(valid) and valid[frame]},
+                pictures,
                 joints2d,
                 joints3d,
                 MPI_INF_3DHP17,
@@ -173,6 +182,7 @@ def _test(
                 {"subject": name, "sequence": name},
                 shown=shown,
                 actions=actions,
+                valid=valid,
             )
         except (_Unusable, UserError) as error:
             yield [Skipped(f"{name}/annot_data.mat", _reason(error, path))]
@@ -250,13 +260,20 @@ def _people(
     *,
     shown: np.ndarray | None = None,
     actions: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> list[Person | Skipped]:
     """Returns the people of one camera's pictures; raises _Unusable if the labels are in another convention."""
+    rate = film_frames.other_rate(pictures, len(joints2d), film_rate=facts.get("frames_per_second", 0.0))
+    if rate:
+        raise _Unusable(
+            f"{len(pictures)} pictures for labels of {len(joints2d)} frames: they were taken at {rate:g} per "
+            "second, wanted is one for each frame of the film"
+        )
     camera = _camera(joints2d, joints3d, _size(pictures))
     shown = joints3d if shown is None else shown
     found: list[Person | Skipped] = []
     for frame in sorted(pictures):
-        if frame % every:
+        if frame % every or (valid is not None and not (frame < len(valid) and valid[frame])):
             continue
         name = f"{title}/{pathlib.Path(pictures[frame]).name}"
         if frame >= len(joints2d):

@@ -124,6 +124,8 @@ def _people(path: pathlib.Path, image_dir: pathlib.Path, every: int) -> list[Per
         if detected.shape == (frames, _DETECTED, 3):
             detected = detected.transpose(0, 2, 1)
         detected = _matching(detected, (frames, 3, _DETECTED), "poses2d")
+        if not space.are_radians(pose[np.isfinite(pose).all(axis=1)]):
+            raise _Unusable(space.NO_RADIANS)
         shape = np.asarray(betas[person], np.float64).ravel()[:10]
         if shape.shape != (10,) or not np.isfinite(shape).all():
             raise _Unusable("betas are fewer than 10 numbers")

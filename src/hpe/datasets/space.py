@@ -14,6 +14,9 @@ from hpe.geometry.cameras import PinholeCamera
 SMALLEST_PERSON, LARGEST_PERSON = 0.5, 3.0
 MM_PER_M = 1000.0
 
+# Why poses are left out that `are_radians` says no to.
+NO_RADIANS = "poses are no rotations in radians: are they in degrees?"
+
 _PER_METRE = {
     "metres": 1.0,
     "centimetres": 100.0,
@@ -21,6 +24,9 @@ _PER_METRE = {
     "inches": 39.37,
     "micrometres": 1e6,
 }
+# Columns of the root and the 21 joints of the body, which SMPL's relatives share.
+_BODY_COLUMNS = 66
+_FULL_TURN, _RARELY = 2 * np.pi, 0.01
 # Of so many people the axes are judged, evenly spread.
 _PEOPLE = 128
 # Fewer joints say little of a camera.
@@ -59,6 +65,19 @@ def check_height(joints: np.ndarray, where: str, *, unit: str) -> None:
     ]
     hint = f"; they seem to be in {fitting[0]}" if fitting else ""
     raise UserError(f"{where}: a person is {tall:.3g} m tall if the unit is {unit}, as wanted{hint}.")
+
+
+def are_radians(poses: np.ndarray) -> bool:
+    """Whether axis-angle poses can be in radians: hardly a rotation of the body goes beyond a full turn.
+
+    The root is passed over, for who spins may wind it up.
+
+    Args:
+        poses: (..., 72) or more columns, root first; of joints of hands nothing is asked.
+    """
+    body = poses[..., 3:_BODY_COLUMNS].reshape(-1, 3)
+    beyond = ~(np.linalg.norm(body.astype(np.float64), axis=1) <= _FULL_TURN)
+    return not len(body) or float(beyond.mean()) < _RARELY
 
 
 def check_axes(joints3d: np.ndarray, joints2d: np.ndarray, known: np.ndarray, where: str) -> None:

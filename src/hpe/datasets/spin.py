@@ -125,6 +125,8 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
     if fitted is not None and (fitted > 0).any() and pose is None:
         raise UserError(f"{path}: `has_smpl` says that there are bodies, but it holds no `pose`.")
     fitted = np.ones(count) if fitted is None else fitted
+    if pose is not None and not space.are_radians(pose[(fitted > 0) & np.isfinite(pose).all(axis=1)]):
+        raise UserError(f"{path}: `pose`: {space.NO_RADIANS}")
     genders, masks = (_texts(path, content, key, count) for key in ("gender", "maskname"))
     _require_genders(path, genders, fitted)
     finder = ImageFolders(

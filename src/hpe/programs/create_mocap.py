@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import time
 from collections.abc import Callable
 
@@ -47,23 +48,37 @@ def plan_mocap(
     def copy(name: str) -> Callable[[bool], WriteSummary]:
         def job(progress: bool) -> WriteSummary:
             start = time.monotonic()
-            manifest = copy_records(found.records[name], data_dir, name)
+            try:
+                manifest = copy_records(found.records[name], data_dir, name)
+            except UserError as error:
+                # One set of several may hold nothing of use; all of them together may not.
+                if len(found.records) + len(found.sequences) == 1:
+                    raise
+                files = [os.path.basename(path) for path in found.records[name]]
+                unusable.append(error)
+                if name == last:
+                    _require_some(usable, unusable)
+                return _nothing(name, {"record files cannot be used": files}, time.monotonic() - start)
+            usable.append(name)
             return _summary(name, manifest, time.monotonic() - start)
 
         return job
 
     usable: list[str] = []
-    last = max(found.sequences, default="")
+    unusable: list[UserError] = []
+    last = max(found.sequences or found.records)
 
     def convert(name: str) -> Callable[[bool], WriteSummary]:
         def job(progress: bool) -> WriteSummary:
             start = time.monotonic()
             summary = _convert(name, found.sequences[name], data_dir, fps, seed, num_workers, progress, start)
             usable.extend([name] if summary.kept else [])
-            # A folder of one subject may hold nothing of use; all of them together may not.
-            if name == last and not usable and not found.records:
+            if not summary.kept:
                 reasons = ", ".join(f"{len(names)} x {reason}" for reason, names in summary.skipped.items())
-                raise UserError(f"--mocap_dir={mocap_dir}: no recording could be used ({name}: {reasons}).")
+                problem = f"--mocap_dir={mocap_dir}: no recording could be used ({name}: {reasons})."
+                unusable.append(UserError(problem))
+            if name == last:
+                _require_some(usable, unusable)
             return summary
 
         return job
@@ -88,6 +103,12 @@ def plan_synthetic(count: int, data_dir: str, *, seed: int) -> Callable[[bool], 
         return _summary(SYNTHETIC, manifest, time.monotonic() - start)
 
     return job
+
+
+def _require_some(usable: list[str], unusable: list[UserError]) -> None:
+    """Raises the last problem if no set could be used: a folder of one subject may hold nothing, all may not."""
+    if not usable:
+        raise unusable[-1]
 
 
 def _convert(name, recordings, data_dir, fps, seed, num_workers, progress, start) -> WriteSummary:

@@ -98,6 +98,8 @@ def write_frames(
 def copy_records(files: Sequence[str | os.PathLike], data_dir: str | os.PathLike, name: str) -> Manifest:
     """Takes HMR's files of a set over as they are, after a check of every record, and writes a manifest.
 
+    A file that is damaged or holds something else is left out, and named in the manifest.
+
     Args:
         files: `neutrSMPL_<name>_*.tfrecord`, in order.
         data_dir: folder of the datasets.
@@ -107,12 +109,21 @@ def copy_records(files: Sequence[str | os.PathLike], data_dir: str | os.PathLike
         The manifest.
 
     Raises:
-        UserError: naming a file that is damaged or holds something else; if the disk is full or not writable.
+        UserError: naming the first file and its damage if none can be used; if the disk is full or not writable.
     """
-    paths = [pathlib.Path(file) for file in files]
-    counts = [check_files([path]) for path in paths]
-    for path in paths:
-        require_keys(path, _KEYS, "motion capture")
+    paths: list[pathlib.Path] = []
+    counts, skipped, errors = [], {}, []
+    for path in map(pathlib.Path, files):
+        try:
+            counts.append(check_files([path], verify=True))
+            require_keys(path, _KEYS, "motion capture")
+            paths.append(path)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{path}: ").partition(". ")[0].removesuffix(".")
+            skipped.setdefault(reason, []).append(path.name)
+            errors.append(error)
+    if not paths:
+        raise errors[0]
     writer = ShardWriter(
         pathlib.Path(data_dir) / FOLDER,
         f"{PREFIX}{name}",
@@ -130,7 +141,7 @@ def copy_records(files: Sequence[str | os.PathLike], data_dir: str | os.PathLike
             writer.end_shard()
         return writer.commit(
             lambda shards: Manifest(
-                f"{PREFIX}{name}", "smpl24", shards, options={"files": list(map(str, files))}
+                f"{PREFIX}{name}", "smpl24", shards, skipped=skipped, options={"files": list(map(str, paths))}
             )
         )
 
