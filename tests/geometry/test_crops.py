@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop
+from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop, image_to_crop, warp
 
 
 def crop_pixels(crop, points):
@@ -162,3 +162,26 @@ def test_a_mask_ends_where_its_picture_does():
     assert set(np.unique(cut)) == {0, 1}
     # The box fills 0.8 of the crop's height.
     assert cut.sum() == pytest.approx(mask.sum() * crop.scale**2, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("background", [0.0, 7.0, None])
+def test_upright_maps_have_the_value_of_the_nearest_pixel(background, dtype):
+    """Pixel by pixel by the inverse of the map: whole, beside the picture, and seeing nothing of it."""
+    rng = np.random.default_rng(0)
+    for mirror in (False, True):
+        for center in ((20, 15), (2, 30), (35, -4), (500, 10)):
+            scale, size = rng.uniform(0.3, 3), 24
+            pixels = rng.integers(0, 200, (30, 40)).astype(dtype)
+            matrix = image_to_crop(center + rng.uniform(size=2), scale, size=size, mirror=mirror)
+            inverse = np.linalg.inv(matrix[:, :2])
+            out = np.full((size, size), 99, dtype)
+            found = warp(pixels, matrix, size, nearest=True, background=background, out=out)
+            assert found is out
+            for row, column in np.ndindex(size, size):
+                x, y = np.floor(inverse @ ([column, row] - matrix[:, 2]) + 0.5).astype(int)
+                if background is None:
+                    expected = pixels[np.clip(y, 0, 29), np.clip(x, 0, 39)]
+                else:
+                    expected = pixels[y, x] if 0 <= y < 30 and 0 <= x < 40 else background
+                assert found[row, column] == expected

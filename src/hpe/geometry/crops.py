@@ -131,6 +131,8 @@ def warp(
     x, y = a * left + b * top + x, c * left + d * top + y
     a, b, c, d = a * block, b * block, c * block, d * block
     turned = bool(b or c)
+    if nearest and not turned and pixels.ndim == 2:
+        return _nearest(pixels, (a, x), (d, y), size, background=background, out=out)
     columns, rows = (
         (range(size), range(size))
         if turned
@@ -161,6 +163,34 @@ def warp(
         dst=out,
         value=(background or 0.0,) * 4,
     )
+
+
+def _nearest(pixels, across, down, size: int, *, background, out) -> np.ndarray:
+    """Samples an upright crop by the nearest pixel: whole rows, then whole columns, in less than half the time.
+
+    Args:
+        pixels: (h, w).
+        across: crop pixels per pixel of the picture, below 0 where mirrored, and crop pixel of its first column.
+        down: the same of rows.
+        size, background, out: of `warp`.
+    """
+    sources, shown = [], []
+    for (scale, start), length in zip((down, across), pixels.shape, strict=True):
+        places = np.floor((np.arange(size) - start) / scale + 0.5).astype(np.int64)
+        inside = np.flatnonzero((places >= 0) & (places < length)) if background is not None else range(size)
+        part = slice(inside[0], inside[-1] + 1) if len(inside) else slice(0)
+        shown.append(part)
+        sources.append(places[part].clip(0, length - 1))
+    if out is None:
+        out = np.empty((size, size), pixels.dtype)
+    rows, columns = sources
+    if len(rows) < size or len(columns) < size:
+        out[...] = background
+    if len(rows) and len(columns):
+        # Turned over, columns are rows, which are copied as a whole.
+        sampled = cv2.transpose(pixels.take(rows, axis=0))
+        out[tuple(shown)] = cv2.transpose(sampled.take(columns, axis=0))
+    return out
 
 
 def _shown(scale: float, start: float, length: int, size: int) -> range:
