@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
-from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.programs.converting import read_checkpoint, release
 from hpe.systems.settings.hemlets import HemletsConfig, MapOrder, TripletOrder
 
 _SIZE = 256
@@ -48,20 +47,10 @@ def convert(config: ConvertConfig) -> list[str]:
     Raises:
         UserError: a flag is missing, or a file cannot be read or written, or is no such checkpoint.
     """
-    if not config.input:
-        raise SettingError(
-            "input", "is missing; give the checkpoint, as in `input=hemlets_h36m_lastest.pth`."
-        )
-    if pathlib.Path(config.output).suffix != ".safetensors":
-        raise SettingError("output", "must name a file ending in .safetensors.", config.output)
+    loaded = read_checkpoint(config, example="hemlets_h36m_lastest.pth", suffix=".safetensors")
     # Keras, which the help can do without.
-    from hpe.formats.torch_files import load_torch_file
     from hpe.networks import hemlets_weights
-    from hpe.runs import released
-    from hpe.runs.settings import Settings
-    from hpe.systems.inputs import ImageInput
 
-    loaded = load_torch_file(config.input)
     found = hemlets_weights.describe(loaded, source=config.input)
     model = HemletsConfig(
         encoder=f"msra_{found.depth}",
@@ -74,13 +63,12 @@ def convert(config: ConvertConfig) -> list[str]:
         # Until a person has looked at the maps nothing is told by their heights.
         joint_confidence=False,
     )
-    settings = Settings("hemlets", model, ImageInput(img_size=_SIZE))
-    system = settings.build()
-    left = hemlets_weights.assign(loaded, system.networks, source=config.input)
-    released.save(config.output, system, settings, licence=config.licence, about="HEMlets", dtype="float32")
+    left = release(
+        config, loaded, "hemlets", model, size=_SIZE, about="HEMlets", assign=hemlets_weights.assign
+    )
     return [
         f"{config.output}: {model.encoder}, volumes of {_CELLS} x {_CELLS} x {found.depth_cells} cells",
-        *(f"left over: {name}" for name in left),
+        *left,
     ]
 
 

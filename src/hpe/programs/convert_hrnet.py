@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 from hpe import skeletons
 from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.programs.converting import read_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,19 +45,11 @@ def convert(config: ConvertConfig) -> list[str]:
     Raises:
         UserError: a flag is missing, or a file cannot be read or written, or is no HRNet.
     """
-    if not config.input:
-        raise SettingError(
-            "input", "is missing; give the checkpoint to convert, as in `input=pose_hrnet_w32.pth`."
-        )
-    if pathlib.Path(config.output).suffix != ".npz":
-        raise SettingError("output", "must name a file ending in .npz.", config.output)
+    loaded = read_checkpoint(config, example="pose_hrnet_w32.pth", suffix=".npz")
     # Keras, which the help can do without.
-    from hpe.formats.torch_files import load_torch_file
     from hpe.networks import hrnet_weights
 
-    weights, left = hrnet_weights.from_pytorch(
-        load_torch_file(config.input), source=config.input, skeleton=config.skeleton
-    )
+    weights, left = hrnet_weights.from_pytorch(loaded, source=config.input, skeleton=config.skeleton)
     hrnet_weights.save(config.output, weights)
     values = sum(array.size for array in weights.arrays.values())
     head = f"heat maps of {weights.skeleton}" if weights.skeleton else "the backbone alone, no heat maps"

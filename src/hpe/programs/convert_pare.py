@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.programs.converting import read_checkpoint, release
 
 _SIZE = 224
 _FOCAL = 5000.0
@@ -43,23 +43,15 @@ def convert(config: ConvertConfig) -> list[str]:
     Raises:
         UserError: a flag is missing, or a file cannot be read or written, or is no such checkpoint.
     """
-    if not config.input:
-        raise SettingError("input", "is missing; give the checkpoint, as in `input=pare_checkpoint.ckpt`.")
-    if pathlib.Path(config.output).suffix != ".safetensors":
-        raise SettingError("output", "must name a file ending in .safetensors.", config.output)
+    loaded = read_checkpoint(config, example="pare_checkpoint.ckpt", suffix=".safetensors")
     if not config.body_model:
         raise SettingError(
             "body_model", "is missing; PARE's weights are for SMPL, whose file cannot be passed on."
         )
     # Keras, which the help can do without.
-    from hpe.formats.torch_files import load_torch_file
     from hpe.networks import pare_weights
-    from hpe.runs import released
-    from hpe.runs.settings import Settings
-    from hpe.systems.inputs import ImageInput
     from hpe.systems.settings.pare import PareConfig, UpFusion
 
-    loaded = load_torch_file(config.input)
     found = pare_weights.describe(loaded, source=config.input)
     model = PareConfig(
         encoder=found.encoder,
@@ -72,16 +64,13 @@ def convert(config: ConvertConfig) -> list[str]:
         focal_length=_FOCAL,
         smpl_model_path=config.body_model,
     )
-    settings = Settings("pare", model, ImageInput(img_size=_SIZE))
-    system = settings.build()
-    left = pare_weights.assign(loaded, system.networks, source=config.input)
-    released.save(
-        config.output, system, settings, licence=config.licence, about="PARE, published", dtype="float32"
+    left = release(
+        config, loaded, "pare", model, size=_SIZE, about="PARE, published", assign=pare_weights.assign
     )
     width = f"-W{found.width}" if found.width else ""
     return [
         f"{config.output}: {found.encoder}{width}, {found.layers} layers of {found.filters} channels a branch",
-        *(f"left over: {name}" for name in left),
+        *left,
     ]
 
 

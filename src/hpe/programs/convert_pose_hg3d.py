@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 from hpe import skeletons
-from hpe.errors import SettingError, UserError
+from hpe.errors import UserError
 from hpe.options import option
 from hpe.programs import flags as program_flags
+from hpe.programs.converting import read_checkpoint, release
 
 _SIZE = 256
 
@@ -42,19 +42,11 @@ def convert(config: ConvertConfig) -> str:
     Raises:
         UserError: a flag is missing, or a file cannot be read or written, or is no such checkpoint.
     """
-    if not config.input:
-        raise SettingError("input", "is missing; give the checkpoint, as in `input=fusion_3d_var.pth`.")
-    if pathlib.Path(config.output).suffix != ".safetensors":
-        raise SettingError("output", "must name a file ending in .safetensors.", config.output)
+    loaded = read_checkpoint(config, example="fusion_3d_var.pth", suffix=".safetensors")
     # Keras, which the help can do without.
-    from hpe.formats.torch_files import load_torch_file
     from hpe.networks import pose_hg3d
-    from hpe.runs import released
-    from hpe.runs.settings import Settings
-    from hpe.systems.inputs import ImageInput
     from hpe.systems.settings.weakly_supervised import Task, WeaklySupervisedConfig
 
-    loaded = load_torch_file(config.input)
     found = pose_hg3d.describe(loaded, source=config.input)
     if found.joints != len(skeletons.MPII16):
         raise UserError(f"{config.input}: has {found.joints} heat maps, not those of MPII's 16 joints.")
@@ -64,11 +56,9 @@ def convert(config: ConvertConfig) -> str:
         deconv_width=found.width,
         published_preprocessing=config.published_preprocessing,
     )
-    settings = Settings("weakly_supervised", model, ImageInput(img_size=_SIZE))
-    system = settings.build()
-    pose_hg3d.assign(loaded, system.networks, source=config.input)
-    released.save(
-        config.output, system, settings, licence=config.licence, about="pose-hg-3d", dtype="float32"
+    # A head for depth that the checkpoint lacks stays as it is: its task does not ask for it.
+    release(
+        config, loaded, "weakly_supervised", model, size=_SIZE, about="pose-hg-3d", assign=pose_hg3d.assign
     )
     maps = "heat maps and depth" if found.has_depth else "heat maps alone"
     return f"{config.output}: msra_{found.depth}, {maps} of {found.joints} joints"
