@@ -77,7 +77,13 @@ def load(
     from hpe.runs import load_ready
 
     options = {"lifter": lifter, "body_model": body_model}
-    return Model.of(load_ready(path, **options) or load_weights(path, **options))
+    loaded = load_ready(path, **options)
+    if loaded is None:
+        from hpe.backends.quiet import import_quietly
+
+        import_quietly("keras")
+        loaded = load_weights(path, **options)
+    return Model.of(loaded)
 
 
 def list_models() -> list[str]:

@@ -28,9 +28,11 @@ def load_model(
         UserError: there is no such run, or it does not fit.
     """
     from hpe.inference.model import Model
+    from hpe.runs.presets import presets
 
     loaded = open_quietly(checkpoint, lifter=lifter_checkpoint, system=system, body_model=body_model)
-    print(f"{loaded.run.path if loaded.run else loaded.path}: {loaded.system.name} at step {loaded.step}")
+    name = checkpoint if checkpoint in presets() else loaded.run.path if loaded.run else loaded.path
+    print(f"{name}: {loaded.system.name} at step {loaded.step}")
     return Model.of(loaded)
 
 

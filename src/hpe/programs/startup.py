@@ -1,37 +1,18 @@
-"""A quiet start: TensorFlow's greetings are held back before a program's own first line."""
+"""How programs start: TensorFlow quietly, the process's seeds, what is computed on."""
 
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
+
+from hpe.backends.quiet import VERBOSE, import_quietly
 
 
 def quiet_tensorflow() -> None:
-    """Imports TensorFlow without what it writes to stderr, unless the import fails.
-
-    Its notes about the processor and about missing GPUs come from C++ before any log level is read, several
-    lines of them before every one-line message of ours. To be called by a program before its other imports.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Its warnings about damaged images would come before the line that says whose they are.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            # The device list is made on first use and brings notes of its own.
-            tf.config.list_physical_devices()
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    """Imports TensorFlow without its notes; to be called by a program before its other imports."""
+    if not os.environ.get(VERBOSE):
+        # Its warnings about damaged images would come before the line that says whose they are.
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    import_quietly("tensorflow")
 
 
 def make_reproducible(seed: int, *, deterministic: bool) -> None:
