@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import enum
+import math
 import types
 import typing
 
@@ -17,6 +18,20 @@ def option(default, help_text: str, *, repeated: bool = False):
     Other settings are named in it in backquotes, such as `batch_size=8`; programs write them as their flags.
     """
     return dataclasses.field(default=default, metadata={"help": help_text, "repeated": repeated})
+
+
+def require_at_least(config, least: float, *names: str) -> None:
+    """Raises SettingError if one of these settings of a dataclass is below a number."""
+    for name in names:
+        if (value := getattr(config, name)) < least:
+            raise SettingError(name, f"must be at least {least}.", value)
+
+
+def require_not_negative(config, *names: str) -> None:
+    """Raises SettingError if one of these settings, such as weights of losses, is below 0, infinite or NaN."""
+    for name in names:
+        if not 0 <= (value := getattr(config, name)) < math.inf:
+            raise SettingError(name, "must be finite and not negative.", value)
 
 
 class UnfitError(ValueError):

@@ -96,7 +96,7 @@ def test_what_is_no_such_checkpoint_is_refused(networks, state):
     refused({"conv_FBI.conv_tail.weight": None}, "a.pth: holds no network of HEMlets")
     refused({"conv_FBI.conv_tail.weight": np.zeros((59, BRANCH, 3, 3), "f4")}, "59 maps, not 60")
     refused({"conv_tail.3.weight": np.zeros((100, FEATURES, 1, 1), "f4")}, "100 channels are no volumes")
-    refused({"backbone.layer4.2.conv1.weight": None}, r"is no ResNet|lacks backbone.layer4")
+    refused({"backbone.layer4.2.conv1.weight": None}, r"of no ResNet|lacks backbone.layer4")
     refused({"FBI_encoder.1.running_var": None}, "lacks FBI_encoder.1.running_var")
     refused({"FBI_encoder.1.running_var": np.full(256, np.nan, "f4")}, "not finite")
     refused({"FBI_encoder.0.weight": np.zeros((256, 60, 1, 1), "f4")}, r"is \(256, 60, 1, 1\)")

@@ -16,7 +16,7 @@ from hpe.datasets.pose_sequence import PoseSource
 from hpe.datasets.source import NOWHERE, Provenance, Source
 from hpe.datasets.splitting import Split
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 # Images per record file.
 SHARD_SIZE = 500
@@ -49,7 +49,7 @@ class WriteConfig:
 
     def __post_init__(self):
         for name, least in (("seed", 0), ("num_workers", 0), ("shard_size", 1)):
-            require_at_least(self, name, least)
+            require_at_least(self, least, name)
         if not 0 < self.data_ratio <= 1:
             raise SettingError("data_ratio", "must be above 0 and not above 1.", self.data_ratio)
         for name in ("validation_ratio", "test_ratio"):
@@ -163,12 +163,6 @@ def require_folder(folder: str | pathlib.Path, setting: str, *contents: str) -> 
     if missing:
         raise SettingError(setting, f"has no {' and no '.join(missing)}{holding}.", folder)
     return path
-
-
-def require_at_least(config: Any, setting: str, least: float) -> None:
-    """Raises SettingError if a setting is below a number."""
-    if (value := getattr(config, setting)) < least:
-        raise SettingError(setting, f"must be at least {least}.", value)
 
 
 def refuse_only_segmented(write: WriteConfig, setting: str, value: str) -> None:

@@ -18,12 +18,11 @@ from hpe.networks.pytorch_weights import (
     layer_variables,
     published_name,
 )
-from hpe.networks.resnet import DEPTHS
+from hpe.networks.resnet import published_depth
 
 _WHAT = "the network of HEMlets"
 # A name that every such checkpoint has, perhaps with a prefix before it.
 _LANDMARK = "conv_FBI.conv_tail.weight"
-_BLOCK = re.compile(r"backbone\.layer([1-4])\.(\d+)\.conv1\.weight$")
 # Where a network of ours lies in the checkpoint, and what its layers are called there.
 _PREFIXES = {"encoder": "backbone.", "features": "conv_feature.", "maps": "conv_FBI.", "volume": ""}
 _WHOLE = ("FBI_encoder", "conv_tail")
@@ -60,17 +59,7 @@ def describe(loaded, *, source: str) -> PublishedNetwork:
         UserError: it is none.
     """
     state, prefix = _state(loaded, source)
-    blocks = [0] * 4
-    for name in state:
-        if found := _BLOCK.search(name):
-            level, index = int(found[1]) - 1, int(found[2])
-            blocks[level] = max(blocks[level], index + 1)
-    bottleneck = f"{prefix}backbone.layer1.0.conv3.weight" in state
-    depth = next((depth for depth, kind in DEPTHS.items() if kind == (tuple(blocks), bottleneck)), None)
-    if depth is None:
-        raise UserError(
-            f"{source}: its backbone of {blocks} blocks is no ResNet-{', '.join(map(str, DEPTHS))}."
-        )
+    depth = published_depth([name for name in state if name.startswith(f"{prefix}backbone.")], source=source)
     maps, features, volumes = (
         _convolution(state, prefix + name, source)
         for name in ("conv_FBI.conv_tail.weight", "conv_feature.conv_tail.weight", "conv_tail.3.weight")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 
 import keras
@@ -11,12 +10,11 @@ import numpy as np
 
 from hpe.errors import UserError
 from hpe.networks.pytorch_weights import assign_state, find_state
-from hpe.networks.resnet import DEPTHS
+from hpe.networks.resnet import published_depth
 
 # Every such network has the first; the others are of its heads.
 _LANDMARK = "deconv_layers.0.weight"
 _WHOLE = ("deconv_layers",)
-_BLOCK = re.compile(r"layer([1-4])\.(\d+)\.conv1\.weight")
 # A network is built to be filled, so a damaged file must not ask for any size.
 _WIDEST = 4096
 _OPTIONAL = ("depth_head",)
@@ -50,17 +48,7 @@ def describe(loaded, *, source: str) -> PublishedNetwork:
         UserError: it is none.
     """
     state = _state(loaded, source)
-    blocks = [0] * 4
-    for name in state:
-        if found := _BLOCK.search(name):
-            level, index = int(found[1]) - 1, int(found[2])
-            blocks[level] = max(blocks[level], index + 1)
-    bottleneck = any(name.endswith("layer1.0.conv3.weight") for name in state)
-    depth = next((depth for depth, kind in DEPTHS.items() if kind == (tuple(blocks), bottleneck)), None)
-    if depth is None:
-        raise UserError(
-            f"{source}: its levels of {blocks} blocks are of no ResNet-{', '.join(map(str, DEPTHS))}."
-        )
+    depth = published_depth(state, source=source)
     heads = {
         name: next((value for key, value in state.items() if f".{key}".endswith(f".{name}.weight")), None)
         for name in ("hm", "depth")

@@ -8,11 +8,14 @@ and what PyTorch pads on both sides is padded on both sides here, where "same" w
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from hpe.errors import SettingError
+from hpe.errors import SettingError, UserError
 
 # Residual blocks of the four levels, and whether they are bottlenecks.
 DEPTHS = {
@@ -22,6 +25,8 @@ DEPTHS = {
     101: ((3, 4, 23, 3), True),
     152: ((3, 8, 36, 3), True),
 }
+_LEVELS = "1234"
+_BLOCK = re.compile(rf"layer([{_LEVELS}])\.(\d+)\.conv1\.weight$")
 # Of pictures to the last level.
 STRIDE = 32
 
@@ -32,6 +37,29 @@ _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 # Keras keeps what PyTorch forgets: its momentum of 0.1.
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+
+
+def published_depth(names: Iterable[str], *, source: str) -> int:
+    """Tells which ResNet a PyTorch checkpoint holds, of `DEPTHS`.
+
+    Args:
+        names: of its weights, with any prefix.
+        source: where they come from, for the message.
+
+    Raises:
+        UserError: it is none.
+    """
+    blocks, bottleneck = [0] * len(_LEVELS), False
+    for name in names:
+        if found := _BLOCK.search(name):
+            level, index = _LEVELS.index(found[1]), int(found[2])
+            blocks[level] = max(blocks[level], index + 1)
+        bottleneck |= name.endswith("layer1.0.conv3.weight")
+    for depth, kind in DEPTHS.items():
+        if kind == (tuple(blocks), bottleneck):
+            return depth
+    known = ", ".join(map(str, DEPTHS))
+    raise UserError(f"{source}: its levels of {blocks} blocks are of no ResNet-{known}.")
 
 
 def build_resnet(depth: int, *, image_size: int, published: bool = False) -> keras.Model:

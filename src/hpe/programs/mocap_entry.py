@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hpe.backends.threads import usable_cores
-from hpe.datasets.registry import Entry, WriteConfig, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, require_folder
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 if TYPE_CHECKING:
     from hpe.records.writing import WriteSummary
@@ -38,7 +38,7 @@ class MocapConfig:
     )
 
     def __post_init__(self):
-        require_at_least(self, "synthetic_mocap", 0)
+        require_at_least(self, 0, "synthetic_mocap")
         if not 0 <= self.mocap_fps < math.inf:
             raise SettingError("mocap_fps", "must be finite and not negative.", self.mocap_fps)
         # It becomes a part of the names of files.

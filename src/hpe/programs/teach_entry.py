@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hpe.datasets.registry import Entry, WriteConfig, require_at_least
+from hpe.datasets.registry import Entry, WriteConfig
 from hpe.datasets.source import Provenance
 from hpe.errors import SettingError
 from hpe.inference.teaching import Second
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 if TYPE_CHECKING:
     from hpe.records.writing import WriteSummary
@@ -39,8 +39,8 @@ class TeachConfig:
     teach_min_side: float = option(48.0, "People whose box is smaller, in pixels, are left out.")
 
     def __post_init__(self):
-        require_at_least(self, "teach_min_joints", 1)
-        require_at_least(self, "teach_min_side", 1)
+        require_at_least(self, 1, "teach_min_joints")
+        require_at_least(self, 1, "teach_min_side")
         if not 0 < self.teach_agreement <= 1:
             raise SettingError("teach_agreement", "must be above 0 and at most 1.", self.teach_agreement)
         if not re.fullmatch(r"\w[\w-]*", self.teach_name):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from hpe.datasets.registry import Entry, WriteConfig, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, require_folder
 from hpe.datasets.source import Provenance, Source
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SyntheticPeopleConfig:
 
     def __post_init__(self):
         for name in ("synthetic", "synthetic_val"):
-            require_at_least(self, name, 0)
+            require_at_least(self, 0, name)
 
 
 def open_synthetic(config: SyntheticPeopleConfig, write: WriteConfig) -> list[Source]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
 from hpe.datasets.source import Provenance, Source
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Human36mPicturesConfig:
     )
 
     def __post_init__(self):
-        require_at_least(self, "h36m_every", 1)
+        require_at_least(self, 1, "h36m_every")
 
 
 def open_pictures(config: Human36mPicturesConfig, write: WriteConfig) -> list[Source]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from hpe.datasets.mpi_inf_3dhp import mpi_inf_3dhp
-from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
 from hpe.datasets.source import Provenance, Source
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MpiInf3dhpConfig:
     )
 
     def __post_init__(self):
-        require_at_least(self, "mpi_inf_3dhp_every", 1)
+        require_at_least(self, 1, "mpi_inf_3dhp_every")
 
 
 def open_mpi_inf_3dhp(config: MpiInf3dhpConfig, write: WriteConfig) -> list[Source]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from hpe.datasets.occlusion_person import occlusion_person
-from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
 from hpe.datasets.source import Provenance, Source
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class OcclusionPersonConfig:
     )
 
     def __post_init__(self):
-        require_at_least(self, "occlusion_person_every", 1)
+        require_at_least(self, 1, "occlusion_person_every")
 
 
 def open_occlusion_person(config: OcclusionPersonConfig, write: WriteConfig) -> list[Source]:

@@ -7,10 +7,10 @@ import pathlib
 import re
 
 from hpe.datasets.own import own
-from hpe.datasets.registry import Entry, WriteConfig, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, require_folder
 from hpe.datasets.source import Source
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OwnConfig:
     own_min_joints: int = option(1, "Leave out people of `own` with fewer labelled joints.")
 
     def __post_init__(self):
-        require_at_least(self, "own_min_joints", 1)
+        require_at_least(self, 1, "own_min_joints")
         if not 0 <= self.own_val < 1:
             raise SettingError("own_val", "must be at least 0 and below 1.", self.own_val)
         if not re.fullmatch(r"\w[\w-]*", self.own_name):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from hpe.datasets.pw3d import pw3d
-from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_at_least, require_folder
+from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
 from hpe.datasets.source import Provenance, Source
-from hpe.options import option
+from hpe.options import option, require_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Pw3dConfig:
     pw3d_every: int = option(1, "Takes each frame of this number of `pw3d`.")
 
     def __post_init__(self):
-        require_at_least(self, "pw3d_every", 1)
+        require_at_least(self, 1, "pw3d_every")
 
 
 def open_pw3d(config: Pw3dConfig, write: WriteConfig) -> list[Source]:

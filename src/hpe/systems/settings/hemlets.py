@@ -7,7 +7,7 @@ import enum
 import math
 
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least, require_not_negative
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -94,21 +94,14 @@ class HemletsConfig:
     )
 
     def __post_init__(self):
-        for name, least in (("volume_size", 2), ("branch_width", 1), ("feature_width", 1)):
-            if getattr(self, name) < least:
-                raise SettingError(name, f"must be at least {least}.", getattr(self, name))
+        require_at_least(self, 2, "volume_size")
+        require_at_least(self, 1, "branch_width", "feature_width")
         if self.volume_depth < 0 or self.volume_depth == 1:
             raise SettingError("volume_depth", "must be 0, or at least 2.", self.volume_depth)
         if not 0 < self.heatmap_sigma < math.inf:
             raise SettingError("heatmap_sigma", "must be finite and above 0.", self.heatmap_sigma)
-        if not 0 <= self.triplet_tolerance < math.inf:
-            raise SettingError(
-                "triplet_tolerance", "must be finite and not negative.", self.triplet_tolerance
-            )
         weights = ("joints_loss_weight", "triplet_loss_weight", "heatmap_loss_weight")
-        for name in weights:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        require_not_negative(self, "triplet_tolerance", *weights)
         if not any(getattr(self, name) for name in weights):
             raise SettingError("joints_loss_weight", "must be above 0 where no other loss is on.", 0.0)
 

@@ -7,7 +7,7 @@ import math
 
 from hpe import skeletons
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -44,8 +44,7 @@ class HrnetConfig:
     )
 
     def __post_init__(self):
-        if self.hrnet_width < 1:
-            raise SettingError("hrnet_width", "must be at least 1.", self.hrnet_width)
+        require_at_least(self, 1, "hrnet_width")
         if self.skeleton not in skeletons.SKELETONS:
             raise SettingError(
                 "skeleton", f"must be one of {', '.join(sorted(skeletons.SKELETONS))}.", self.skeleton

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least, require_not_negative
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -94,22 +93,17 @@ class HybridHmrConfig:
             load_mean_parameters(self.mean_params)
 
     def __post_init__(self):
-        if self.num_stage < 1:
-            raise SettingError("num_stage", "must be at least 1.", self.num_stage)
+        require_at_least(self, 1, "num_stage", "critic_steps")
         if not 0 <= self.dropout < 1:
             raise SettingError("dropout", "must be in [0, 1).", self.dropout)
         momentum = self.encoder_bn_momentum
         if momentum is not None and not 0 <= momentum < 1:
             raise SettingError("encoder_bn_momentum", "must be in [0, 1).", momentum)
-        if self.critic_steps < 1:
-            raise SettingError("critic_steps", "must be at least 1.", self.critic_steps)
         if self.encoder_only and self.critic_steps > 1:
             raise SettingError(
                 "critic_steps", "there is no critic with `encoder_only`; leave one out.", self.critic_steps
             )
-        for name in _NOT_NEGATIVE:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        require_not_negative(self, *_NOT_NEGATIVE)
         if not any(self._generator_weights()):
             raise ValueError(
                 "every loss is off or weighs 0, so nothing would be learned; switch on `use_kpr_loss`, "

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least
 from hpe.systems import judged_by
 from hpe.systems.inputs import JointsInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -62,9 +62,7 @@ class LifterConfig:
     )
 
     def __post_init__(self):
-        for name in ("linear_size", "num_blocks"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, "must be at least 1.", getattr(self, name))
+        require_at_least(self, 1, "linear_size", "num_blocks")
         if not 0 <= self.dropout < 1:
             raise SettingError("dropout", "must be in [0, 1).", self.dropout)
 

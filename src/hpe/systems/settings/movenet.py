@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least, require_not_negative
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in, ready_in
@@ -77,16 +76,14 @@ class MoveNetBodyConfig:
         return self.evidence is not Evidence.NONE
 
     def __post_init__(self):
-        for name in ("lifter_size", "lifter_blocks", "num_stage", "correction_size", "corrections"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, "must be at least 1.", getattr(self, name))
+        require_at_least(
+            self, 1, "lifter_size", "lifter_blocks", "num_stage", "correction_size", "corrections"
+        )
         if self.refine < 0:
             raise SettingError("refine", "must not be negative.", self.refine)
         if not 0 <= self.min_score <= 1:
             raise SettingError("min_score", "must be in [0, 1].", self.min_score)
-        for name in (*_WEIGHTS, *_PRIORS):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        require_not_negative(self, *_WEIGHTS, *_PRIORS)
         if not any(getattr(self, name) for name in _WEIGHTS):
             raise SettingError("kpr_loss_weight", "must be above 0 where no other loss is on.", 0.0)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least, require_not_negative
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -124,14 +123,10 @@ class PareConfig:
             load_mean_parameters(self.mean_params)
 
     def __post_init__(self):
-        for name in ("hrnet_width", "part_layers", "part_filters", "shape_features"):
-            if getattr(self, name) < 1:
-                raise SettingError(name, "must be at least 1.", getattr(self, name))
+        require_at_least(self, 1, "hrnet_width", "part_layers", "part_filters", "shape_features")
         if self.skeleton not in SKELETONS:
             raise SettingError("skeleton", f"must be {' or '.join(SKELETONS)}.", self.skeleton)
-        for name in (*_WEIGHTS, "openpose_weight", "loss_scale", "focal_length"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        require_not_negative(self, *_WEIGHTS, "openpose_weight", "loss_scale", "focal_length")
         if not self.loss_scale or not any(getattr(self, name) for name in _WEIGHTS[:5]):
             raise ValueError("every loss weighs 0, so nothing would be learned; give one of them a weight.")
         if self.joint_regressor_extra and self.skeleton != "spin49":

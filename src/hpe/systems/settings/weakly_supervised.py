@@ -8,7 +8,7 @@ import math
 
 from hpe import skeletons
 from hpe.errors import SettingError
-from hpe.options import option
+from hpe.options import option, require_at_least, require_not_negative
 from hpe.systems import judged_by
 from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in
@@ -75,13 +75,10 @@ class WeaklySupervisedConfig:
             )
         if self.heatmap_size < 0:
             raise SettingError("heatmap_size", "must not be negative.", self.heatmap_size)
-        if self.deconv_width < 1:
-            raise SettingError("deconv_width", "must be at least 1.", self.deconv_width)
+        require_at_least(self, 1, "deconv_width")
         if not 0 < self.heatmap_sigma < math.inf:
             raise SettingError("heatmap_sigma", "must be finite and above 0.", self.heatmap_sigma)
-        for name in ("weight_3d", "weight_var"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingError(name, "must be finite and not negative.", getattr(self, name))
+        require_not_negative(self, "weight_3d", "weight_var")
         if self.task is Task.HUMAN2D:
             if self.weight_var:
                 raise SettingError(
