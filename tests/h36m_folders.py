@@ -8,7 +8,9 @@ import pathlib
 import h5py
 import numpy as np
 
+from hpe import skeletons
 from hpe.datasets.human36m.names import CAMERAS, RAW_JOINTS
+from hpe.geometry.cameras import perspective_project
 from tests.dataset_folders import write_image
 
 FRAMES = 6
@@ -58,10 +60,19 @@ def raw_positions(subject: str, trial: str, frames: int = FRAMES) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-600, 600, (frames, 32, 3)).astype(np.float32)
 
 
-def detected(subject: str, trial: str, name: str, frames: int = FRAMES, joints: int = 16) -> np.ndarray:
-    """(frames, joints, 2) float32 pixels."""
-    seed = [int(subject[1:]), int(name), *trial.encode()]
-    return np.random.default_rng(seed).uniform(300, 700, (frames, joints, 2)).astype(np.float32)
+def detected(
+    subject: str, trial: str, name: str, frames: int = FRAMES, skeleton: str = "mpii16"
+) -> np.ndarray:
+    """(frames, joints, 2) float32 pixels, some px from where the camera sees them."""
+    taken = camera(subject, name)
+    world = raw_positions(subject, trial, frames)[:, list(RAW_JOINTS)].astype(np.float64)
+    seen = (world - taken.centre) @ taken.rotation.T / 1000
+    pixels = perspective_project(seen, taken.f, taken.c, taken.k, taken.p)
+    names = skeletons.get(skeleton).joints
+    known = skeletons.H36M17.joints
+    rng = np.random.default_rng([int(subject[1:]), int(name), *trial.encode()])
+    pixels = pixels[:, [known.index(joint if joint in known else "thorax") for joint in names]]
+    return (pixels + rng.normal(0, 4, pixels.shape)).astype(np.float32)
 
 
 def expected_joints3d(subject: str, trial: str, name: str) -> np.ndarray:

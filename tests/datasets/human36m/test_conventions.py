@@ -93,6 +93,8 @@ def test_the_usual_convention_passes(detected):
         (people(), {"scale": 1e-3}, "fit if T of the cameras is in metres"),
         (people()[..., [0, 2, 1]] * [1, 1, -1], {}, "fit if y is up in the positions"),
         (people()[..., [1, 2, 0]], {}, "fit if y is up in the positions"),
+        (people() * [1, -1, -1], {}, "fit if z is down in the positions"),
+        (people() - people()[:, :1], {}, "are relative to the pelvis; wanted are those in the world"),
     ],
 )
 @pytest.mark.parametrize("detected", [True, False])
@@ -101,6 +103,17 @@ def test_another_convention_is_refused_with_the_one_that_fits(world, table, word
         check(world, cameras(**table), detected=detected)
     assert str(caught.value).startswith("DIR: 3D positions of S1")
     assert "\n" not in str(caught.value)
+
+
+def test_what_only_detections_tell():
+    with pytest.raises(UserError, match="fit if the positions are mirrored"):
+        check(people() * [-1, 1, 1], cameras(), detected=True)
+    with pytest.raises(UserError, match="if left and right are exchanged"):
+        check(people()[:, list(H36M17.flip)], cameras(), detected=True)
+    with pytest.raises(
+        UserError, match=r"do not belong together: \d+% of the joints .* px from the detections"
+    ):
+        check(people() + np.array([0.8, 0.3, 0]), cameras(), detected=True)
 
 
 def test_cameras_of_something_else_are_refused():

@@ -365,7 +365,7 @@ def test_bad_npz_is_one_line(tmp_path, changes, message):
     ],
 )
 def test_detections_of_other_joint_sets_and_with_confidence(tmp_path, metadata, skeleton):
-    views = [folders.detected("S1", "Walking", name, joints=17) for name in CAMERAS]
+    views = [folders.detected("S1", "Walking", name, skeleton=skeleton) for name in CAMERAS]
     scored = [
         np.concatenate([view, np.full((*view.shape[:2], 1), 0.5, np.float32)], axis=2) for view in views
     ]

@@ -41,9 +41,15 @@ _UPRIGHT_ACTIONS = (
 _INSIDE = 0.5
 _NEAR = 60.0
 _UPRIGHT, _NOT_UPRIGHT = 0.5, 0.3
+# Left and right are exchanged if that brings joints nearer than this share of their distance.
+_MUCH_NEARER = 0.5
+# Metres: who moves less about the world's origin is not in the world.
+_STILL = 1e-3
 # Nobody is smaller than this in pictures of 1000 pixels.
 _LEAST_PIXELS = 40.0
 
+# This alone looks like nothing at all where there are no detections.
+_MIRRORED = "the positions are mirrored"
 # What is done to positions that have another axis upwards, so that z is.
 _AXES = {
     "": ((0, 1, 2), (1, 1, 1)),
@@ -51,6 +57,8 @@ _AXES = {
     "y is up in the positions (x and y exchange with z)": ((2, 0, 1), (1, 1, 1)),
     "y is down in the positions": ((0, 2, 1), (1, 1, -1)),
     "x is up in the positions": ((1, 2, 0), (1, 1, 1)),
+    "z is down in the positions (x, -y, -z is wanted)": ((0, 1, 2), (1, -1, -1)),
+    _MIRRORED: ((0, 1, 2), (-1, 1, 1)),
 }
 
 
@@ -103,8 +111,19 @@ def check(recordings: Recordings, cameras: CameraTable, *, directory: str, camer
         if not views:
             continue
         where = f"{directory}: 3D positions of {subject}"
-        check_height(np.concatenate([view.world for view in views]), where, unit=recordings.unit)
+        world = np.concatenate([view.world for view in views])
+        check_height(world, where, unit=recordings.unit)
+        if len(world) > 1 and np.abs(world[:, H36M17.index("pelvis")]).max() < _STILL:
+            raise UserError(f"{where} are relative to the pelvis; wanted are those in the world.")
         usual = _fit(views, "", transposed=False, is_offset=False, scale=1.0)
+        if usual.far is not None:
+            exchanged = [dataclasses.replace(view, world=view.world[:, list(H36M17.flip)]) for view in views]
+            other = _fit(exchanged, "", transposed=False, is_offset=False, scale=1.0)
+            if other.good and other.far < _MUCH_NEARER * usual.far:
+                raise UserError(
+                    f"{where} lie {usual.far:.0f} px from the detections, and {other.far:.0f} px if left and right "
+                    "are exchanged: whose left is it in one of them?"
+                )
         if not usual.bad:
             continue
         others = [
@@ -113,7 +132,7 @@ def check(recordings: Recordings, cameras: CameraTable, *, directory: str, camer
                 _fit(views, choice[0], transposed=choice[1], is_offset=choice[2], scale=choice[3]),
             )
             for choice in itertools.product(_AXES, (False, True), (False, True), (1.0, 1000.0))
-            if choice != ("", False, False, 1.0)
+            if choice != ("", False, False, 1.0) and (choice[0] != _MIRRORED or usual.far is not None)
         ]
         fitting = [(fit.far or -fit.upright, words) for words, fit in others if fit.good]
         seen = f"{usual.inside:.0%} of the joints fall into the pictures"
@@ -124,9 +143,10 @@ def check(recordings: Recordings, cameras: CameraTable, *, directory: str, camer
                 f"{where} and {cameras_file} do not fit in the usual convention ({seen}); they fit if "
                 f"{min(fitting)[1]}. Bring the files into the usual convention."
             )
-        if usual.inside < _INSIDE:
+        if usual.inside < _INSIDE or usual.far is not None:
+            only = "only " if usual.inside < _INSIDE else ""
             raise UserError(
-                f"{where} and {cameras_file} do not belong together: only {seen}; wanted are positions with z up "
+                f"{where} and {cameras_file} do not belong together: {only}{seen}; wanted are positions with z up "
                 "and cameras with R (world to camera, as MATLAB left it) and T (their centres)."
             )
 
@@ -210,10 +230,12 @@ def _fit(views: list[_View], axes: str, *, transposed: bool, is_offset: bool, sc
             own = pixels[:, [H36M17.index(name) for name in shared]]
             found = view.detected[:, [names.index(name) for name in shared]]
             distance = np.linalg.norm(own - found, axis=-1)
-            far.append(np.where(np.isfinite(distance), distance, 1e4).ravel())
+            # What was not detected says nothing; what is behind the camera is far.
+            known = np.isfinite(found).all(axis=-1)
+            far.append(np.where(np.isfinite(distance), distance, 1e4)[known])
     return _Fit(
         float(np.mean(np.concatenate([part.ravel() for part in inside]))),
-        float(np.median(np.concatenate(far))) if far else None,
+        float(np.median(np.concatenate(far))) if any(map(len, far)) else None,
         float(np.median(np.concatenate(upright))),
         float(np.median(np.concatenate(sizes))),
     )
