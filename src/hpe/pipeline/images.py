@@ -362,14 +362,21 @@ def wanted_fields(needs: Needs) -> list[Field]:
 
 def _fill(batch: dict, batch_size: int) -> dict:
     """Fills a batch up with zeros and gives it its static shape."""
+    missing = batch_size - tf.shape(batch["image"])[0]
 
-    def fill(values: tf.Tensor) -> tf.Tensor:
-        missing = batch_size - tf.shape(values)[0]
-        nothing = tf.constant("" if values.dtype == tf.string else 0, values.dtype)
-        filling = tf.fill([missing, *values.shape[1:]], nothing)
-        return tf.ensure_shape(tf.concat([values, filling], axis=0), [batch_size, *values.shape[1:]])
+    def filled() -> dict:
+        nothing = {
+            key: tf.constant("" if values.dtype == tf.string else 0, values.dtype)
+            for key, values in batch.items()
+        }
+        filling = {key: tf.fill([missing, *values.shape[1:]], nothing[key]) for key, values in batch.items()}
+        return {key: tf.concat([values, filling[key]], axis=0) for key, values in batch.items()}
 
-    return {key: fill(values) for key, values in batch.items()}
+    # All batches but the last are as they are: to copy their pictures costs time.
+    whole = tf.cond(missing > 0, filled, lambda: dict(batch))
+    return {
+        key: tf.ensure_shape(values, [batch_size, *batch[key].shape[1:]]) for key, values in whole.items()
+    }
 
 
 def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
