@@ -1,5 +1,6 @@
 """`python -m preview`: images and videos become pictures, the right way round, and nothing is overwritten."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ import pytest
 
 from hpe.errors import UserError
 from hpe.inference import display
+from hpe.inference.sources import Frame
 from hpe.programs import preview
 from hpe.programs.preview import PreviewConfig
+from hpe.programs.preview_window import Player
 from hpe.visualization import views
 from hpe.visualization.grids import read_image, write_image
 from hpe.visualization.view import View
@@ -339,6 +342,7 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
         ({"box": ("5,5,5,5", "1,2,0,4")}, "box=1,2,0,4: must have a positive width and height"),
         ({"box": ("1,2,nan,4",)}, "box=1,2,nan,4: must have a positive width and height"),
         ({"refine": -1}, "refine=-1: must not be negative"),
+        ({"min_height": -1.0}, "min_height=-1.0: must be finite and not negative"),
         ({"max_frames": 0}, "max_frames=0: must be at least 1"),
         ({"detect_every": 0}, "detect_every=0: must be at least 1"),
         ({"save": ("json", "fbx")}, "save=fbx: must be some of json, csv, npz"),
@@ -349,3 +353,33 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(ValueError, match=message):
         PreviewConfig(**{"checkpoint": "runs/x", **values})
+
+
+def test_a_picture_of_100_megapixels(tmp_path, capsys):
+    tile = np.random.default_rng(0).integers(0, 256, (500, 500), np.uint8)
+    cv2.imwrite(str(tmp_path / "large.jpg"), np.tile(tile, (20, 20)), [cv2.IMWRITE_JPEG_QUALITY, 30])
+    flags = ["--box=2000,1000,3000,7000", "--box=9000,0,999,9999", "--box=5,5,9,9", "--save=json"]
+    run(preview, f"--input={tmp_path / 'large.jpg'}", *flags, f"--output={tmp_path}")
+    people = json.loads((tmp_path / "large.json").read_text())["frames"][0]["people"]
+    assert [person["box"] for person in people] == [
+        [2000, 1000, 3000, 7000],
+        [9000, 0, 999, 9999],
+        [5, 5, 9, 9],
+    ]
+    # Nobody could see a person of nine pixels.
+    assert "1 people lower than 20 pixels are not drawn; --min_height=0 draws them" in capsys.readouterr().out
+    assert read_image(tmp_path / "large.png").shape[0] < 3 * 480
+
+
+def test_after_a_pause_a_camera_goes_on_with_what_is_new(tmp_path):
+    config = PreviewConfig()
+    for keys in ("p", " "):  # going on, and one frame on
+        camera, film = (Player(config, tmp_path / "x", is_camera=is_camera) for is_camera in (True, False))
+        for player in (camera, film):
+            player.press(ord("p"))
+            waited = Frame(np.zeros((4, 4, 3), np.uint8), 3, 0.1, time.monotonic())
+            assert not player.is_stale(waited)
+            player.press(ord(keys))
+            assert player.wants_more
+            assert player.is_stale(waited) is player.is_camera
+            assert not player.is_stale(dataclasses.replace(waited, read_at=time.monotonic()))

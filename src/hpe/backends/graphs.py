@@ -56,12 +56,13 @@ class Graph:
             )
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise ValueError(f"{path}: does not go with its weights ({error})") from error
+        self._cores = usable_cores()
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the graph; all inputs have the same number of rows, and so have the outputs."""
         count = len(next(iter(inputs.values())))
-        parts = min(count, usable_cores())
+        parts = min(count, self._cores)
         if parts < 2:
             return dict(zip(self._outputs, self._session.run(None, inputs), strict=True))
         edges = [count * part // parts for part in range(parts + 1)]

@@ -238,12 +238,13 @@ def translation_onto_pixels(points, pixels, camera: PinholeCamera, *, weights=No
     rows[..., 2] = -focal * slopes.T
     wanted = (slopes * points[:, 2:] - points[:, :2]).T
     rows, wanted = (rows * root).reshape(-1, 3), (wanted * root.T).reshape(-1)
-    if np.count_nonzero(weights) < 2 or np.linalg.matrix_rank(rows) < 3:
+    solution, _, rank, _ = np.linalg.lstsq(rows, wanted, rcond=None)
+    if np.count_nonzero(weights) < 2 or rank < 3:
         raise ValueError(
             "A translation needs two points that are seen at different pixels. "
             f"Received: {np.count_nonzero(weights)} points with a weight"
         )
-    translation = np.linalg.lstsq(rows, wanted, rcond=None)[0] * (1.0, 1.0, focal)
+    translation = solution * (1.0, 1.0, focal)
     nearest = _NEAREST - float(np.min(np.asarray(points if keep is None else keep)[..., 2]))
     if translation[2] < nearest:
         # The depth is given now; the rest is two means.

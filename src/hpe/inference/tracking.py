@@ -85,7 +85,8 @@ class VideoTracker:
         self._every = detect_every
         self._smooth = Smoother(smoothing)
         self._tracker = Tracker(tracking)
-        self._followed: list[Person] = []
+        # Whose boxes, x, y, width, height, with scores, of the last frame.
+        self._followed: list[tuple[tuple[float, ...], float]] = []
         self._since = detect_every
 
     def __call__(self, frame: np.ndarray, time: float) -> list[Person]:
@@ -98,7 +99,7 @@ class VideoTracker:
         Returns:
             Persons with `track_id`, in the order of their numbers; empty if nobody is there.
         """
-        places = [(person_box(person), person.score) for person in self._followed]
+        places = list(self._followed)
         self._since += 1
         if self._since >= self._every or not places:
             boxes, scores = self._detect(frame)
@@ -113,13 +114,13 @@ class VideoTracker:
             dataclasses.replace(person, score=score)
             for person, (_, score) in zip(people, places, strict=True)
         ]
-        kept = apart([person for person in people if _is_there(person, frame.shape)])
+        there = [(person, person_box(person)) for person in people]
+        there = _apart([(person, box) for person, box in there if _is_there(person, box, frame.shape)])
+        kept, boxes = [person for person, _ in there], [box for _, box in there]
         if len(kept) < len(self._followed):
             self._since = self._every  # somebody has been lost: look again
-        numbers = self._tracker.update(
-            [person_box(person) for person in kept], time, joints2d=[person.joints2d for person in kept]
-        )
-        self._followed = kept
+        numbers = self._tracker.update(boxes, time, joints2d=[person.joints2d for person in kept])
+        self._followed = [(box, person.score) for person, box in there]
         self._smooth.keep(track.number for track in self._tracker.tracks)
         numbered = [
             self._smooth(dataclasses.replace(person, track_id=number), time)
@@ -201,21 +202,25 @@ def person_box(person: Person) -> tuple[float, float, float, float]:
     return tuple(float(value) for value in (*low, *(high - low)))
 
 
-def _is_there(person: Person, shape: tuple[int, ...]) -> bool:
+def _is_there(person: Person, box: tuple[float, ...], shape: tuple[int, ...]) -> bool:
     if float(np.mean(person.confidence)) < _SURE:
         return False
-    x, y, width, height = person_box(person)
+    x, y, width, height = box
     inside = max(min(x + width, shape[1]) - max(x, 0), 0) * max(min(y + height, shape[0]) - max(y, 0), 0)
     return inside >= _LEFT_INSIDE * width * height
 
 
 def apart(people: Sequence[Person]) -> list[Person]:
     """Leaves out those who are somebody else, seen once more; the surer one stays, and the surest is the first."""
-    kept: list[Person] = []
-    for person in sorted(people, key=lambda person: -person.score):
-        box = person_box(person)
-        if all(box_overlap(box, person_box(other)) <= _SAME for other in kept):
-            kept.append(person)
+    return [person for person, _ in _apart([(person, person_box(person)) for person in people])]
+
+
+def _apart(people: Sequence[tuple[Person, tuple]]) -> list[tuple[Person, tuple]]:
+    """Does so with people whose boxes are known."""
+    kept: list[tuple[Person, tuple]] = []
+    for person, box in sorted(people, key=lambda pair: -pair[0].score):
+        if all(box_overlap(box, other) <= _SAME for _, other in kept):
+            kept.append((person, box))
     return kept
 
 

@@ -62,6 +62,8 @@ class PointFilter:
             self._time, self._value, self._velocity = time, value, np.zeros_like(value)
             return value.copy()
         step = _step(time, self._time)
+        if np.isfinite(value).all() and np.isfinite(self._value).all():
+            return self._smooth_all(value, time, step, unit)
         known = np.isfinite(value).all(axis=-1, keepdims=True)
         fresh = ~np.isfinite(self._value).all(axis=-1, keepdims=True)
         previous = np.where(fresh, value, self._value)
@@ -73,6 +75,18 @@ class PointFilter:
         self._velocity = np.where(known, velocity, self._velocity)
         self._time = time
         return self._value.copy()
+
+    def _smooth_all(self, value: np.ndarray, time: float, step: float, unit: float) -> np.ndarray:
+        """The same where no point is missing, in place: a mesh has thousands of points."""
+        change = value - self._value
+        gain = _gain(self._config.speed_cutoff, step)
+        self._velocity *= 1.0 - gain
+        self._velocity += change * (gain / step)
+        speed = np.sqrt(np.einsum("...i,...i->...", self._velocity, self._velocity))[..., None]
+        change *= _gain(self._config.min_cutoff + speed * (self._config.beta / unit), step)
+        change += self._value
+        self._time, self._value = time, change
+        return change.copy()
 
 
 class RotationFilter:

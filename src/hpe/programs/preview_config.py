@@ -6,10 +6,14 @@ import dataclasses
 import enum
 import math
 import pathlib
+from typing import TYPE_CHECKING
 
 from hpe.errors import SettingError
 from hpe.options import option
 from hpe.visualization.view import View
+
+if TYPE_CHECKING:
+    from hpe.people.person import Person
 
 # Values of the setting `detector`.
 AUTO, NONE = "auto", "none"
@@ -59,6 +63,9 @@ class PreviewConfig:
         "One file for all inputs in the layout of HEMlets, such as RESULTS.json; images count as frames.",
     )
     draw: bool = option(True, "Draw pictures and videos; without, only what `save` says is written.")
+    min_height: float = option(
+        20.0, "Pixels; people whose box is less high are not drawn. 0 draws all; files hold everybody anyway."
+    )
     view: View | None = option(
         None,
         "View to start with, by default mesh, or both without a mesh; for images, this view over the frame instead "
@@ -102,6 +109,8 @@ class PreviewConfig:
             raise SettingError("rotate", "must be 0, 90, 180 or 270.", self.rotate)
         if self.refine is not None and self.refine < 0:
             raise SettingError("refine", "must not be negative.", self.refine)
+        if not 0 <= self.min_height < math.inf:
+            raise SettingError("min_height", "must be finite and not negative.", self.min_height)
         for name in ("max_frames", "detect_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -120,6 +129,10 @@ class PreviewConfig:
     def parsed_boxes(self) -> list[tuple[float, ...]] | None:
         """Returns the boxes of `box` as four numbers each, or None if there are none."""
         return [_parsed_box(box) for box in self.box] or None
+
+    def drawn(self, people: list[Person]) -> list[Person]:
+        """Returns those of a frame who are large enough to be drawn."""
+        return [person for person in people if person.box[3] >= self.min_height]
 
     @property
     def folder(self) -> pathlib.Path:

@@ -86,7 +86,13 @@ def show(
             notes.append(f"{path}: nobody was found; --detector=none takes the whole picture for one person.")
         if config.draw:
             picture = name.with_name(f"{name.name}.png")
-            write_image(picture, _drawn(image, people, config))
+            drawn = config.drawn(people)
+            if len(drawn) < len(people):
+                notes.append(
+                    f"{path}: {len(people) - len(drawn)} people lower than {config.min_height:g} pixels are not "
+                    "drawn; --min_height=0 draws them."
+                )
+            write_image(picture, _drawn(image, drawn, config))
             written.append(picture)
         files, lacking = save_picture(people, name, config.save, layout=_layout(path, config), picture=image)
         written += files

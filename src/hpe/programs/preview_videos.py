@@ -157,7 +157,7 @@ def _record(
     video = VideoFile(path, frames_per_second=source.frames_per_second)
 
     def write(frame: Frame, people: list[Person]) -> None:
-        video.add(draw(frame.image, people, config.view, frame.time), frame.time)
+        video.add(draw(frame.image, config.drawn(people), config.view, frame.time), frame.time)
 
     total = config.max_frames or source.claimed_frames or None
     # The next frame is being looked at while this one is drawn.

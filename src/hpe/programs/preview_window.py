@@ -56,7 +56,10 @@ class Player:
 
     def __init__(self, config: PreviewConfig, path: pathlib.Path, *, is_camera: bool):
         self.paused = self.ended = self._stepping = False
-        self._view, self._path, self._is_camera = config.view, path, is_camera
+        self._view, self._path, self.is_camera = config.view, path, is_camera
+        self._drawn = config.drawn
+        # Frames of a camera that were read before are of the past.
+        self._fresh_from = 0.0
         self._chosen = 0
         self._helps = self._measures = False
         self._message, self._message_until = "", 0.0
@@ -70,6 +73,10 @@ class Player:
     def wants_more(self) -> bool:
         """Whether the next frame is to come."""
         return not self.paused or self._stepping
+
+    def is_stale(self, frame: Frame) -> bool:
+        """Tells whether a frame of a camera has waited for the end of a pause, so that a newer one is to come."""
+        return self.is_camera and frame.read_at < self._fresh_from
 
     def take(self, frame: Frame, people: list[Person]) -> None:
         """Takes the next frame."""
@@ -86,7 +93,7 @@ class Player:
             return 0.0
         if self.paused:
             return _LOOK
-        if self._is_camera or self._frame is None or self._start is None:
+        if self.is_camera or self._frame is None or self._start is None:
             return 0.0
         return max(0.0, self._start + self._frame.time - time.monotonic())
 
@@ -95,9 +102,9 @@ class Player:
         from hpe.programs.preview_videos import draw
         from hpe.visualization.captions import write_lines
 
-        people = self._people
+        people = self._drawn(self._people)
         if self._chosen:
-            people = [person for person in people if person.track_id == self._chosen]
+            people = [person for person in self._people if person.track_id == self._chosen]
         picture = draw(self._frame.image, people, self._view, self._frame.time)
         lines = []
         if self._measures:
@@ -126,6 +133,8 @@ class Player:
         elif key == ord("p"):
             self._pause(not self.paused)
         elif key == ord(" "):
+            if self.paused:
+                self._fresh_from = time.monotonic()
             self._pause(True)
             self._stepping = True
         elif key == ord("w"):
@@ -134,6 +143,7 @@ class Player:
     def _pause(self, paused: bool) -> None:
         if self.paused and not paused:
             self._start = None  # time has gone on meanwhile
+            self._fresh_from = time.monotonic()
         self.paused = paused
 
     def _write(self) -> None:
@@ -182,7 +192,7 @@ def play(
                     item = ahead.poll(_LOOK)
                 except StopIteration:
                     break
-                if item is not None:
+                if item is not None and not player.is_stale(item[0]):
                     player.take(*item)
                     files.add(item[0].number, item[0].time, item[1], item[0].image)
                     collected.add(item[1])
