@@ -414,6 +414,40 @@ def _read_course(path: pathlib.Path) -> None:
             pass
 
 
+def _hemlets(path: pathlib.Path) -> None:
+    from tests.datasets.human36m import test_pictures
+
+    arrays = test_pictures.crops(2)
+    test_pictures.write(path, **arrays)
+
+
+def _hmr_records(path: pathlib.Path) -> None:
+    from hpe.records import mocap
+
+    frames = [(np.zeros(72), np.ones(10))] * 3
+    mocap.write_frames(frames, path.parents[1], "CMU")
+
+
+def _read_hmr_records(path: pathlib.Path) -> None:
+    from hpe.records import mocap
+
+    (found,) = mocap.find_frames(path.parents[1], ["CMU"])
+    mocap.read_frames(found)
+
+
+def _mediapipe(path: pathlib.Path) -> None:
+    landmarks = [[{"x": 0.5, "y": 0.5, "visibility": 0.9}] * 33]
+    path.write_text(
+        json.dumps([{"image": "a.jpg", "height": 40, "width": 48, "pose_landmarks": landmarks}] * 2)
+    )
+
+
+def _read_boxes(path: pathlib.Path) -> None:
+    from hpe.datasets.boxes import boxed_pictures
+
+    boxed_pictures(path)
+
+
 def _read_mocap(path: pathlib.Path) -> None:
     from hpe.datasets import mocap
 
@@ -503,6 +537,7 @@ _PICKLE = _call("hpe.formats.pickles", "load_pickle")
 _BODY = _call("hpe.body.data", "load_body_model")
 _MEAN = _call("hpe.body.mean_parameters", "load_mean_parameters")
 _TORCH = _call("hpe.formats.torch_files", "load_torch_file")
+_HEMLETS = "hpe.datasets.human36m.hemlets_h5"
 _H36M_FILE = "S9/MyPoses/3D_positions/Photo 1.h5"
 
 READERS: dict[str, Reader] = {
@@ -562,6 +597,10 @@ READERS: dict[str, Reader] = {
     "Human3.6M cdf": Reader(_file("a.cdf", _cdf), _read_cdf),
     "Human3.6M metadata.xml": Reader(_file("metadata.xml", _xml), _read_xml),
     "Human3.6M crops": Reader(_file("annot/train.h5", _course), _read_course),
+    "HEMlets crops": Reader(
+        _file("S_11_C_4_1.h5", _hemlets), lambda path: _load_all(_call(_HEMLETS, "hemlets_h5")(path))
+    ),
+    "HMR records": Reader(_file("mocap_neutrMosh/neutrSMPL_CMU_000.tfrecord", _hmr_records), _read_hmr_records),
     "mocap pickle": Reader(
         _file("a.pkl", lambda p: p.write_bytes(pickle.dumps({"poses": _POSES, "betas": np.zeros(10)}, protocol=2))),
         _read_mocap,
@@ -577,6 +616,10 @@ READERS: dict[str, Reader] = {
         _file("a.json", lambda p: p.write_text(json.dumps([{"image_id": "a", "keypoints": [1.0] * 51}] * 2))),
         _call("hpe.formats.detections", "read_detections"),
     ),
+    "MediaPipe": Reader(
+        _file("a.json", _mediapipe), _call("hpe.formats.detections", "read_detections")
+    ),
+    "boxes in COCO's form": Reader(_file("boxes.json", _coco), _read_boxes),
     "manifest": Reader(_file("a.manifest.json", _manifest), _read_manifest),
     "params.json": Reader(_file("params.json", _params), _read_params),
     "released weights": Reader(_file("a.safetensors", _released), _call("hpe.runs.released", "read")),

@@ -53,8 +53,11 @@ def test_people_come_with_their_pictures_and_the_others_with_a_reason(tmp_path):
 
 
 def test_without_categories_everybody_is_a_person_and_nothing_is_one_line(tmp_path):
-    pictures, _ = boxed_pictures(write(tmp_path, [{"id": 3, "image_id": 0, "bbox": [3, 4, 5, 6]}]))
+    path = write(tmp_path, [{"id": 3, "image_id": 0, "bbox": [3, 4, 5, 6]}])
+    pictures, _ = boxed_pictures(path)
     assert [person.name for person in pictures[0].people] == ["a.png#3"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "categories": 3}))
+    assert boxed_pictures(path)[0][0].people == pictures[0].people
     path = write(tmp_path, [{"id": 3, "image_id": 7, "bbox": [3, 4, 5, 6]}])
     with pytest.raises(UserError, match="none of its 3 pictures that have annotations is there"):
         boxed_pictures(path)

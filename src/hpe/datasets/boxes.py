@@ -121,7 +121,8 @@ def boxed_pictures(path: str | os.PathLike) -> tuple[list[BoxedPicture], list[Sk
 
 def _people_categories(categories: Any) -> set[str] | None:
     """Returns the ids of the categories of people, None where no category is called so: all are taken."""
-    named = [entry for entry in categories or [] if isinstance(entry, dict)]
+    listed = categories if isinstance(categories, list) else []
+    named = [entry for entry in listed if isinstance(entry, dict)]
     people = {str(entry.get("id")) for entry in named if _PERSON in str(entry.get("name", "")).lower()}
     return people or None
 
