@@ -97,6 +97,14 @@ def test_what_is_no_report_is_one_line(tmp_path, content):
         read_report(tmp_path)
 
 
+def test_what_the_training_measured_last_is_enough(tmp_path):
+    run = a_run(tmp_path / "a", 120.0)
+    (run / "validation" / "metrics.json").rename(run / "validation.json")
+    report = read_report(run)
+    assert (report.name, report.metrics["mpjpe@lsp14"]["value"], report.settings) == ("a", 120.0, {"seed": 7})
+    assert report.history
+
+
 def test_the_program_prints_the_table_and_writes_the_page(tmp_path, capsys):
     runs = [str(a_run(tmp_path / name, 100.0 + size)) for name, size in (("a", 1), ("b", 2))]
     assert "compare" in cli.overview()

@@ -1,7 +1,7 @@
 import pytest
 
 from hpe.errors import UserError
-from hpe.programs import release_weights
+from hpe.programs import export, release_weights
 from hpe.runs import load
 from tests.programs.running import run
 from tests.runs.test_directory import write_run
@@ -18,6 +18,17 @@ def test_a_run_becomes_one_file_that_loads_like_it(path, tmp_path, capsys):
     assert capsys.readouterr().out == f"wrote {output}: lifter of step 3, 0.0 MiB\n"
     loaded = load(output)
     assert (loaded.step, loaded.licence, loaded.settings) == (3, "CC0-1.0", load(path).settings)
+
+
+def test_export_hands_a_run_over_as_weights(path, tmp_path, capsys):
+    output = tmp_path / "a.safetensors"
+    run(export, f"--checkpoint={path}", "--format=weights", f"--output={output}")
+    assert capsys.readouterr().out.startswith(f"wrote {output} (weights), ")
+    assert load(output).settings == load(path).settings
+    with pytest.raises(UserError, match=r"output=.*model\.bin: must end in \.safetensors"):
+        run(export, f"--checkpoint={path}", "--format=weights", f"--output={tmp_path / 'model.bin'}")
+    with pytest.raises(UserError, match=r"format=onnx: a file that ends in \.safetensors holds weights"):
+        run(export, f"--checkpoint={path}", "--format=onnx", f"--output={output}")
 
 
 @pytest.mark.parametrize(

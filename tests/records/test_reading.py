@@ -110,7 +110,9 @@ def test_datasets_may_be_given_by_absolute_paths(dataset, tmp_path, write_single
 def test_absent_datasets(dataset, write_single):
     write_single(dataset / "lsp_val.tfrecords")
     assert available(dataset) == ["lsp_val", "people"]
-    with pytest.raises(UserError, match="there is no dataset poeple; found: lsp_val, people"):
+    with pytest.raises(
+        UserError, match=r"there is no dataset poeple; found: lsp_val, people\. Did you mean people"
+    ):
         find_shards(dataset, ["poeple"])
     with pytest.raises(UserError, match="data_dir: no such folder"):
         find_shards(dataset / "nowhere", ["people"])

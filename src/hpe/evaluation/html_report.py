@@ -38,6 +38,7 @@ _ARROWS = {"lower": "lower is better", "higher": "higher is better"}
 _PANELS = ("samples", "best", "worst")
 # Charts of single metrics would fill pages.
 _MOST_CURVES = 12
+METRICS = "metrics.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +76,18 @@ def read_report(path: pathlib.Path, *, run: pathlib.Path | None = None, name: st
         UserError: there is no `metrics.json`, or it is none.
     """
     path = pathlib.Path(path)
-    found = [path, path / "metrics.json", path / "validation" / "metrics.json"]
+    # What validate_checkpoint left has more in it than what the training measured last, `validation.json`.
+    found = [path, path / METRICS, path / "validation" / METRICS, path / "validation.json"]
     source = next((candidate for candidate in found if candidate.is_file()), None)
     if source is None:
         raise UserError(
-            f"{path}: holds no metrics.json; measure it first: validate_checkpoint with `checkpoint={path}`."
+            f"{path}: holds no {METRICS}; measure it first: validate_checkpoint with `checkpoint={path}`."
         )
     content = _json(source)
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
         raise UserError(f"{source}: is no report of validate_checkpoint.")
-    run = source.parent.parent if run is None else run
+    if run is None:
+        run = source.parent if (source.parent / "params.json").is_file() else source.parent.parent
     samples = content.get("samples")
     samples = samples if isinstance(samples, dict) else {}
     return Report(

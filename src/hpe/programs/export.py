@@ -9,8 +9,9 @@ from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
 
-_FORMATS = ("saved_model", "litert", "onnx")
-_ENDINGS = {"saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
+WEIGHTS = "weights"
+_FORMATS = ("saved_model", "litert", "onnx", WEIGHTS)
+_ENDINGS = {"saved_model": "", "litert": ".tflite", "onnx": ".onnx", WEIGHTS: ".safetensors"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,14 @@ class ExportConfig:
     body_model: str | None = option(None, "Body model of the run, if its file has moved since the training.")
     format: str | None = option(
         None,
-        "saved_model (a folder for TensorFlow), litert (for telephones, one crop at a time) or onnx; by default "
-        "what the ending of the output says.",
+        "saved_model (a folder for TensorFlow), litert (for telephones, one crop at a time), onnx, or weights (a "
+        "run as one file without optimizers, for hpe.load and other programs); by default what the ending of the "
+        "output says.",
     )
     output: str | None = option(
         None,
-        "Folder of the SavedModel, or file that ends in .tflite or .onnx; by default a folder called model.",
+        "Folder of the SavedModel, or file that ends in .tflite, .onnx or .safetensors; by default a folder called "
+        "model.",
     )
 
     def __post_init__(self):
@@ -44,6 +47,9 @@ def main() -> None:
     """Loads, writes, and says how far the file is from the model."""
     config = program_flags.read(ExportConfig)
     output = pathlib.Path(config.output or f"model{_ENDINGS[config.format or _FORMATS[0]]}")
+    if config.format == WEIGHTS or output.suffix == _ENDINGS[WEIGHTS]:
+        _export_weights(config, output)
+        return
     from hpe.export.model_files import export_model, format_of
     from hpe.programs.loading import load_model
 
@@ -60,6 +66,30 @@ def main() -> None:
     if exported.difference is not None:
         checked = f"its outputs differ from the model's by {exported.difference:.1g} at most"
     print(f"wrote {exported.path} ({exported.format.value}); {checked}")
+
+
+def _export_weights(config: ExportConfig, output: pathlib.Path) -> None:
+    """Writes what `release-weights` writes, exactly, and with no licence: to be handed over, not published."""
+    if output.suffix != _ENDINGS[WEIGHTS]:
+        raise SettingError("output", "must end in .safetensors for weights.", str(output))
+    if config.format not in (None, WEIGHTS):
+        raise SettingError("format", "a file that ends in .safetensors holds weights.", config.format)
+    if config.system or config.lifter_checkpoint:
+        raise SettingError("format", "holds the weights of one run; export each of the two.", WEIGHTS)
+    from hpe.programs.loading import open_quietly
+    from hpe.runs import released
+
+    loaded = open_quietly(config.checkpoint, body_model=config.body_model)
+    released.save(
+        output,
+        loaded.system,
+        loaded.settings,
+        licence=loaded.licence or "not said",
+        about="",
+        step=loaded.step,
+        dtype="float32",
+    )
+    print(f"wrote {output} (weights), {output.stat().st_size / 2**20:.1f} MiB; hpe.load takes it")
 
 
 def define_flags() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import glob
 import hashlib
 import os
@@ -179,8 +180,13 @@ def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
         )
         if files:
             return _from_files(name, files, verify)
-    known = ", ".join(available(data_dir)) or "none"
-    raise UserError(f"{data_dir}: there is no dataset {name}; found: {known}. Make it with create_datasets.")
+    known = available(data_dir)
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(
+        f"{data_dir}: there is no dataset {name}; found: {', '.join(known) or 'none'}.{meant} Make it with "
+        "create_datasets."
+    )
 
 
 def available(data_dir: str | os.PathLike) -> list[str]:
