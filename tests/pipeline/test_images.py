@@ -22,6 +22,8 @@ from tests.pipeline.people import encode, evaluated, make_sample, textured_image
 READ_RECORDS = framing.read_records
 
 CONFIG = PipelineConfig(img_size=32, shuffle_buffer=7)
+# Pictures, names and places alone, for tests of order and augmentation: half of what a pipeline of all costs.
+LEAN = Needs((), "cocoplus19")
 KEYS = {
     "image": ((32, 32, 3), np.uint8),
     "image_to_crop": ((2, 3), np.float32),
@@ -88,7 +90,7 @@ def training(shards):
 def with_ratios(shards):
     """The first batches of seed 1 with three in four of the second dataset."""
     config = dataclasses.replace(CONFIG, dataset_ratios=("1", "3"))
-    return config, _take(training_batches(shards, config, batch_size=4, seed=1), 33)
+    return config, _take(training_batches(shards, config, batch_size=4, seed=1, needs=LEAN), 33)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_batches_are_a_function_of_the_seed_whatever_the_threads(shards, trainin
     np.random.seed(99)
     many = dataclasses.replace(CONFIG, num_parallel_calls=6)
     _assert_equal(first[:6], _take(training_batches(shards, many, batch_size=4, seed=1), 6))
-    other = _take(training_batches(shards, CONFIG, batch_size=4, seed=6), 6)
+    other = _take(training_batches(shards, CONFIG, batch_size=4, seed=6, needs=LEAN), 6)
     assert any(list(a["name"]) != list(b["name"]) for a, b in zip(first[:6], other, strict=True))
 
 
@@ -141,19 +143,13 @@ def test_resuming_gives_the_batches_of_an_uninterrupted_run(shards, training, st
 def test_shards_of_a_batch_are_the_batch(request, shards, ratios):
     config, whole = request.getfixturevalue("with_ratios" if ratios else "training")
     config = config if ratios else CONFIG
-    # Of four readers that read mixed datasets the first and the last, and both of two.
-    num_shards, chosen = (2, (0, 1)) if ratios else (4, (0, 3))
-    for index in chosen:
-        options = {
-            "batch_size": 4,
-            "seed": 1,
-            "start_step": 3,
-            "shard_index": index,
-            "num_shards": num_shards,
-        }
-        rows = slice(4 // num_shards * index, 4 // num_shards * (index + 1))
-        expected = [{key: values[rows] for key, values in batch.items()} for batch in whole[3:8]]
-        _assert_equal(expected, _take(training_batches(shards, config, **options), 5))
+    # Of two readers the second, and of four one in the middle.
+    num_shards, index = (2, 1) if ratios else (4, 2)
+    options = {"start_step": 3, "shard_index": index, "num_shards": num_shards}
+    options["needs"] = LEAN if ratios else USUAL
+    rows = slice(4 // num_shards * index, 4 // num_shards * (index + 1))
+    expected = [{key: values[rows] for key, values in batch.items()} for batch in whole[3:8]]
+    _assert_equal(expected, _take(training_batches(shards, config, batch_size=4, seed=1, **options), 5))
 
 
 def test_records_of_other_shards_are_not_parsed(tmp_path):
@@ -162,7 +158,8 @@ def test_records_of_other_shards_are_not_parsed(tmp_path):
     shard = write_shards(tmp_path, [2], samples=samples)
     outcomes = set()
     for index in range(2):
-        dataset = training_batches([shard], CONFIG, batch_size=2, seed=0, shard_index=index, num_shards=2)
+        options = {"shard_index": index, "num_shards": 2, "needs": LEAN}
+        dataset = training_batches([shard], CONFIG, batch_size=2, seed=0, **options)
         try:
             outcomes.add(_take(dataset, 1)[0]["name"].item())
         except tf.errors.InvalidArgumentError:
@@ -172,7 +169,7 @@ def test_records_of_other_shards_are_not_parsed(tmp_path):
 
 def test_resuming_with_ratios_gives_the_batches_of_an_uninterrupted_run(shards, with_ratios):
     config, whole = with_ratios
-    resumed = training_batches(shards, config, batch_size=4, seed=1, start_step=17)
+    resumed = training_batches(shards, config, batch_size=4, seed=1, start_step=17, needs=LEAN)
     _assert_equal(whole[17:], _take(resumed, 16))
     # Of 19 records six are of the second dataset, and three in four are drawn of it.
     assert [sum(name >= b"im0100" for name in batch["name"]) for batch in whole] == [3] * 33
@@ -560,7 +557,8 @@ def test_every_dataset_has_its_own_augmentation_whether_it_has_a_share_or_not(sh
     for names in (("people", "others"), ("people:1", "others:1")):
         specs = parse_specs([f"{names[0]}", *calm.split(","), names[1]])
         still, moved = [], []
-        for batch in _take(training_batches(shards, lively, batch_size=4, seed=0, specs=specs), 12):
+        dataset = training_batches(shards, lively, batch_size=4, seed=0, specs=specs, needs=LEAN)
+        for batch in _take(dataset, 12):
             for name, matrix in zip(batch["name"], batch["image_to_crop"], strict=True):
                 (still if name < b"im0100" else moved).append((matrix[:, :2].round(6) + 0.0).tobytes())
         assert len(set(still)) == 1
@@ -568,12 +566,12 @@ def test_every_dataset_has_its_own_augmentation_whether_it_has_a_share_or_not(sh
 
 
 def test_shares_of_datasets_are_exact_and_resumed_exactly(shards):
-    specs = parse_specs(["people:0.3", "others:0.7"])
-    whole = _take(training_batches(shards, CONFIG, batch_size=4, seed=1, specs=specs), 15)
+    options = {"batch_size": 4, "seed": 1, "specs": parse_specs(["people:0.3", "others:0.7"]), "needs": LEAN}
+    whole = _take(training_batches(shards, CONFIG, **options), 15)
     counts = [sum(name < b"im0100" for name in batch["name"]) for batch in whole]
     assert set(counts) == {1, 2}
     assert sum(counts[:5]) == sum(counts[5:10]) == sum(counts[10:]) == 6
-    resumed = training_batches(shards, CONFIG, batch_size=4, seed=1, specs=specs, start_step=8)
+    resumed = training_batches(shards, CONFIG, **options, start_step=8)
     _assert_equal(whole[8:], _take(resumed, 7))
 
 
@@ -584,7 +582,7 @@ def test_files_are_dealt_out_to_readers_who_shuffle_their_own_and_resume_exactly
         write_shards(tmp_path, [5, 3, 4]),
         write_shards(tmp_path, [3, 5], name="others", samples=others),
     ]
-    options = {"batch_size": 4, "seed": 1, "specs": parse_specs(texts), "num_shards": 2}
+    options = {"batch_size": 4, "seed": 1, "specs": parse_specs(texts), "num_shards": 2, "needs": LEAN}
     names = []
     for reader in range(2):
         mine = {**options, "shard_index": reader}
@@ -603,9 +601,9 @@ def test_files_are_dealt_out_to_readers_who_shuffle_their_own_and_resume_exactly
 
 def test_rows_of_different_readers_are_moved_differently(tmp_path):
     shard = write_shards(tmp_path, [1, 1], samples=[make_sample(0), make_sample(0)])
+    options = {"batch_size": 2, "seed": 0, "num_shards": 2, "needs": LEAN}
     first, second = (
-        _take(training_batches([shard], CONFIG, batch_size=2, seed=0, shard_index=reader, num_shards=2), 4)
-        for reader in range(2)
+        _take(training_batches([shard], CONFIG, **options, shard_index=reader), 4) for reader in range(2)
     )
     assert all((a["image_to_crop"] != b["image_to_crop"]).any() for a, b in zip(first, second, strict=True))
 
