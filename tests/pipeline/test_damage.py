@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from hpe.errors import UserError
+from hpe.fields import Needs
 from hpe.pipeline.config import PipelineConfig
 from hpe.pipeline.damage import find_damage, translate_errors
 from hpe.pipeline.images import evaluation_batches, training_batches
@@ -14,14 +15,14 @@ from hpe.records.mocap import find_frames, write_frames
 from tests.pipeline.people import encode, make_sample, write_shards
 
 CONFIG = PipelineConfig(img_size=32, shuffle_buffer=4)
-
+NEEDS = Needs(("silhouette",), "cocoplus19")
 
 NAMES = {"image": "image", "mask": "silhouette"}
 
 
 def _read(shards):
     with translate_errors(shards):
-        for _ in training_batches(shards, CONFIG, batch_size=2, seed=0).take(10):
+        for _ in training_batches(shards, CONFIG, batch_size=2, seed=0, needs=NEEDS).take(10):
             pass
 
 
@@ -42,7 +43,7 @@ def test_an_image_that_does_not_decode_is_named(tmp_path, field):
     ):
         _read([shard])
     with pytest.raises(UserError, match="im0004"), translate_errors([shard]):
-        list(evaluation_batches([shard], CONFIG, batch_size=2))
+        list(evaluation_batches([shard], CONFIG, batch_size=2, needs=NEEDS))
 
 
 def test_a_mask_of_another_size_is_named(tmp_path):

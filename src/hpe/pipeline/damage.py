@@ -54,9 +54,11 @@ def translate_errors(
 
 def find_damage(shards: Sequence[DatasetShards] = (), *, mocap_files: Sequence[str] = ()) -> str | None:
     """Reads all records and returns what is wrong with the first that cannot be used, None if all can."""
+    # Traced once, not for every file.
+    check = tf.function(check_image_record, autograph=False)
     for dataset in shards:
         for file in dataset.files:
-            found = _first_failure(file, opener([dataset]), check_image_record, _describe_image_record)
+            found = _first_failure(file, opener([dataset]), check, _describe_image_record)
             if found:
                 return found
     for file in mocap_files:
