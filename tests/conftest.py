@@ -27,7 +27,7 @@ if WORKER:
     # at the same time could take the same number, and one would load the code of the other.
     os.environ.setdefault("NUMBA_CACHE_DIR", str(PROJECT_ROOT / ".pytest_cache" / f"numba-{WORKER}"))
 
-# Half a minute and more of computing each: most start other processes that compile, one traces a hundred pipelines.
+# Half a minute and more of computing each: most start other processes that compile, one builds dozens of pipelines.
 LONGEST = (
     "training/test_distribution.py",
     "test_on_jax.py",
