@@ -35,11 +35,11 @@ def test_the_command_alone_says_in_ten_lines_what_there_is():
     assert set(shown) <= set(cli.commands())
 
 
-def test_predict_is_what_preview_is(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["predict", "--inptu=a.jpg"])
+def test_predict_is_what_preview_is():
+    done = hpe("predict", "--inptu=a.jpg")
+    assert done.returncode == 1
     expected = "error: unknown command line flag 'inptu'. Did you mean --input? See hpe preview --help."
-    assert capsys.readouterr().err.strip() == expected
+    assert done.stderr.strip() == expected
 
 
 def test_every_program_is_a_command():
