@@ -84,8 +84,8 @@ class Run:
         return f"{self.experiment}_{self.title.replace(' ', '_')}"
 
 
-# Weights that are published stay as they are: without normalisation between its layers MoveNet's encoder loses in
-# the first steps of this rate what it knew, and the network is stuck with the mean pose.
+# Weights that are published stay as they are, which spares the encoder's backward pass; trained along from its
+# coarsest map, the network was stuck with the mean pose, see docs/notebook/hemlets.md.
 _FROM_WEIGHTS = ("--encoder_weights=pretrained", "--freeze_epochs=1000000")
 _AS_IT_IS = ("--trans_max=0", "--scale_min=1", "--scale_max=1", "--flip=False")
 
