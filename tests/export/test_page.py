@@ -1,11 +1,12 @@
 """The page that shows people: it holds everything, asks no network, and draws what the rasteriser draws."""
 
 import base64
+import csv
+import gzip
 import html.parser
+import io
 import json
 import re
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -14,17 +15,16 @@ from scipy.spatial.transform import Rotation
 
 from hpe.body.data import load_body_model
 from hpe.errors import UserError
-from hpe.export.glb import to_glb
+from hpe.export.clip_page import ClipPage
 from hpe.export.motion import BodyMotion
 from hpe.export.page import Page, save_page
 from hpe.geometry.cameras import frame_camera
 from hpe.people.person import BodyParameters
 from hpe.visualization.rasterizer import Camera, render_mask
-from tests.conftest import PATIENCE
+from tests.browser import Browser, needs_browser
 from tests.export.test_people import BARE, person
-from tests.export.test_rigs import posed
+from tests.export.test_rigs import Y_UP, posed, read_glb, skinned
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PICTURE = np.full((120, 160, 3), 200, np.uint8)
 
 
@@ -52,7 +52,28 @@ def test_a_page_holds_the_people_the_picture_and_files(tmp_path):
     kind, _, encoded = frame["picture"].partition(",")
     assert kind == "data:image/jpeg;base64"
     assert cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), 1).shape == PICTURE.shape
-    assert data["files"] == [{"name": "a.csv", "type": "text/csv", "data": base64.b64encode(b"x,y").decode()}]
+    (file,) = data["files"]
+    assert (file["name"], file["type"]) == ("a.csv", "text/csv")
+    assert gzip.decompress(base64.b64decode(file["data"])) == b"x,y"
+
+
+def test_a_page_of_several_people_has_a_bvh_file_of_each(tmp_path):
+    body = BodyParameters("default", np.tile(np.eye(3, dtype=np.float32), (24, 1, 1)), np.zeros(10))
+    one = person(body=body, translation=np.array([0, 0, 4.0]))
+    save_page([one, one, person(**BARE)], tmp_path / "a.html")
+    names = [file["name"] for file in data_of((tmp_path / "a.html").read_text())["files"]]
+    assert names == ["a.json", "a.csv", "a_1.bvh", "a_2.bvh"]
+
+
+def test_a_long_clip_keeps_as_many_pictures_as_fit():
+    noise = np.random.default_rng(0).integers(0, 255, (640, 640, 3), np.uint8)
+    page = Page("a", frames_per_second=25)
+    for frame in range(40):
+        page.add(frame / 25, [], noise)
+    whole = page.finish()
+    kept = [number for number, frame in enumerate(data_of(whole)["frames"]) if "picture" in frame]
+    assert kept == [*range(0, 40, kept[1])]
+    assert 5e6 < len(whole) < 11e6
 
 
 class Addresses(html.parser.HTMLParser):
@@ -101,39 +122,40 @@ def body_motion():
     return BodyMotion(body, pose, np.zeros(10), translation, np.arange(5) / 5, name="person3")
 
 
-def drawn(path, tmp_path, frame):
-    """Returns where a real browser draws bodies over the picture, (H, W) bool of the picture's shape.
-
-    Joints are switched off, the mesh is opaque; the browser is given nothing but the file.
-    """
-    script = """<script>
-      const waiting = setInterval(() => {
-        if (document.body.dataset.ready !== "yes") return;
-        clearInterval(waiting);
-        document.getElementById("opacity").value = 1;
-        hpePage.overCamera.layers.set(0);
-        hpePage.show(FRAME);
-        document.body.dataset.drawn = document.getElementById("mesh-over").toDataURL();
-      }, 20);
-    </script>""".replace("FRAME", str(frame))
-    copy = tmp_path / "opened.html"
-    copy.write_text(path.read_text().replace("</body>", script + "</body>"))
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--use-angle=swiftshader"]
-    command += ["--enable-unsafe-swiftshader", "--window-size=1280,900", "--virtual-time-budget=20000"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    (encoded,) = re.findall(r'data-drawn="data:image/png;base64,([^"]+)"', done.stdout)
-    image = cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), cv2.IMREAD_UNCHANGED)
-    return image[..., 3] > 127
+# Keeps what a button would save.
+KEEPING = """
+  window.saved = {};
+  URL.createObjectURL = (blob) => ((window.blob = blob), "blob:");
+  HTMLAnchorElement.prototype.click = function () {
+    const reader = new FileReader();
+    reader.onload = () => (window.saved[this.download] = reader.result.split(",")[1]);
+    reader.readAsDataURL(window.blob);
+  };
+"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install chromium, or the page is not tested in one")
+def picture_of(uri):
+    encoded = base64.b64decode(uri.partition(",")[2])
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def saved_by(browser):
+    """Presses all buttons that save, and returns the files by name."""
+    browser.tell(KEEPING)
+    buttons = browser.tell("document.querySelectorAll('#files button').length")
+    for number in range(buttons):
+        browser.tell(f"document.querySelectorAll('#files button')[{number}].click()")
+        browser.until(f"Object.keys(saved).length > {number}")
+    return {name: base64.b64decode(text) for name, text in browser.tell("saved").items()}
+
+
+@needs_browser
 @pytest.mark.parametrize("clip", [False, True])
-def test_a_browser_draws_the_body_where_the_rasteriser_does(tmp_path, clip):
+def test_a_browser_draws_the_body_where_the_rasteriser_does_and_saves_files(tmp_path, clip):
     motion = body_motion()
     camera = frame_camera((480, 640))
     vertices, _ = posed(motion)
-    page = Page("she", frames_per_second=5 if clip else None)
+    page = ClipPage("she.mp4", "she", frames_per_second=5)
     frame = 3 if clip else 0
     picture = np.full((480, 640, 3), 255, np.uint8)
     for number in range(5 if clip else 1):
@@ -144,12 +166,42 @@ def test_a_browser_draws_the_body_where_the_rasteriser_does(tmp_path, clip):
         }
         body = BodyParameters("default", motion.pose[number], motion.shape)
         someone = person(track_id=3, body=body, translation=motion.translation[number], **fields)
-        page.add(number / 5, [someone], picture)
-    (tmp_path / "a.html").write_text(page.finish(rig=to_glb([motion]) if clip else None))
-    found = drawn(tmp_path / "a.html", tmp_path, frame)
-    expected = rasterised(vertices[frame], motion.body.faces, camera, found.shape)
-    assert expected.sum() > 5000
-    assert (found & expected).sum() / (found | expected).sum() > 0.98
+        page.add(number, number / 5, [someone], picture)
+    if clip:
+        (tmp_path / "a.html").write_text(page.finish())
+    else:
+        save_page([someone], tmp_path / "a.html", picture=picture)
+    with Browser(tmp_path / "profile") as browser:
+        browser.open((tmp_path / "a.html").as_uri(), "document.body?.dataset.ready === 'yes'")
+        # Nothing but an opaque mesh.
+        browser.tell("document.getElementById('opacity').value = 1; hpePage.overCamera.layers.set(0)")
+        browser.tell(f"hpePage.show({frame})")
+        over, space = (f"document.getElementById('{name}').toDataURL()" for name in ("mesh-over", "bodies"))
+        found = picture_of(browser.tell(over))[..., 3] > 127
+        expected = rasterised(vertices[frame], motion.body.faces, camera, found.shape)
+        assert expected.sum() > 5000
+        assert (found & expected).sum() / (found | expected).sum() > 0.98
+        saved = saved_by(browser)
+        front = browser.tell(space)
+        browser.tell("document.querySelector('[data-view=side]').click()")
+        assert browser.tell(space) != front
+        if clip:
+            browser.tell("document.getElementById('play').click()")
+            browser.until(f"hpePage.frame !== {frame}")
+        browser.tell("document.querySelector('#people input').click()")
+        assert not picture_of(browser.tell(over))[..., 3].any()
+    name = "she" if clip else "a"
+    bvh = f"{name}_3.bvh" if clip else f"{name}.bvh"
+    assert [*saved] == [f"{name}.json", f"{name}.csv", f"{name}.glb", bvh, "picture.png"]
+    frames = 5 if clip else 1
+    people = json.loads(saved[f"{name}.json"])
+    assert len(people["frames"]) == frames
+    np.testing.assert_allclose(people["frames"][-1]["people"][0]["joints3d"], someone.joints3d, atol=1e-5)
+    assert len(list(csv.DictReader(io.StringIO(saved[f"{name}.csv"].decode())))) == frames * (19 + 3)
+    assert f"Frames: {frames}\n".encode() in saved[bvh]
+    document, array = read_glb(saved[f"{name}.glb"])
+    np.testing.assert_allclose(skinned(document, array, 0, frame) * Y_UP, vertices[frame], atol=1e-4)
+    assert cv2.imdecode(np.frombuffer(saved["picture.png"], np.uint8), 1).shape == picture.shape
 
 
 def rasterised(vertices, faces, camera, size):

@@ -78,7 +78,8 @@ def read_glb(content):
 
 def skinned(document, array, number, frame):
     """Vertices (V, 3) of skin `number` at a frame of the animation, by a reader's own arithmetic."""
-    skin, animation = document["skins"][number], document["animations"][0]
+    skin = document["skins"][number]
+    animation = document.get("animations", [{"channels": []}])[0]
     mesh = next(node["mesh"] for node in document["nodes"] if node.get("skin") == number)
     attributes = document["meshes"][mesh]["primitives"][0]["attributes"]
     rest = array(attributes["POSITION"]).astype(np.float64)

@@ -13,6 +13,12 @@ export function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
+// What was packed as gzip.
+export async function unpacked(text) {
+  const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 function toYUp([x, y, z]) {
   return new THREE.Vector3(x, -y, -z);
 }
@@ -113,7 +119,7 @@ export class Bodies {
   // Loads the rig of a clip, which moves by itself.
   async load() {
     if (!this.data.rig) return;
-    const gltf = await new GLTFLoader().parseAsync(bytes(this.data.rig).buffer, "");
+    const gltf = await new GLTFLoader().parseAsync((await unpacked(this.data.rig)).buffer, "");
     for (const entry of this.people.values()) {
       const name = `person${entry.id}`;
       const found = [];

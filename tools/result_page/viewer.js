@@ -1,7 +1,7 @@
 // The page that shows people: their picture with what was found laid over it, and their bodies in space.
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { Bodies, JOINTS, SPACE, bytes } from "./bodies.js";
+import { Bodies, JOINTS, SPACE, unpacked } from "./bodies.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const element = (id) => document.getElementById(id);
@@ -233,7 +233,7 @@ class Page {
       one.addEventListener("click", act);
       element("files").append(one);
     };
-    for (const file of data.files) button(`save ${file.name}`, () => save(file.name, bytes(file.data), file.type));
+    for (const file of data.files) button(`save ${file.name}`, async () => save(file.name, await unpacked(file.data), file.type));
     button("save picture", () => {
       const image = element("frame");
       const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth || 1, height: image.naturalHeight || 1 });

@@ -12,10 +12,9 @@ import numpy as np
 
 from hpe.app.jobs import Job
 from hpe.errors import SettingError, UserError
-from hpe.export.glb import to_glb
+from hpe.export.clip_page import ClipPage
 from hpe.export.page import Page
 from hpe.export.people import contents
-from hpe.export.tracks import Tracks
 from hpe.inference.model import Model
 from hpe.inference.pictures import read_photo
 from hpe.inference.sources import VideoSource, is_picture
@@ -115,7 +114,6 @@ class Worker:
 
     def _clip(self, path: pathlib.Path, name: str, wishes: Wishes, job: Job) -> str:
         source = VideoSource(str(path))
-        rate = source.frames_per_second
         model, detector = self.model(wishes.preset), self._detector()
 
         def detect(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +125,7 @@ class Worker:
             detect if wishes.detector else _whole_frame,
             smoothing=SmoothingConfig() if wishes.smoothing else None,
         )
-        page, tracks = Page(name, frames_per_second=rate), Tracks(rate)
+        page = ClipPage(name, pathlib.Path(name).stem, frames_per_second=source.frames_per_second)
         with contextlib.closing(source.frames()) as frames:
             for frame in frames:
                 if frame.time > self.limits.seconds:
@@ -135,13 +133,9 @@ class Worker:
                         f"{name}: is longer than {self.limits.seconds:g} seconds; cut it into parts."
                     )
                 people = tracker(frame.image, frame.time)
-                page.add(frame.time, people, frame.image)
-                tracks.add(frame.number, frame.time, people)
+                page.add(frame.number, frame.time, people, frame.image)
                 job.report(frame.number + 1, source.claimed_frames)
-        motions = [track.motion for track in tracks.finish()]
-        rig = to_glb(motions) if motions else None
-        attached = {} if rig is None else {f"{pathlib.Path(name).stem}.glb": rig}
-        return page.finish(rig=rig, attached=attached)
+        return page.finish()
 
     def frame(self, encoded: bytes, wishes: Wishes) -> bytes:
         """Returns one frame of a camera with the people drawn over it, JPEG.

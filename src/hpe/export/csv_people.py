@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpe import skeletons
-from hpe.export.growing import GrowingFile
+from hpe.export.growing import GrowingFile, PackedText
 
 if TYPE_CHECKING:
     from hpe.people.person import Person
@@ -26,14 +26,14 @@ class CsvFile:
     """A table that is written frame by frame and gets its name when it is complete.
 
     Args:
-        path: the file; its folder is made.
+        target: the file, whose folder is made, or a text in its place.
 
     Raises:
         UserError: it cannot be written, here or later.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self._stream = GrowingFile(path)
+    def __init__(self, target: str | os.PathLike | PackedText):
+        self._stream = target if isinstance(target, PackedText) else GrowingFile(target)
         self._stream.write(",".join(COLUMNS) + "\n")
 
     def add(self, number: int, time: float | None, people: Sequence[Person]) -> None:

@@ -1,8 +1,10 @@
-"""Text files that grow frame by frame and get their name when they are complete."""
+"""Texts that grow frame by frame: files, which get their name when they are complete, and packed ones in memory."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
 import os
 from collections.abc import Iterator
 
@@ -50,3 +52,28 @@ class GrowingFile:
         except OSError as error:
             self._file.discard()
             raise UserError(f"{self._file.path}: cannot be written ({error.strerror or error}).") from error
+
+
+class PackedText:
+    """A text in memory, UTF-8, that is packed while it grows, so that long ones stay small."""
+
+    def __init__(self):
+        self._packed = io.BytesIO()
+        # Without a time in it, the same text is the same bytes.
+        self._stream = gzip.GzipFile(fileobj=self._packed, mode="wb", compresslevel=6, mtime=0)
+
+    def write(self, text: str) -> None:
+        """Adds text at the end."""
+        self._stream.write(text.encode())
+
+    def commit(self) -> None:
+        """Ends the text."""
+        self._stream.close()
+
+    def discard(self) -> None:
+        """Ends it, too; there is nothing to remove."""
+        self._stream.close()
+
+    def content(self) -> bytes:
+        """Returns the text as gzip, after `commit`."""
+        return self._packed.getvalue()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hpe import skeletons
-from hpe.export.growing import GrowingFile
+from hpe.export.growing import GrowingFile, PackedText
 from hpe.export.motion import rig_of
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ class JsonFile:
     """A JSON file that is written frame by frame and gets its name when it is complete.
 
     Args:
-        path: the file; its folder is made.
+        target: the file, whose folder is made, or a text in its place.
         layout: how it is written.
 
     Raises:
         UserError: it cannot be written, here or later.
     """
 
-    def __init__(self, path: str | os.PathLike, layout: Layout):
-        self._stream = GrowingFile(path)
+    def __init__(self, target: str | os.PathLike | PackedText, layout: Layout):
+        self._stream = target if isinstance(target, PackedText) else GrowingFile(target)
         self._layout = layout
         self._frames = 0
         self._stream.write(layout.start())

@@ -22,6 +22,7 @@ import numpy as np
 
 from hpe import files, skeletons
 from hpe.errors import UserError
+from hpe.export.growing import PackedText
 from hpe.export.people import contents
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 _ASSET = pathlib.Path(__file__).parent / "assets" / "result_page.html.gz"
 
 # Of the data inside the page.
-_VERSION = 1
+_VERSION = 2
 
-# A video's page holds no more pictures than this: beyond it every second one goes, and so on.
+# A video's page holds no more pictures than this, nor letters of them: beyond it every second one goes, and so on.
 _MOST_PICTURES = 240
+_MOST_LETTERS = 9_500_000
 
 # Pictures are shown about this large; more would make the page heavy.
 _LONGEST_STILL, _LONGEST_FRAME = 1600, 640
@@ -60,6 +62,7 @@ class Page:
         self._rate = frames_per_second
         self._frames: list[dict] = []
         self._step = 1  # of frames whose picture is kept
+        self._letters = 0  # of pictures
         self._skeletons: dict[str, dict] = {}
         self._camera: dict | None = None
         self._faces: np.ndarray | None = None
@@ -87,14 +90,17 @@ class Page:
         }
         if picture is not None and len(self._frames) % self._step == 0:
             frame["picture"] = _data_uri(picture, still=still)
+            self._letters += len(frame["picture"])
         self._frames.append(frame)
-        if len(self._frames) > _MOST_PICTURES * self._step:
+        if len(self._frames) > _MOST_PICTURES * self._step or (not still and self._letters > _MOST_LETTERS):
             self._step *= 2
             for number, kept in enumerate(self._frames):
                 if number % self._step:
-                    kept.pop("picture", None)
+                    self._letters -= len(kept.pop("picture", ""))
 
-    def finish(self, *, rig: bytes | None = None, attached: Mapping[str, bytes] | None = None) -> str:
+    def finish(
+        self, *, rig: bytes | None = None, attached: Mapping[str, bytes | PackedText] | None = None
+    ) -> str:
         """Returns the page.
 
         Args:
@@ -110,12 +116,12 @@ class Page:
             "skeletons": self._skeletons,
             "frames": self._frames or [{"time": 0.0, "people": []}],
             "faces": None if self._faces is None else _base64(self._faces.astype("<u4")),
-            "rig": None if rig is None else _base64(rig),
+            "rig": None if rig is None else _base64(_packed(rig)),
             "files": [
                 {
                     "name": name,
                     "type": _TYPES.get(pathlib.PurePath(name).suffix, "application/octet-stream"),
-                    "data": _base64(content),
+                    "data": _base64(_packed(content)),
                 }
                 for name, content in (attached or {}).items()
             ],
@@ -208,6 +214,11 @@ def _data_uri(picture: np.ndarray, *, still: bool) -> str:
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY_STILL if still else _QUALITY_FRAME]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
     return "data:image/jpeg;base64," + _base64(encoded)
+
+
+def _packed(content: bytes | PackedText) -> bytes:
+    """Returns gzip, which browsers unpack."""
+    return content.content() if isinstance(content, PackedText) else gzip.compress(content, 6, mtime=0)
 
 
 def _base64(content: bytes | np.ndarray) -> str:

@@ -71,6 +71,8 @@ def save_people(people: Sequence[Person], path: str | os.PathLike) -> None:
 def contents(people: Sequence[Person], name: str, endings: Sequence[str]) -> dict[str, bytes]:
     """Returns what `save_people` would write, by the names of the files; what people lack is left out.
 
+    Of several people, each has a BVH file of their own: NAME_1.bvh and so on.
+
     Args:
         people: of one frame.
         name: of the files without their endings.
@@ -78,9 +80,13 @@ def contents(people: Sequence[Person], name: str, endings: Sequence[str]) -> dic
     """
     found = {}
     for ending in endings:
-        with contextlib.suppress(_Missing):
-            content = _WRITERS[ending](people)
-            found[name + ending] = content.encode() if isinstance(content, str) else content
+        groups = {name: people}
+        if ending == ".bvh" and len(people) > 1:
+            groups = {f"{name}_{number}": [person] for number, person in enumerate(people, start=1)}
+        for stem, group in groups.items():
+            with contextlib.suppress(_Missing):
+                content = _WRITERS[ending](group)
+                found[stem + ending] = content.encode() if isinstance(content, str) else content
     return found
 
 

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpe import files
-from hpe.export.bvh import to_bvh, write_bvh
+from hpe.export.bvh import write_bvh
+from hpe.export.clip_page import ClipPage
 from hpe.export.csv_people import CsvFile
-from hpe.export.glb import to_glb, write_glb
+from hpe.export.glb import write_glb
 from hpe.export.json_people import JsonFile, Layout, PeopleLayout, to_json
-from hpe.export.page import Page, save_page
+from hpe.export.page import save_page
 from hpe.export.people import Lacking, save_people
 from hpe.export.tracks import Track, Tracks, to_amass
 
@@ -124,10 +125,10 @@ class VideoFiles:
         self._meshes = [kind for kind in kinds if kind in _MESHES]
         self._folders: dict[pathlib.Path, int] = {}
         self._lacking: dict[str, str] = {}
-        wanted = any(kind in (*_MOTIONS, _PAGE) for kind in kinds)
+        wanted = any(kind in _MOTIONS for kind in kinds)
         self._tracks = Tracks(frames_per_second) if wanted else None
         name = self._path.name
-        self._page = Page(name, frames_per_second=frames_per_second) if _PAGE in kinds else None
+        self._page = ClipPage(name, name, frames_per_second=frames_per_second) if _PAGE in kinds else None
 
     def __enter__(self) -> VideoFiles:
         return self
@@ -148,7 +149,7 @@ class VideoFiles:
             picture: (H, W, 3) uint8 RGB, the frame, for the page.
         """
         if self._page is not None:
-            self._page.add(time, people, picture)
+            self._page.add(number, time, people, picture)
         for stream in self._streams.values():
             stream.add(number, time, people)
         if self._tracks is not None:
@@ -179,7 +180,9 @@ class VideoFiles:
             elif kind in _MOTIONS:
                 written += [str(path) for path in self._write_motions(kind, tracks)]
         if self._page is not None:
-            written.append(str(self._write_page(tracks)))
+            path = _with_ending(self._path, f".{_PAGE}")
+            files.write_text(path, self._page.finish())
+            written.append(str(path))
         written += [f"{count} meshes to {folder}" for folder, count in self._folders.items()]
         return written, [f"no {kind} was written: {reason}." for kind, reason in self._lacking.items()]
 
@@ -187,16 +190,6 @@ class VideoFiles:
         """Removes what is not finished."""
         for stream in self._streams.values():
             stream.discard()
-
-    def _write_page(self, tracks: list[Track]) -> pathlib.Path:
-        path = _with_ending(self._path, f".{_PAGE}")
-        motions = [track.motion for track in tracks]
-        attached = {f"{self._path.name}.glb": to_glb(motions, together=True)} if motions else {}
-        attached |= {
-            f"{self._path.name}_{track.number}.bvh": to_bvh(track.motion).encode() for track in tracks
-        }
-        files.write_text(path, self._page.finish(rig=to_glb(motions) if motions else None, attached=attached))
-        return path
 
     def _write_motions(self, kind: str, tracks: list[Track]) -> Iterator[pathlib.Path]:
         if kind == "glb":
