@@ -6,6 +6,12 @@ All networks look through the same encoder, start from the same weights of it, s
 batches of the same size for as many steps, and are judged on people that none has seen: without anything in front,
 and with a grey square sliding over the crop. Only places where the square hides at least a tenth of the person
 count. Errors are means over 14 joints, people and places. Each run is one seed.
+
+    python -m create_datasets --lsp=True --lsp_val=True --lsp_dir=DIR --data_dir=records
+    python -m benchmarks.pare --photographs=records --steps=1800
+
+With photographs every network learns from them, too, in one half of every batch, and is judged by the joints that it
+finds on those of LSP's validation.
 """
 
 from __future__ import annotations
@@ -14,18 +20,22 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.pare import occlusion
+from benchmarks.pare import occlusion, photographs
 from hpe.errors import SettingError
 from hpe.options import option
 from hpe.programs import flags as program_flags
 
+if TYPE_CHECKING:
+    from hpe.inference.predictor import Predictor
+
 _LEAST_HIDDEN = 0.1
 # Validation people of which the map is drawn, and how many columns of it.
 _SHOWN = 3
+_PEOPLE = "synthetic_train"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +51,11 @@ class BenchmarkConfig:
     encoder_weights: str = option("synthetic", "Its weights.")
     squares: tuple[str, ...] = option(
         ("0.2", "0.35", "0.5"), "Sides of the grey square, parts of the crop's."
+    )
+    photographs: str | None = option(
+        None,
+        "Folder of records lsp_train and lsp_val, and lsp_ext if it is there: train on photographs, too, and judge "
+        "on those held out.",
     )
     places: int = option(6, "Places of the square along a side of the crop.")
     only: tuple[str, ...] = option((), "Train and judge these runs alone, by the names in the table.")
@@ -75,6 +90,8 @@ def main() -> None:
     """Trains what is not there yet, judges all, and writes table and picture."""
     config = program_flags.read(BenchmarkConfig)
     folder = pathlib.Path(config.output)
+    if config.photographs:
+        photographs.check(pathlib.Path(config.photographs))
     write_people(config, folder)
     crops = read_crops(config, folder)
     rows = {}
@@ -82,7 +99,7 @@ def main() -> None:
         if name not in RUNS:
             raise SettingError("only", f"must be of {'; '.join(RUNS)}.", name)
         seconds = train_run(config, folder, name)
-        rows[name] = judge_run(config, crops, predictor(folder, name)) | {"seconds": seconds}
+        rows[name] = judge_run(config, crops, load_run(config, folder, name)) | {"seconds": seconds}
         print(f"{name}: {json.dumps(rows[name]['table'])}", flush=True)
     text = table(config, rows)
     (folder / "table.md").write_text(text)
@@ -139,7 +156,11 @@ def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
     system, changes, hidden = RUNS[name]
     model = {"encoder": config.encoder, "encoder_weights": config.encoder_weights, **changes}
     schedules: tuple[str, ...] = ()
-    epochs = config.steps * config.batch_size / config.people
+    datasets, samples = (_PEOPLE,), config.people
+    if config.photographs:
+        datasets = photographs.mixed(_PEOPLE, pathlib.Path(config.photographs))
+        samples += photographs.check(pathlib.Path(config.photographs))
+    epochs = config.steps * config.batch_size / samples
     if system == "pare":
         model |= {
             "part_filters": 64,
@@ -149,7 +170,7 @@ def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
         if model.get("attention", True) and model["method"] is Method.PARE:
             schedules = (f"part_loss=1@{0.5 * epochs:.3f}:0@{0.6 * epochs:.3f}",)
     else:
-        # Without mocap there is no critic; 3D truth is there for all, as for PARE.
+        # Without mocap there is no critic; what 3D truth there is counts, as for PARE.
         model |= {
             "encoder_only": True,
             "dropout": 0.1,
@@ -162,7 +183,7 @@ def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
         pipeline.PipelineConfig(img_size=config.img_size, occluder_probability=hidden, shuffle_buffer=2000),
         TrainingConfig(
             data_dir=str(folder / "data"),
-            datasets=("synthetic_train",),
+            datasets=datasets,
             val_datasets=(),
             use_validation=False,
             batch_size=config.batch_size,
@@ -183,9 +204,10 @@ def run_config(config: BenchmarkConfig, folder: pathlib.Path, name: str):
     )
 
 
-def run_folder(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns the run directory of a run of `RUNS`."""
-    return folder / name.lower().replace(",", "").replace(" ", "_")
+def run_folder(config: BenchmarkConfig, folder: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the run directory of a run of `RUNS`, another one for what also learns from photographs."""
+    and_photographs = " and photographs" if config.photographs else ""
+    return folder / f"{name}{and_photographs}".lower().replace(",", "").replace(" ", "_")
 
 
 def train_run(config: BenchmarkConfig, folder: pathlib.Path, name: str) -> float:
@@ -196,7 +218,7 @@ def train_run(config: BenchmarkConfig, folder: pathlib.Path, name: str) -> float
     from hpe.training.loop import train
 
     keras.backend.clear_session()
-    run, before = RunDirectory(run_folder(folder, name)), time.process_time()
+    run, before = RunDirectory(run_folder(config, folder, name)), time.process_time()
     done = (run.path / "seconds.txt").exists()
     if not done:
         train(run_config(config, folder, name), run, resume=run.params.exists(), show_progress=False)
@@ -204,18 +226,24 @@ def train_run(config: BenchmarkConfig, folder: pathlib.Path, name: str) -> float
     return float((run.path / "seconds.txt").read_text())
 
 
-def predictor(folder: pathlib.Path, name: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what predicts the 3D joints of crops by a run of `RUNS`."""
+def load_run(config: BenchmarkConfig, folder: pathlib.Path, name: str) -> Predictor:
+    """Returns what predicts by a run of `RUNS`."""
     from hpe.inference.predictor import Predictor
     from hpe.runs import load
 
-    predict = Predictor(load(run_folder(folder, name)).system)
-    return lambda images: predict(images).joints3d
+    return Predictor(load(run_folder(config, folder, name)).system)
 
 
-def judge_run(config: BenchmarkConfig, crops: occlusion.Crops, predict) -> dict:
-    """Returns mean errors by the square's size, the places' errors with the middle one, and the worst place's."""
+def judge_run(config: BenchmarkConfig, crops: occlusion.Crops, predictor: Predictor) -> dict:
+    """Returns mean errors by the square's size, the places' errors with the middle one, and the worst place's.
+
+    With photographs also the share of the joints that are found on those held out.
+    """
     size, found, maps = config.img_size, {}, None
+
+    def predict(images):
+        return predictor(images).joints3d
+
     plain = occlusion.errors(predict, crops, side=0, count=config.places)
     found["none"] = plain[:, 0].mean(axis=0).tolist()
     for index, share in enumerate(config.squares):
@@ -228,21 +256,27 @@ def judge_run(config: BenchmarkConfig, crops: occlusion.Crops, predict) -> dict:
             # Of every person the place where the square does the most harm, as in the paper.
             worst = np.where(counts, errors[..., 0], -np.inf).max(axis=1)
             found["worst"] = [float(worst[np.isfinite(worst)].mean())]
+    if config.photographs:
+        found["photographs"] = photographs.found_joints(
+            predictor, pathlib.Path(config.photographs), img_size=size
+        )
     return {"table": found, "maps": maps}
 
 
 def table(config: BenchmarkConfig, rows: dict[str, dict]) -> str:
-    """Returns the table in Markdown: MPJPE / PA-MPJPE."""
+    """Returns the table in Markdown: MPJPE / PA-MPJPE, and of photographs the joints found."""
     middle = config.squares[(len(config.squares) - 1) // 2]
-    titles = ["run", "nothing", *config.squares, f"worst place, {middle}", "processor s"]
+    found = ["PCK@0.2, photographs"] if config.photographs else []
+    titles = ["run", "nothing", *config.squares, f"worst place, {middle}", *found, "processor s"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in rows.items():
         cells = [
             " / ".join(f"{value:.0f}" for value in row["table"][key]) for key in ("none", *config.squares)
         ]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {row['table']['worst'][0]:.0f} | {row['seconds']:.0f} |"
-        )
+        cells.append(f"{row['table']['worst'][0]:.0f}")
+        if config.photographs:
+            cells.append(f"{row['table']['photographs']:.3f}")
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['seconds']:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.pare import occlusion
+from benchmarks.pare import occlusion, photographs
 from benchmarks.pare.program import RUNS, BenchmarkConfig, run_config, table
 from hpe.errors import SettingError
 
