@@ -1,4 +1,4 @@
-"""Photographs of people with 2D joints alone: their part of every batch, and how often joints are found on others."""
+"""Photographs with 2D joints alone: their part of every batch, and how often joints are found on others."""
 
 from __future__ import annotations
 

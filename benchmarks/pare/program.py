@@ -10,8 +10,8 @@ count. Errors are means over 14 joints, people and places. Each run is one seed.
     python -m create_datasets --lsp=True --lsp_val=True --lsp_dir=DIR --data_dir=records
     python -m benchmarks.pare --photographs=records --steps=1800
 
-With photographs every network learns from them, too, in one half of every batch, and is judged by the joints that it
-finds on those of LSP's validation.
+With photographs every network learns from them, too, in one half of every batch, and is judged by the joints that
+it finds on those of LSP's validation.
 """
 
 from __future__ import annotations

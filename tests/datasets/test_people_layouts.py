@@ -144,6 +144,38 @@ def test_spin_of_another_convention_is_refused(tmp_path, changes, message):
         spin(folders.write_spin(tmp_path / "a.npz", **changes))
 
 
+@pytest.mark.parametrize("key", ["imgname", "maskname"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("../secret/a.jpg", "leads upwards out of"),
+        ("walk/../../secret/a.jpg", "leads upwards out of"),
+        (r"..\secret\a.jpg", "leads upwards out of"),
+        ("{root}/secret/a.jpg", "is a whole path, and not one of a file in"),
+    ],
+)
+def test_a_name_of_spin_that_leads_out_of_the_folder_is_refused(tmp_path, write_image, key, name, how):
+    write_image(tmp_path / "secret" / "a.jpg", 60, 80)
+    name = name.format(root=tmp_path)
+    path = folders.write_spin(tmp_path / "data" / "dataset_extras" / "a.npz")
+    names = folders.spin_arrays()["imgname"].tolist()
+    np.savez(path, **folders.spin_arrays() | {key: np.array([names[0], name, names[2]])})
+    with pytest.raises(UserError) as caught:
+        spin(path)
+    assert str(caught.value) == (
+        f"{path}: `{key}` number 1, {name!r}, {how} {path.parent}; write names below that folder, or say by "
+        "`spin_images` below which they are."
+    )
+
+
+def test_a_whole_path_of_spin_is_followed_below_the_folder(tmp_path):
+    path = folders.write_spin(tmp_path / "data" / "a.npz")
+    names = folders.spin_arrays()["imgname"]
+    for root in ("/home/somebody/3dpw", str(tmp_path / "data"), "imageFiles/.."):
+        np.savez(path, **folders.spin_arrays() | {"imgname": np.array([f"{root}/{name}" for name in names])})
+        assert all(isinstance(person, Sample) for person in load(spin(path))["spin_a"])
+
+
 def test_spin_folder_with_a_stranger(tmp_path):
     folders.write_spin(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", other=np.zeros(3))

@@ -61,6 +61,25 @@ class ImageFolders:
                         return str(parent / found)
         return None
 
+    def outside(self, name: str) -> str | None:
+        """Returns how a name leads out of the folders, None if it does not.
+
+        It does so if it climbs above where it begins, or is the whole path of a file that is there, but not in the
+        folders. A whole path of another machine does not: its end may be below the folders.
+        """
+        depth = 0
+        for part in name.replace("\\", "/").split("/"):
+            depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+            if depth < 0:
+                return "leads upwards out of"
+        if not name.startswith("/") and not pathlib.Path(name).is_absolute():
+            return None
+        try:
+            strange = pathlib.Path(name).exists() and self.find(name) is None
+        except (OSError, ValueError):
+            strange = False
+        return "is a whole path, and not one of a file in" if strange else None
+
     def _names(self, folder: pathlib.Path) -> dict[str, str | None]:
         """Returns the files of a folder by their names, and by what `_plain` makes of these where that is one's."""
         if folder not in self._listings:

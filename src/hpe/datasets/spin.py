@@ -22,6 +22,7 @@ import functools
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ _OF_17 = (skeletons.MPI_INF_3DHP17, skeletons.H36M17)
 _MIDDLE = 0.2
 _LARGEST = 1e6
 _LONGEST_NAME = 1000
+_SHOWN = 80
 # Folders that are no recordings.
 _NO_RECORDING = {
     "",
@@ -134,6 +136,8 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
     )
     titles = [name.decode("utf-8", "replace") if names.dtype.kind == "S" else str(name) for name in names]
     titles = [name[:_LONGEST_NAME] for name in titles]
+    _require_inside(path, "imgname", titles, finder)
+    _require_inside(path, "maskname", [] if masks is None else masks.tolist(), finder)
     paths, shared = finder.find_all(titles)
     people: list[Person | Skipped] = []
     for place, name in enumerate(titles):
@@ -310,6 +314,16 @@ def _require_genders(path: pathlib.Path, genders: np.ndarray | None, fitted: np.
         if fitted[place] > 0 and str(text).strip().lower() not in known:
             raise UserError(
                 f"{path}: `gender` must be m, f or n. Received: {str(text)[:20]!r} of number {place}"
+            )
+
+
+def _require_inside(path: pathlib.Path, key: str, names: Sequence[str], finder: ImageFolders) -> None:
+    """Raises UserError for the first name that leads out of the folders of the pictures."""
+    for place, name in enumerate(names):
+        if how := finder.outside(name[:_LONGEST_NAME]):
+            raise UserError(
+                f"{path}: `{key}` number {place}, {name[:_SHOWN]!r}, {how} {finder.folders[0]}; write names below "
+                "that folder, or say by `spin_images` below which they are."
             )
 
 
