@@ -14,8 +14,8 @@ def _unit(conv, bn, inputs, outputs, kernel):
     yield f"{bn}.num_batches_tracked", ()
 
 
-def published_shapes(width, joints):
-    """Returns {name: shape} of a network that ends in one branch."""
+def published_shapes(width, joints, *, multi_scale=False):
+    """Returns {name: shape} of a network that ends in one branch, or in all four."""
     w = [width * 2**branch for branch in range(4)]
     parts = [("conv1", "bn1", 3, 64, 3), ("conv2", "bn2", 64, 64, 3)]
     for block in range(4):
@@ -42,7 +42,7 @@ def published_shapes(width, joints):
                         parts.append(
                             (f"{place}.conv{number}", f"{place}.bn{number}", w[branch], w[branch], 3)
                         )
-            targets = 1 if (stage, module) == (4, 2) else stage
+            targets = 1 if (stage, module) == (4, 2) and not multi_scale else stage
             for i in range(targets):
                 for j in range(stage):
                     place = f"{name}.fuse_layers.{i}.{j}"
@@ -57,11 +57,11 @@ def published_shapes(width, joints):
     return shapes
 
 
-def random_state(width, joints, seed=0):
+def random_state(width, joints, seed=0, *, multi_scale=False):
     """Returns {name: array} with random weights and statistics, whose activations neither vanish nor explode."""
     rng = np.random.default_rng(seed)
     state = {}
-    for name, shape in published_shapes(width, joints).items():
+    for name, shape in published_shapes(width, joints, multi_scale=multi_scale).items():
         if name.endswith("num_batches_tracked"):
             state[name] = np.array(5)
         elif name.endswith("running_var"):
