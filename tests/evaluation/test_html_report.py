@@ -29,7 +29,7 @@ def a_run(folder, mpjpe, *, pck=0.5):
     (folder / "validation").mkdir(parents=True)
     (folder / "validation" / "metrics.json").write_text(to_json(metrics, details=details))
     rows = [
-        {"step": k, "epoch": k / 2, "kind": kind, "values": {name: 100.0 / k, "other": None}}
+        {"step": k, "epoch": k / 2, "kind": kind, "values": {name: 100.0 / k, "other": None, "images": 3}}
         for k in range(1, 5)
         for kind, name in (("train", "loss/total"), ("validation", "pck@0.2"))
     ]
@@ -71,7 +71,7 @@ def test_a_report_shows_what_was_measured(tmp_path):
     assert "a &lt;b&gt;" in page
     assert re.search(r'mpjpe@lsp14</td><td class="number">120</td><td>mm</td><td class="quiet">lower', page)
     assert re.search(r'iou</td><td class="number">-</td>', page)
-    # Curves of the loss and of the metric, a distribution, bars of the joints; the picture.
+    # Curves of the loss and of the metric (of how many images there were is none), a distribution, bars of the joints; the picture.
     assert seen.count("svg") == 4
     assert seen.count("img") == 1
     assert '"seed": 7' in page.replace("&quot;", '"')
@@ -117,6 +117,11 @@ def test_charts_hold_their_numbers():
     chart = curves({"a": [(0, 1.0), (1, float("nan")), (2, 3.0)]}, x_label="epoch")
     assert "a: 3.00 at 2.00" in chart
     assert chart.count("<circle") == 2
+    # The numbers of the axis lie within the chart, also long ones (6 units a letter).
+    chart = curves({"a": [(0, 1.0), (2e9, 3.0)]})
+    middles = [(float(x), len(text)) for x, text in re.findall(r'<text x="([\d.]+)" y="201".*?>(.*?)<', chart)]
+    assert len(middles) == 5
+    assert all(x - 3 * letters >= 0 and x + 3 * letters <= 460 for x, letters in middles)
     shares = [
         float(share) for share in re.findall(r": ([\d.]+) % from", histogram({"x": np.arange(100.0)}, bins=4))
     ]

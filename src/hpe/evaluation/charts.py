@@ -14,7 +14,8 @@ import numpy as np
 COLORS = ("#2f6fde", "#e8731a", "#2a9d5c", "#a44fc9", "#c0392b", "#7f8c8d")
 
 _WIDTH, _HEIGHT = 460, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 10, 34
+# A number of eight letters under the last tick needs half its width beside it.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 26, 10, 36
 _TICKS = 4
 _BAR = 18
 
@@ -157,7 +158,7 @@ def _frame(across: _Axis, down: _Axis, x_label: str, y_label: str) -> str:
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>')
     for value in across.ticks():
-        place = f'x="{across.at(value):.1f}" y="{_HEIGHT - _BOTTOM + 14}"'
+        place = f'x="{across.at(value):.1f}" y="{_HEIGHT - _BOTTOM + 17}"'
         parts.append(f'<text {place} text-anchor="middle">{number(value)}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(

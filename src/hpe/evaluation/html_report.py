@@ -25,11 +25,13 @@ _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
 body { max-width: 1200px; margin: 0 auto; padding: 0 14px 40px; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 28px; }
-table { border-collapse: collapse; }
+.table { overflow-x: auto; } table { border-collapse: collapse; }
 td, th { padding: 2px 10px; border-top: 1px solid #8884; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } .best { font-weight: 700; }
 .quiet, .legend { opacity: 0.75; font-size: 13px; } img { max-width: 100%; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 10px 24px; }
+.charts > div { min-width: 0; overflow-wrap: anywhere; }
+@media (max-width: 600px) { td, th { padding: 2px 5px; font-size: 14px; overflow-wrap: anywhere; } }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColor; } svg .quiet { opacity: 0.75; }
 svg .grid { stroke: currentColor; stroke-opacity: 0.15; } pre { overflow: auto; font-size: 12px; }
 """
@@ -211,7 +213,8 @@ def _table(reports: Sequence[Report]) -> str:
             f"<tr><td>{html.escape(name)}</td>{cells}<td>{html.escape(unit)}</td>"
             f'<td class="quiet">{_ARROWS.get(better, "")}</td></tr>'
         )
-    return f"<table><tr><th>metric</th>{heads}<th></th><th></th></tr>{''.join(lines)}</table>"
+    head = f"<tr><th>metric</th>{heads}<th></th><th></th></tr>"
+    return f'<div class="table"><table>{head}{"".join(lines)}</table></div>'
 
 
 def _curves(reports: Sequence[Report]) -> str:
@@ -224,9 +227,10 @@ def _curves(reports: Sequence[Report]) -> str:
             if row["kind"] == kind
             for name in row["values"]
         )
-        chosen = [
-            name for name in names if kind == "validation" or name.startswith(("loss/", "critic/total"))
-        ]
+        if kind == "validation":
+            chosen = [name for name in names if not _counts(name, reports)]
+        else:
+            chosen = [name for name in names if name.startswith(("loss/", "critic/total"))]
         for name in chosen[:_MOST_CURVES]:
             lines = {
                 report.name: [
@@ -243,6 +247,12 @@ def _curves(reports: Sequence[Report]) -> str:
                     f"<div><b>{html.escape(name)}</b> <span class='quiet'>{label}</span>{chart}</div>"
                 )
     return f'<div class="charts">{"".join(charts)}</div>' if charts else ""
+
+
+def _counts(name: str, reports: Sequence[Report]) -> bool:
+    """Returns whether a number only says on how much was measured, as `images` does: its curve would be flat."""
+    entries = [report.metrics[name] for report in reports if name in report.metrics]
+    return bool(entries) and not any(entry.get("better") for entry in entries)
 
 
 def _thinned(points: list, most: int = 300) -> list:
