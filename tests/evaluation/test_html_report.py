@@ -71,7 +71,7 @@ def test_a_report_shows_what_was_measured(tmp_path):
     assert "a &lt;b&gt;" in page
     assert re.search(r'mpjpe@lsp14</td><td class="number">120</td><td>mm</td><td class="quiet">lower', page)
     assert re.search(r'iou</td><td class="number">-</td>', page)
-    # Curves of the loss and of the metric (of how many images there were is none), a distribution, bars of the joints; the picture.
+    # Curves of the loss and of the metric, none of the count; a distribution, bars of the joints; the picture.
     assert seen.count("svg") == 4
     assert seen.count("img") == 1
     assert '"seed": 7' in page.replace("&quot;", '"')
@@ -119,7 +119,9 @@ def test_charts_hold_their_numbers():
     assert chart.count("<circle") == 2
     # The numbers of the axis lie within the chart, also long ones (6 units a letter).
     chart = curves({"a": [(0, 1.0), (2e9, 3.0)]})
-    middles = [(float(x), len(text)) for x, text in re.findall(r'<text x="([\d.]+)" y="201".*?>(.*?)<', chart)]
+    middles = [
+        (float(x), len(text)) for x, text in re.findall(r'<text x="([\d.]+)" y="201".*?>(.*?)<', chart)
+    ]
     assert len(middles) == 5
     assert all(x - 3 * letters >= 0 and x + 3 * letters <= 460 for x, letters in middles)
     shares = [

@@ -9,7 +9,10 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hpe.errors import UserError
-from hpe.training.log import StepTimer, TensorBoard, binding, rates
+from hpe.runs import RunDirectory
+from hpe.training import log as logging
+from hpe.training.data import RunLength
+from hpe.training.log import RunLog, StepTimer, TensorBoard, binding, rates
 
 
 def test_scalars_images_and_texts(tmp_path):
@@ -41,6 +44,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"file.tensorboard: the log cannot be written"):
         TensorBoard(tmp_path / "file" / "tensorboard").scalars({"x": 1}, 0)
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_who_waits_long_for_the_first_step_is_told_why(tmp_path, capsys, monkeypatch, quick):
+    monkeypatch.setattr(logging, "_SILENCE_S", 60.0 if quick else 0.0)
+    run = RunDirectory(tmp_path)
+    run.params.write_text("{}")
+    with RunLog(run, RunLength(1, 4), first_step=0, show_progress=True, shown={}) as log:
+        log.starting()
+        notice = log._notice
+        if not quick:
+            notice.join()
+        log.advance()
+    notice.join()
+    assert ("the first step waits for its batch and is compiled" in capsys.readouterr().err) is not quick
 
 
 class Clock:

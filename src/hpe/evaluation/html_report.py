@@ -27,7 +27,8 @@ body { max-width: 1200px; margin: 0 auto; padding: 0 14px 40px; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 28px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; }
 td, th { padding: 2px 10px; border-top: 1px solid #8884; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } .best { font-weight: 700; }
+td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.best { font-weight: 700; }
 .quiet, .legend { opacity: 0.75; font-size: 13px; } img { max-width: 100%; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 10px 24px; }
 .charts > div { min-width: 0; overflow-wrap: anywhere; }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -20,6 +22,9 @@ from hpe.training.history import TRAIN, VALIDATION, Entry, History, finite
 # The input is prepared beside the step. If it keeps up, a batch lies ready and taking it costs a millisecond or
 # so; above this share of the time, the step would run more often if batches came faster.
 _BINDING_SHARE = 0.1
+
+# Who waits longer is told for what.
+_SILENCE_S = 2.0
 
 _TIME, _PER_SECOND = "time/", "s_per_s"
 
@@ -62,16 +67,27 @@ class RunLog:
             disable=not show_progress,
             dynamic_ncols=True,
         )
+        self._notice: threading.Timer | None = None
 
     def __enter__(self) -> RunLog:
         return self
 
     def __exit__(self, *_) -> None:
+        self._stop_notice()
         self._bar.close()
         self._board.close()
 
+    def starting(self) -> None:
+        """Lets it be said that the first step takes long, unless `advance` comes soon."""
+        if not self._bar.disable:
+            text = "the first step waits for its batch and is compiled; of a large network that takes minutes, once"
+            self._notice = threading.Timer(_SILENCE_S, self._bar.write, (text,), {"file": sys.stderr})
+            self._notice.daemon = True
+            self._notice.start()
+
     def advance(self) -> None:
         """Moves the bar by one step."""
+        self._stop_notice()
         self._bar.update()
 
     def scalars(self, values: dict[str, float], step: int) -> None:
@@ -99,6 +115,11 @@ class RunLog:
         text = "  ".join(f"{metric.name} {metric.value:.4g}" for metric in measured if not metric.group)
         self._bar.write(f"step {step}: {text}")
 
+    def _stop_notice(self) -> None:
+        if self._notice is not None:
+            self._notice.cancel()
+            self._notice = None
+
     def picture(self, picture: np.ndarray, step: int) -> None:
         """Writes a picture of predictions, (H, W, 3) uint8 RGB."""
         self._board.image("vis_images", picture, step)
@@ -106,6 +127,9 @@ class RunLog:
 
 class NoLog:
     """Says nothing, in the place of the RunLog of a worker that is not the chief."""
+
+    def starting(self) -> None:
+        """Says nothing."""
 
     def advance(self) -> None:
         """Moves no bar."""

@@ -163,6 +163,8 @@ def train(
         first_step = state.done
         finished, interrupted = _agree(state, length, validation, signals, distribution)
         was_finished = finished
+        if not finished and not interrupted:
+            log.starting()
         while not finished and not interrupted:
             with timer.waiting():
                 batch = next(batches)
