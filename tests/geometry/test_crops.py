@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop, image_to_crop, warp
+from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop, image_to_crop, on_pixels, reduction_of, warp
 
 
 def crop_pixels(crop, points):
@@ -185,3 +185,48 @@ def test_upright_maps_have_the_value_of_the_nearest_pixel(background, dtype):
                 else:
                     expected = pixels[y, x] if 0 <= y < 30 and 0 <= x < 40 else background
                 assert found[row, column] == expected
+
+
+def test_crops_move_onto_whole_pixels_by_half_a_pixel_at_most():
+    rng = np.random.default_rng(1)
+    center, scale, size = rng.uniform(-300, 300, (200, 2)), np.exp(rng.uniform(-3, 0.2, 200)), 50
+    moved_center, moved_scale = on_pixels(center, scale, size=size)
+    block = np.array([reduction_of(value) for value in scale])
+    side = size / moved_scale
+    corner = moved_center - (side[:, None] - 1) / 2
+    np.testing.assert_allclose(np.rint(side / block) * block, side, atol=1e-9)
+    np.testing.assert_allclose(np.rint(corner / block[:, None]) * block[:, None], corner, atol=1e-9)
+    assert (np.abs(side - size / scale) <= block / 2 + 1e-9).all()
+    assert (np.abs(moved_center - center) <= block[:, None] / 2 + 1e-9).all()
+    enlarged = on_pixels([[3.3, 4.4]], [1.4], size=size)
+    np.testing.assert_array_equal(enlarged[0], [[3.3, 4.4]])
+    np.testing.assert_array_equal(enlarged[1], [1.4])
+
+
+@pytest.mark.parametrize("background", [None, 0.0])
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("scale", [0.55, 0.8, 1.0, 1.2])
+def test_crops_of_whole_pixels_are_what_warping_samples(scale, mirror, background, monkeypatch):
+    """Within the picture and across its border, against OpenCV's warp of the whole picture."""
+    rng = np.random.default_rng(2)
+    size, sizes = 60, (150, 140)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (*sizes, 3), np.uint8), (0, 0), 3)
+    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)
+    border = cv2.BORDER_REPLICATE if background is None else cv2.BORDER_CONSTANT
+    for middle in ((70.3, 75.8), (5.6, 40.2), (130.9, 149.4)):
+        center, zoom = on_pixels(middle, scale, size=size)
+        matrix = image_to_crop(center, zoom, size=size, mirror=mirror)
+        expected = cv2.warpAffine(picture, matrix, (size, size), borderMode=border).astype(int)
+        with monkeypatch.context() as patch:
+            patch.delattr(cv2, "warpAffine")  # too slow
+            found = warp(picture, matrix, size, background=background)
+        difference = np.abs(found - expected)
+        if background is None:
+            # OpenCV's warp rounds to 1/32 of a pixel; enlarged, the outermost row and column are repeated.
+            inner = difference[1:-1, 1:-1] if zoom > 1 else difference
+            assert inner.max() <= 2
+            assert difference.max() <= 4
+        else:
+            assert np.median(difference) <= 1
+            # Beside the picture's edge, a 32nd of a pixel is 8 levels.
+            assert difference[:, 1:-1][1:-1].max() <= 9

@@ -433,8 +433,9 @@ def test_joints_of_mixed_datasets_come_in_the_skeleton_that_is_wanted(tmp_path, 
         np.testing.assert_array_equal(
             batch["joints3d_weight"][row], conversion.confidences(sample.confidence3d)
         )
-        # The box of 100 pixels takes 0.8 of the crop.
-        pixels = (conversion.coordinates(sample.joints2d) - sample.center) / 62.5 - 1 / 32
+        # The box of 100 pixels takes 0.8 of the crop, whose 125 pixels become 62 blocks of two.
+        corner = np.floor((sample.center + 0.5 - 62) / 2 + 0.5) * 2
+        pixels = (conversion.coordinates(sample.joints2d) + 0.5 - corner) / 62 - 1 - 1 / 32
         error = (batch["joints2d"][row] - pixels)[conversion.weights > 0]
         assert np.abs(error).max() < 1e-4
         np.testing.assert_allclose(batch["joints3d"][row], conversion.coordinates(sample.joints3d), atol=1e-6)

@@ -2,8 +2,8 @@
 
 A person's box becomes a similarity from pixels of the picture to pixels of the crop, and nothing else does:
 training, evaluation and prediction cut by it. Pixel centres lie at integers on both sides, so that the middle of
-a crop of `size` pixels is (size - 1) / 2; there lies the middle of the box, and about it a crop is turned and
-mirrored.
+a crop of `size` pixels is (size - 1) / 2; there lies the middle of the box, to half a pixel (`on_pixels`), and
+about it a crop is turned and mirrored.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ BOX_SHARE = 0.8
 
 # OpenCV warps nothing as long as some pictures.
 _LONGEST_WARPED = 32766
+
+# Crops of whole pixels are resized. That repeats the outermost pixels instead of reading those beside them, which
+# does not matter as long as a crop is hardly larger than its pixels.
+_LARGEST_RESIZED = 1.25
+# How far from whole pixels, in pixels, rounding in the maps may have moved a crop.
+_WHOLE = 1e-4
 
 
 def image_to_crop(center, scale, *, size: int, angle=0.0, mirror=False) -> np.ndarray:
@@ -52,6 +58,30 @@ def reduction_of(scale: float, largest: int = 2**20) -> int:
     Bilinear sampling reads four pixels only: beyond two-fold minification it would pass pixels over.
     """
     return min(2 ** max(math.floor(math.log2(1 / scale)), 0), largest)
+
+
+def on_pixels(center, scale, *, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Moves upright crops onto whole pixels of the reduced pictures, which takes a third of the time to sample.
+
+    A crop moves by at most half such a pixel, 0.6 of its own, and what it shows of a picture grows or shrinks by as
+    much. Crops that enlarge by more than a quarter stay as they are.
+
+    Args:
+        center: (..., 2) of `image_to_crop`.
+        scale: (...) of `image_to_crop`.
+        size: side of the crops in pixels.
+
+    Returns:
+        Their centres and scales, float64; the corners and sides that follow are multiples of `reduction_of`.
+    """
+    center, scale = np.asarray(center, np.float64), np.asarray(scale, np.float64)
+    block = 2.0 ** np.maximum(np.floor(-np.log2(scale)), 0.0)
+    side = np.maximum(np.rint(size / scale / block), 1.0) * block
+    # The outer edges of pixels, not their middles, are what a block begins with.
+    corner = np.floor((center + 0.5 - side[..., None] / 2) / block[..., None] + 0.5) * block[..., None]
+    moved = size <= _LARGEST_RESIZED * side
+    center = np.where(moved[..., None], corner + (side[..., None] - 1) / 2, center)
+    return center, np.where(moved, size / side, scale)
 
 
 def bounds(matrix: np.ndarray, size: int, reduction=1) -> np.ndarray:
@@ -131,6 +161,10 @@ def warp(
     x, y = a * left + b * top + x, c * left + d * top + y
     a, b, c, d = a * block, b * block, c * block, d * block
     turned = bool(b or c)
+    if not turned:
+        sampled = _resized(pixels, (a, x), (d, y), size, nearest=nearest, background=background, out=out)
+        if sampled is not None:
+            return sampled
     if nearest and not turned and pixels.ndim == 2:
         return _nearest(pixels, (a, x), (d, y), size, background=background, out=out)
     columns, rows = (
@@ -163,6 +197,44 @@ def warp(
         dst=out,
         value=(background or 0.0,) * 4,
     )
+
+
+def _resized(pixels, across, down, size: int, *, nearest: bool, background, out) -> np.ndarray | None:
+    """Samples a crop of whole pixels, see `on_pixels`; None if it is another.
+
+    Args:
+        pixels, nearest, background, out: of `warp`.
+        across, down: of `_nearest`.
+        size: side of the crop in pixels.
+    """
+    side = round(size / down[0])
+    if size > _LARGEST_RESIZED * side:
+        return None
+    windows, margins = [], []
+    for (scale, start), length in zip((down, across), pixels.shape[:2], strict=True):
+        exact = 0.5 - (start + 0.5 if scale > 0 else start + 0.5 - size) / scale
+        corner = round(exact)
+        if abs(exact - corner) > _WHOLE or abs(size / abs(scale) - side) > _WHOLE:
+            return None
+        first, last = max(corner, 0), min(corner + side, length)
+        if first >= last:  # beside the picture
+            return None
+        windows.append(slice(first, last))
+        margins += [first - corner, corner + side - last]
+    window = pixels[tuple(windows)]
+    if any(margins):
+        if side > 2 * size:  # The border would be larger than the crop, without end.
+            return None
+        border = cv2.BORDER_REPLICATE if background is None else cv2.BORDER_CONSTANT
+        window = cv2.copyMakeBorder(window, *margins, border, value=(background or 0.0,) * 4)
+    mirrored = across[0] < 0
+    sampled = cv2.resize(
+        window,
+        (size, size),
+        dst=None if mirrored else out,
+        interpolation=cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_LINEAR,
+    )
+    return cv2.flip(sampled, 1, dst=out) if mirrored else sampled
 
 
 def _nearest(pixels, across, down, size: int, *, background, out) -> np.ndarray:
@@ -282,7 +354,7 @@ class Crop:
 
 
 def box_crop(box: tuple[float, float, float, float], size: int, *, box_share: float = BOX_SHARE) -> Crop:
-    """Returns the crop in which a person's box (x, y, width, height), pixels, is centred.
+    """Returns the crop in which a person's box (x, y, width, height), pixels, is centred, see `on_pixels`.
 
     Args:
         box: first pixel and numbers of pixels; fractions are fine.
@@ -295,10 +367,10 @@ def box_crop(box: tuple[float, float, float, float], size: int, *, box_share: fl
     x, y, width, height = box
     if width <= 0 or height <= 0:
         raise ValueError(f"A box needs a positive width and height. Received: box={box}")
-    scale = size * box_share / max(width, height)
     center = (x + (width - 1) / 2, y + (height - 1) / 2)
-    middle = (size - 1) / 2
-    return Crop(scale, (middle - scale * center[0], middle - scale * center[1]), size)
+    center, scale = on_pixels(center, size * box_share / max(width, height), size=size)
+    x, y = ((size - 1) / 2 - scale * center).tolist()
+    return Crop(float(scale), (x, y), size)
 
 
 def frame_crop(height: int, width: int, size: int, *, box_share: float = BOX_SHARE) -> Crop:

@@ -14,7 +14,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.fields import JOINTS2D, JOINTS3D, Field, Kind, Needs
 from hpe.geometry.cameras import pixels_to_normalized
-from hpe.geometry.crops import image_to_crop
+from hpe.geometry.crops import image_to_crop, on_pixels
 
 # A person without a box is about 150 pixels tall, as in LSP and HMR, and 224 pixels around them were the crop, of
 # which the box of others takes four fifths.
@@ -53,9 +53,17 @@ class Placement:
 
 
 def place(
-    center, side, *, size: int, box_share: float, shift=0.0, zoom=1.0, mirror=None, angle=None
+    center,
+    side,
+    *,
+    size: int,
+    box_share: float,
+    shift=0.0,
+    zoom=1.0,
+    mirror=None,
+    angle=None,
 ) -> Placement:
-    """Lays the crops of people, given by their boxes, into their images.
+    """Lays the crops of people, given by their boxes, into their images; those not turned onto whole pixels.
 
     Args:
         center: (B, 2) middles of the boxes in pixels.
@@ -73,6 +81,9 @@ def place(
     center = center + np.asarray(shift, np.float64) * (side / (box_share * REFERENCE_SIZE))[:, None]
     mirror = np.zeros(len(side), bool) if mirror is None else np.asarray(mirror)
     angle = np.zeros(len(side)) if angle is None else np.asarray(angle, np.float64)
+    whole_center, whole_scale = on_pixels(center, scale, size=size)
+    center = np.where((angle == 0)[:, None], whole_center, center)
+    scale = np.where(angle == 0, whole_scale, scale)
     matrix = image_to_crop(center, scale, size=size, angle=angle, mirror=mirror)
     return Placement(matrix, scale, mirror, angle, size)
 
