@@ -252,14 +252,14 @@ def lines(config: PresetsConfig) -> Iterator[str]:
             target = targets[PRESETS.index(preset)]
             cells += [
                 _NOT_AT_HAND if value is None else format(value, style),
-                _target(value, target, sign, style),
+                target_cell(value, target, sign, style),
             ]
         yield f"| {PLACES[place]} | {title} | {' | '.join(cells)} |"
     speeds = [frames_per_second(preset) for preset in config.only]
     cells = []
     for preset, speed in zip(config.only, speeds, strict=True):
         target = 30.0 if preset == "lightning" else None
-        cells += [f"{speed:.0f}", _target(speed, target, 1, ".0f")]
+        cells += [f"{speed:.0f}", target_cell(speed, target, 1, ".0f")]
     yield f"| 640 x 480, one person | frames a second, found, followed and smoothed | {' | '.join(cells)} |"
     if not fitted:
         return
@@ -286,7 +286,7 @@ def lines(config: PresetsConfig) -> Iterator[str]:
         yield f"| {steps} | {' | '.join(cells)} |"
 
 
-def _target(value: float | None, target: float | None, sign: int, style: str) -> str:
+def target_cell(value: float | None, target: float | None, sign: int, style: str) -> str:
     if target is None:
         return "-"
     missed = value is not None and sign * (value - target) < 0

@@ -21,7 +21,7 @@ NORMALS = Field(
 
 @pytest.fixture
 def table(monkeypatch):
-    monkeypatch.setattr(fields, "_TABLE", dict(fields._TABLE))
+    monkeypatch.setattr(fields, "TABLE", dict(fields.TABLE))
 
 
 def test_the_page_is_the_table():

@@ -57,7 +57,7 @@ class _Task:
         self.failure: str | None = None
         self._environment = environment
         run.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(run)
+        self._lock = lock_run(run)
         self._note = read_note(run) or {"flags": list(run.flags), "seconds": 0.0, "trained": False}
         # Only behind the lock is the state one's own.
         self._left = stages(run, state(run, read_note(run)))
@@ -133,7 +133,7 @@ class _Task:
         return "\n".join(text.splitlines()[-_SHOWN_LINES:])
 
 
-def _lock(run: Run):
+def lock_run(run: Run):
     file = open(run.directory / ".lock", "w")  # noqa: SIM115 (held until the run ends)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -159,34 +159,34 @@ def register(field: Field) -> Field:
     Raises:
         ValueError: if its key, its weight's or its record's is taken by another field.
     """
-    known = _TABLE.get(field.key)
+    known = TABLE.get(field.key)
     if known == field:
         return field
     if known is not None:
         raise ValueError(f"There is a field {field.key!r} already: {known.doc}.")
-    taken = {key for other in _TABLE.values() for key in (other.key, other.weight)}
+    taken = {key for other in TABLE.values() for key in (other.key, other.weight)}
     if clash := {field.key, field.weight} & (taken - {None}):
         raise ValueError(f"field {field.key}: {sorted(clash)[0]!r} is the key of another field or weight.")
     if field.stored:
-        keys = {other.stored.key: other.key for other in _TABLE.values() if other.stored}
+        keys = {other.stored.key: other.key for other in TABLE.values() if other.stored}
         if field.stored.key in keys:
             raise ValueError(
                 f"field {field.key}: records keep {keys[field.stored.key]!r} as {field.stored.key!r} already."
             )
-    _TABLE[field.key] = field
+    TABLE[field.key] = field
     return field
 
 
 def get(key: str) -> Field:
     """Returns the field of a key; raises ValueError with the known keys if there is none."""
-    if key not in _TABLE:
-        raise ValueError(f"Unknown field {key!r}; known are {', '.join(sorted(_TABLE))}.")
-    return _TABLE[key]
+    if key not in TABLE:
+        raise ValueError(f"Unknown field {key!r}; known are {', '.join(sorted(TABLE))}.")
+    return TABLE[key]
 
 
 def all_fields() -> tuple[Field, ...]:
     """Returns the whole table: the package's own fields and those that were registered, in order."""
-    return tuple(_TABLE.values())
+    return tuple(TABLE.values())
 
 
 def to_markdown(fields: Sequence[Field]) -> str:
@@ -515,7 +515,7 @@ FIELDS: tuple[Field, ...] = (
     ),
 )
 
-_TABLE: dict[str, Field] = {field.key: field for field in FIELDS}
+TABLE: dict[str, Field] = {field.key: field for field in FIELDS}
 
 _PAGE = """# What a batch holds
 

@@ -12,7 +12,7 @@ def _search(points, mask):
     """Returns how many pixels and points were left for a tree."""
     found = np.zeros(mask.size, np.int32), np.zeros(len(points), np.int32)
     # As `search` passes them, so that nothing is compiled anew.
-    arrays = nearest._read_only(points.astype(np.float32)), nearest._read_only(mask)
+    arrays = nearest.read_only(points.astype(np.float32)), nearest.read_only(mask)
     pixels, rest, border = nearest_kernels.search_image(*arrays, *found)
     assert np.isin(pixels, np.flatnonzero(mask)).all()
     assert mask.ravel()[border].all()

@@ -256,7 +256,7 @@ def test_a_signal_lets_trainings_save_and_ends_everything(tmp_path, programs):
 def test_two_ablations_never_train_the_same_run(tmp_path):
     (run,) = runs_of(tmp_path, only=("both",))
     run.directory.mkdir(parents=True)
-    lock = processes._lock(run)
+    lock = processes.lock_run(run)
     with pytest.raises(UserError, match="another process is at this run"):
         run_all([run], parallel=1, report=lambda: None, say=lambda line: None)
     lock.close()

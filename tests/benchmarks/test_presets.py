@@ -22,6 +22,6 @@ def test_large_people_with_joints_are_kept():
 
 
 def test_a_missed_target_is_marked():
-    assert presets._target(0.7, 0.8, 1, ".2f") == ">= 0.80, **missed**"
-    assert presets._target(2.0, 2.8, -1, ".1f") == "<= 2.8"
-    assert presets._target(None, None, 1, ".1f") == "-"
+    assert presets.target_cell(0.7, 0.8, 1, ".2f") == ">= 0.80, **missed**"
+    assert presets.target_cell(2.0, 2.8, -1, ".1f") == "<= 2.8"
+    assert presets.target_cell(None, None, 1, ".1f") == "-"

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpe.geometry.crops import BOX_SHARE, Crop, box_crop, frame_crop, image_to_crop, on_pixels, reduction_of, warp
+from hpe.geometry.crops import (
+    BOX_SHARE,
+    Crop,
+    box_crop,
+    frame_crop,
+    image_to_crop,
+    on_pixels,
+    reduction_of,
+    warp,
+)
 
 
 def crop_pixels(crop, points):

@@ -122,7 +122,7 @@ def test_dropout_is_a_function_of_its_seed_and_of_the_place_in_the_whole_batch()
 def test_dropout_keeps_the_mean_of_what_it_scales():
     lifter = _lifter(6, 3, linear_size=64, num_blocks=1, dropout=0.25, batch_norm=False, residual=False)
     inputs = np.repeat(np.random.default_rng(1).normal(size=(1, 6)), 4000, axis=0).astype(np.float32)
-    masks = lifter._dropout_masks(4000, [1, 2])
+    masks = lifter.dropout_masks(4000, [1, 2])
     assert [tuple(mask.shape) for mask in masks] == [(4000, 64)] * 3
     assert abs(np.mean([numpy(mask).mean() for mask in masks]) - 0.75) < 0.01
     assert numpy(lifter(inputs, training=True, seed=[3, 4])).std(axis=0).min() > 0

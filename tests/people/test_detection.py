@@ -69,9 +69,9 @@ def test_an_image_of_another_form_is_refused():
 
 def test_the_ready_graph_says_what_the_network_says(monkeypatch):
     image = np.random.default_rng(0).normal(size=(1, 64, 96, 3)).astype(np.float32)
-    ready = detection._packaged_network()(image)
+    ready = detection.packaged_network()(image)
     monkeypatch.setattr(graphs, "available", lambda: False)
-    network = detection._packaged_network.__wrapped__()(image)
+    network = detection.packaged_network.__wrapped__()(image)
     for pair, other in zip(ready, network, strict=True):
         for found, expected in zip(pair, other, strict=True):
             np.testing.assert_allclose(found, np.asarray(expected), atol=1e-3)

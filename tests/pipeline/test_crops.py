@@ -122,7 +122,7 @@ def test_masks_of_large_windows_are_nearest_too(extent, mirror):
     half = extent / size / 2
     matrix = image_to_crop((1400.0 + half, 150.0 + half), size / extent, size=size, mirror=mirror)
     made, window = np.zeros((size, size), np.uint8), bounds(matrix, size).tolist()
-    crops._crop_map(SILHOUETTE, encode(mask), matrix, window, mask.shape, (), made)
+    crops.crop_map(SILHOUETTE, encode(mask), matrix, window, mask.shape, (), made)
     columns, rows = sources(matrix, size)
     inside = (rows >= -0.5) & (rows < 299.5) & (columns >= 999.5) & (columns < 2999.5)
     assert (made > 0).sum() == pytest.approx(inside.sum(), abs=3 * size)

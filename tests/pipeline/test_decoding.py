@@ -24,13 +24,13 @@ def _all_of(encoded):
 def test_both_decoders_give_the_same_pixels(corner, reduction, monkeypatch):
     encoded = encode(textured_image(0, 361, 503), ".jpg")
     used = []
-    tensorflow = decoding._decode_with_tensorflow
+    tensorflow = decoding.decode_with_tensorflow
     monkeypatch.setattr(
-        decoding, "_decode_with_tensorflow", lambda *given: used.append(given) or tensorflow(*given)
+        decoding, "decode_with_tensorflow", lambda *given: used.append(given) or tensorflow(*given)
     )
     ours, shape = _window(encoded, *corner, 96, reduction)
     assert used  # 170,000 of the pixels lie beside the window
-    monkeypatch.setattr(decoding, "_MANY_PIXELS", 10**9)
+    monkeypatch.setattr(decoding, "MANY_PIXELS", 10**9)
     theirs, same_shape = _window(encoded, *corner, 96, reduction)
     assert len(used) == 1
     assert shape == same_shape == (361, 503)
@@ -111,7 +111,7 @@ def test_what_is_cut_off_is_refused_by_both_decoders(suffix, share, monkeypatch)
     encoded = encode(textured_image(6, 361, 503), suffix)
     encoded = encoded[: int(len(encoded) * share)]
     for many in (10**9, 0):
-        monkeypatch.setattr(decoding, "_MANY_PIXELS", many)
+        monkeypatch.setattr(decoding, "MANY_PIXELS", many)
         with pytest.raises(ValueError, match="does not decode"):
             _window(encoded, 10, 10, 480, 1)
 

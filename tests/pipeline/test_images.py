@@ -491,7 +491,7 @@ def test_sources_are_opened_by_the_kind_of_their_input(tmp_path, shards):
 
 
 def test_only_what_is_needed_is_in_a_batch_and_a_registered_field_needs_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(fields, "_TABLE", dict(fields._TABLE))
+    monkeypatch.setattr(fields, "TABLE", dict(fields.TABLE))
     heat = fields.register(
         Field(
             key="heat",

@@ -99,7 +99,7 @@ def test_3d_skeleton_stands_beside_the_image():
 
 
 def test_every_field_is_drawn_or_told(monkeypatch):
-    monkeypatch.setattr(fields, "_TABLE", dict(fields._TABLE))
+    monkeypatch.setattr(fields, "TABLE", dict(fields.TABLE))
     warmth = {"key": "warmth", "shape": ("S", "S"), "kind": Kind.MAP, "weight": "warmth_weight"}
     corners = {"key": "corners", "shape": (2, 2), "kind": Kind.POINTS2D, "weight": "corners_weight"}
     for values, codec in ((warmth, Codec.PNG), (corners, Codec.FLOATS)):

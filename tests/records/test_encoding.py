@@ -137,7 +137,7 @@ def test_only_the_wanted_fields_are_parsed():
 
 
 def test_fields_of_ones_own_are_written_and_parsed(monkeypatch):
-    monkeypatch.setattr(fields, "_TABLE", dict(fields._TABLE))
+    monkeypatch.setattr(fields, "TABLE", dict(fields.TABLE))
     own = {
         "normals": Field(
             key="normals", shape=("S", "S", 3), dtype="uint8", kind=Kind.MAP, weight="normals_weight", doc="toy",

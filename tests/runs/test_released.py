@@ -139,7 +139,7 @@ def test_weights_for_another_body_model_ask_for_its_file(tmp_path):
 
 @pytest.fixture
 def preset(lifter, tmp_path, monkeypatch):
-    monkeypatch.setattr(presets, "_presets", {})
+    monkeypatch.setattr(presets, "PRESETS", {})
     path = save(tmp_path / "a.safetensors", lifter)
     presets.register("lightning", presets.Preset(path, "A test."))
     return path
@@ -165,7 +165,7 @@ def test_a_preset_is_loaded_by_its_name(preset, lifter, tmp_path, monkeypatch):
 
 
 def test_without_presets_that_is_said(monkeypatch):
-    monkeypatch.setattr(presets, "_presets", {})
+    monkeypatch.setattr(presets, "PRESETS", {})
     with pytest.raises(UserError, match=r"or a preset .this version has none.\.$"):
         load("lightning")
     assert hpe.list_models() == []

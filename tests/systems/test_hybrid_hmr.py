@@ -334,7 +334,7 @@ def test_a_compiled_body_computes_what_the_plain_one_does(system, outputs):
 
     def total(of):
         def function(x):
-            posed = of._posed[True](x)
+            posed = of.pose_body(x)
             return of.losses({"stages": [x], **posed}, batch).total
 
         return function

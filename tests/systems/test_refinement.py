@@ -90,7 +90,7 @@ def test_a_mask_draws_the_outline(system, inferred, crops):
 def test_the_joints_found_are_those_that_are_fitted(system, inferred, crops):
     body = Refinement(system, steps=10)(inferred, crops)
     found = inferred["detections"]
-    seen = system._seen
+    seen = system.seen_joints
     before = np.linalg.norm(inferred["joints2d"][:, seen] - found[..., :2], axis=-1).mean()
     after = np.linalg.norm(np.asarray(body["joints2d"])[:, seen] - found[..., :2], axis=-1).mean()
     assert after < before

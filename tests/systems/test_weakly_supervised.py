@@ -234,7 +234,7 @@ def test_weights_and_sizes_that_do_not_fit_are_one_line(options, message, monkey
 
 def test_other_joint_sets_have_a_root_of_their_own():
     coco = build(skeleton="coco17")
-    assert coco._root == (12, 11)
+    assert coco.root == (12, 11)
     assert coco.infer(IMAGES)["joints3d"].shape == (2, 17, 3)
 
 

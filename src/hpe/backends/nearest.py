@@ -52,7 +52,7 @@ def search(points, masks):
     if points.dtype != np.float32:
         points = points.astype(np.float64)
     masks = masks.view(np.uint8) if masks.dtype.itemsize == 1 else (masks != 0).view(np.uint8)
-    points, masks = _read_only(points), _read_only(masks)
+    points, masks = read_only(points), read_only(masks)
     batch, height, width = masks.shape
     point_of_pixel = np.zeros((batch, height * width), dtype=np.int32)
     pixel_of_point = np.zeros(points.shape[:2], dtype=np.int32)
@@ -83,7 +83,7 @@ def search(points, masks):
     return point_of_pixel, pixel_of_point
 
 
-def _read_only(array):
+def read_only(array):
     """Returns a view of consecutive memory that is always read-only, so that kernels are compiled for one kind."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False

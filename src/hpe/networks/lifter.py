@@ -124,7 +124,7 @@ class Lifter(keras.Model):
         Returns:
             (B, outputs).
         """
-        masks = self._dropout_masks(ops.shape(inputs)[0], seed) if training and self.dropout else None
+        masks = self.dropout_masks(ops.shape(inputs)[0], seed) if training and self.dropout else None
 
         def hidden(index, x):
             # The first layer is as small as the last; both see coordinates.
@@ -149,7 +149,7 @@ class Lifter(keras.Model):
     def _gain(self) -> float:
         return 1.0 / (1.0 - self.dropout)
 
-    def _dropout_masks(self, batch, seed):
+    def dropout_masks(self, batch, seed):
         """Returns per hidden layer which units stay, (B, units) bool, from one draw."""
         if seed is None:
             raise ValueError("Dropout in training takes its masks from a seed. Received: seed=None")

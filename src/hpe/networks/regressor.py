@@ -89,7 +89,7 @@ class IterativeRegressor(keras.Model):
             List of `num_stages` thetas (B, 85), float32.
         """
         batch = ops.shape(features)[0]
-        masks = self._dropout_masks(batch, seed) if training and self.dropout else None
+        masks = self.dropout_masks(batch, seed) if training and self.dropout else None
         theta = ops.broadcast_to(ops.convert_to_tensor(self.mean_theta), (batch, THETA_SIZE))
         thetas = []
         for stage in range(self.num_stages):
@@ -102,7 +102,7 @@ class IterativeRegressor(keras.Model):
             thetas.append(theta)
         return thetas
 
-    def _dropout_masks(self, batch, seed):
+    def dropout_masks(self, batch, seed):
         """Returns per stage and hidden layer a mask (B, units) of 0 and 1 / (1 - rate), from one draw."""
         if seed is None:
             raise ValueError("Dropout in training takes its masks from a seed. Received: seed=None")

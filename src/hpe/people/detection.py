@@ -65,7 +65,7 @@ class RtmdetDetector:
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in [0, 1]. Received: {name}={value}")
         self._threshold, self._overlap = threshold, overlap
-        self._infer = infer or _packaged_network()
+        self._infer = infer or packaged_network()
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Finds the people in an image (H, W, 3), uint8 RGB."""
@@ -175,7 +175,8 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @functools.cache
-def _packaged_network() -> Callable:
+def packaged_network() -> Callable:
+    """Returns the function of the network in the package: pictures (1, h, w, 3), normalised, to its maps."""
     # All are slow to import, and a detector of another kind needs none of them.
     from hpe.backends import graphs
 

@@ -152,7 +152,7 @@ def _make(
                 for field in pictures:
                     if encoded := given[field.key][row]:
                         flip = field.flip if placement.mirror[row] else ()
-                        _crop_map(field, encoded, matrix, unreduced[row], shape, flip, made[field.key][row])
+                        crop_map(field, encoded, matrix, unreduced[row], shape, flip, made[field.key][row])
 
     _share_out(crop, batch, threads)
     made |= {"image_to_crop": placement.matrix, "image_size": shapes}
@@ -209,7 +209,7 @@ def _crop_image(
     return shape
 
 
-def _crop_map(
+def crop_map(
     field: Field,
     encoded: bytes,
     matrix: np.ndarray,

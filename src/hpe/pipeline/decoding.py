@@ -31,7 +31,7 @@ _FLAGS = {
 }
 
 # A call of TensorFlow pays off from as many pixels beside the window on: about 0.1 ms.
-_MANY_PIXELS = 100_000
+MANY_PIXELS = 100_000
 
 # Markers of JPEG (ITU-T T.81, table B.1): start of frame, whatever the coding; and those without a length.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -63,8 +63,8 @@ def decode_window(
         height, width = jpeg_shape(encoded)
         rows, columns = _reduced(bounds, (height, width), reduction)
         used = (rows.stop - rows.start) * (columns.stop - columns.start)
-        if height * width - used * reduction**2 > _MANY_PIXELS:
-            pixels = _decode_with_tensorflow(encoded, rows, columns, reduction)
+        if height * width - used * reduction**2 > MANY_PIXELS:
+            pixels = decode_with_tensorflow(encoded, rows, columns, reduction)
         else:
             pixels = _decode(encoded, _FLAGS[reduction])[rows, columns]
         return pixels, (columns.start, rows.start), (height, width)
@@ -114,7 +114,8 @@ def _decode(encoded: bytes, flags: int) -> np.ndarray:
     return pixels
 
 
-def _decode_with_tensorflow(encoded: bytes, rows: slice, columns: slice, reduction: int) -> np.ndarray:
+def decode_with_tensorflow(encoded: bytes, rows: slice, columns: slice, reduction: int) -> np.ndarray:
+    """Decodes a window (h, w, 3) of a JPEG alone, reduced; raises ValueError where it cannot be read."""
     window = [rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start]
     try:
         with tf.device("CPU"):

@@ -32,7 +32,7 @@ class Preset:
 
 
 _BODY_LIFTER = "movenet_body.safetensors"
-_presets: dict[str, Preset] = {
+PRESETS: dict[str, Preset] = {
     "lightning": Preset(
         _BODY_LIFTER, "bodies from photographs, fast: MoveNet Lightning and a body for its joints"
     ),
@@ -46,13 +46,13 @@ _presets: dict[str, Preset] = {
 
 def presets() -> Mapping[str, Preset]:
     """Returns all presets by name, sorted."""
-    return dict(sorted(_presets.items()))
+    return dict(sorted(PRESETS.items()))
 
 
 def register(name: str, preset: Preset) -> None:
     """Adds a preset; raises ValueError if there is one of that name, or the name could be a path."""
     if not name or pathlib.PurePath(name).name != name or "." in name:
         raise ValueError(f"A preset's name has no folder and no ending. Received: {name!r}")
-    if name in _presets:
+    if name in PRESETS:
         raise ValueError(f"There is a preset called {name!r} already.")
-    _presets[name] = preset
+    PRESETS[name] = preset

@@ -75,7 +75,7 @@ class MoveNetBody:
             num_stages=config.num_stage,
             name="lifter",
         )
-        self._seen = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
+        self.seen_joints = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
         # Whose maps are the evidence: mostly those that are computed for the joints anyway.
         self.observer = self.movenet
         if config.uses_evidence and config.evidence.value != config.movenet.value:
@@ -89,14 +89,14 @@ class MoveNetBody:
             )
             self.correction = BodyCorrection(
                 NUM_FEATURES,
-                self._seen,
+                self.seen_joints,
                 width=config.correction_size,
                 num_corrections=config.corrections,
                 name="correction",
             )
             self.networks |= {"evidence_maps": self.evidence_maps, "correction": self.correction}
         compile_if = xla_compiled if config.compile_body else lambda function: function
-        self._project = compile_if(projector(self.body, self._seen))
+        self._project = compile_if(projector(self.body, self.seen_joints))
         self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
         self._distances = compile_if(distances_of_pairs)
         self._posed = {

@@ -69,7 +69,7 @@ class WeaklySupervised:
         self.input_shape = (image_size, image_size, 3)
         self.skeleton = config.skeleton
         self._joints = skeletons.get(config.skeleton)
-        self._root = _root_of(self._joints)
+        self.root = _root_of(self._joints)
         self._lengths = _lengths_of(self._joints)
         self._check()
         # What is wrong with a file is said before anything is built.
@@ -115,7 +115,7 @@ class WeaklySupervised:
         for setting, suits, needs in (
             (
                 "skeleton",
-                self._root and len(self._lengths[0]),
+                self.root and len(self._lengths[0]),
                 "the hips and limbs that 3D joints are measured by",
             ),
             (
@@ -174,7 +174,7 @@ class WeaklySupervised:
         if self.has_depth:
             depth, seen = read_maps(outputs["depth"], joints2d, weight2d)
             truth, known = depth_targets(
-                joints2d, weight2d, batch["joints3d"], batch["joints3d_weight"], root=self._root
+                joints2d, weight2d, batch["joints3d"], batch["joints3d_weight"], root=self.root
             )
             known = ops.logical_and(known, seen)
             if "depth_loss" in weights:
@@ -215,7 +215,7 @@ class WeaklySupervised:
         places = cells * (_HALF_SIDES / self._size) - 1.0
         depth, _ = read_maps(maps["depth"], places, ops.ones_like(confidence))
         joints = ops.concatenate([joints2d / _HALF_SIDES, depth[..., None]], axis=-1)
-        joints = joints - ops.mean(ops.take(joints, list(self._root), axis=1), axis=1, keepdims=True)
+        joints = joints - ops.mean(ops.take(joints, list(self.root), axis=1), axis=1, keepdims=True)
         ends, metres = self._lengths
         first, second = (ops.take(joints, ends[:, end], axis=1) for end in (0, 1))
         found = is_found(confidence)
