@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -115,3 +116,13 @@ def test_help_of_training_shows_what_it_used_to_hide():
     for name in ("--system", "--[no]resume", "--flagfile", "--linear_size", "--plugins"):
         assert f"\n  {name}:" in shown
     assert "--num_stage" not in shown
+
+
+@pytest.mark.parametrize(
+    ("main", "named"),
+    [("hpe.programs.compare", "hpe.programs.compare"), ("compare", "compare"), ("pytest", "compare")],
+)
+def test_help_names_a_program_as_it_was_called(monkeypatch, main, named):
+    spec = types.SimpleNamespace(name=main)
+    monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
+    assert cli._called("compare") == named

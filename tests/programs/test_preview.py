@@ -346,6 +346,10 @@ def test_mistakes_are_one_line(start, tmp_path, flags, message):
         ({"max_frames": 0}, "max_frames=0: must be at least 1"),
         ({"detect_every": 0}, "detect_every=0: must be at least 1"),
         ({"save": ("json", "fbx")}, "save=fbx: must be some of json, csv, npz"),
+        (
+            {"output": "no/x.glb"},
+            "output=no/x.glb: is a folder; files of this kind are made in it by `save=glb`",
+        ),
         ({"draw": False}, "save: says nothing, and nothing is drawn"),
         ({"box": ("1,2,3,4",), "boxes": "b.json"}, "boxes=b.json: are given twice"),
     ],

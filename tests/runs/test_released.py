@@ -8,7 +8,7 @@ import pytest
 
 import hpe
 from hpe.errors import UserError
-from hpe.runs import Settings, load, presets, released
+from hpe.runs import Settings, load, load_ready, presets, released
 from hpe.runs.initialization import initialize
 from hpe.runs.weights import named_variables
 from hpe.systems.hybrid_hmr import HybridHmrConfig
@@ -152,6 +152,11 @@ def test_a_preset_is_loaded_by_its_name(preset, lifter, tmp_path, monkeypatch):
         UserError, match=r"thunder: no such run directory, .* or a preset .there are lightning.\.$"
     ):
         load("thunder")
+    # Told before TensorFlow is imported, and with the name that is meant.
+    with pytest.raises(UserError, match=r"lightening: no such .*Did you mean lightning\?$"):
+        load_ready("lightening")
+    with pytest.raises(UserError, match="not a run directory"):
+        load_ready(tmp_path)
     # What lies here by that name goes before.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lightning").mkdir()

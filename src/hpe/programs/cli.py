@@ -127,7 +127,7 @@ def run(name: str, argv: Sequence[str] | None = None, *, command: str | None = N
     Args:
         name: of the program, as in `hpe NAME`.
         argv: its command line; by default that of this process.
-        command: how it is called, for the help; by default `python -m MODULE`.
+        command: how it is called, for the help; by default `python -m MODULE`, as it was called.
     """
     entry = commands()[name]
     from hpe.programs import flags
@@ -139,10 +139,16 @@ def run(name: str, argv: Sequence[str] | None = None, *, command: str | None = N
         _definer(program.define_flags, given),
         start=_quiet_start if entry.tensorflow else None,
         takes_arguments=getattr(program, "TAKES_ARGUMENTS", False),
-        command=command or f"python -m {entry.module}",
+        command=command or f"python -m {_called(entry.module)}",
         summary=f"{entry.summary[0].upper()}{entry.summary[1:]}.",
         argv=given,
     )
+
+
+def _called(module: str) -> str:
+    """Returns by which name the program of a module was called: its own, or the short one of the repository."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec is not None and spec.name == f"hpe.programs.{module}" else module
 
 
 def _definer(define_flags: Callable, argv: Sequence[str]) -> Callable[[], None]:

@@ -120,6 +120,11 @@ class PreviewConfig:
         unknown = [kind for kind in self.save if kind not in KINDS]
         if unknown:
             raise SettingError("save", f"must be some of {', '.join(KINDS)}.", unknown[0])
+        kind = pathlib.Path(self.output or "").suffix.lower().removeprefix(".")
+        if kind in KINDS and not self.folder.is_dir():
+            raise SettingError(
+                "output", f"is a folder; files of this kind are made in it by `save={kind}`.", self.output
+            )
         if not self.draw and not self.save and not self.json:
             raise SettingError("save", "says nothing, and nothing is drawn; what is wanted?")
         if self.box and self.boxes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import os
 import pathlib
@@ -101,9 +102,11 @@ def load_ready(
         nothing is ready: `load` then loads it, or says what is wrong.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or nothing is there.
     """
     released_file = _preset(source) is not None or pathlib.Path(source).suffix == released.SUFFIX
+    if not released_file:
+        _require_something(source)  # before TensorFlow is imported, which takes seconds
     if not released_file or lifter is not None or body_model is not None or not graphs.available():
         return None
     opened = open_weights(source)
@@ -211,6 +214,15 @@ def _preset(source: str | os.PathLike) -> Preset | None:
     return None if os.path.exists(source) else preset
 
 
+def _require_something(source: str | os.PathLike) -> None:
+    """Raises UserError where there is neither a run nor a checkpoint; whether it fits is not looked at."""
+    path = only_run(pathlib.Path(source))
+    if path.is_dir():
+        find_run(path).read()
+    elif not os.path.exists(f"{str(path).removesuffix('.index')}.index"):
+        raise UserError(_nothing_there(source))
+
+
 def _nothing_there(source: str | os.PathLike) -> str:
     text = os.fspath(source)
     message = (
@@ -219,7 +231,9 @@ def _nothing_there(source: str | os.PathLike) -> str:
     if pathlib.PurePath(text).name != text:
         return f"{message}."
     names = ", ".join(presets())
-    return f"{message}, or a preset ({f'there are {names}' if names else 'this version has none'})."
+    near = difflib.get_close_matches(text, presets(), n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"{message}, or a preset ({f'there are {names}' if names else 'this version has none'}).{meant}"
 
 
 def _load_stages(first, second, system: str | None, body_model) -> Loaded:
