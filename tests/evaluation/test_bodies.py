@@ -193,9 +193,12 @@ def test_systems_without_a_mesh_have_no_metrics_of_one(system, synthetic, truth)
 
 
 def test_bodies_of_another_model_are_no_truth(synthetic, truth):
-    values = evaluate(KnowingSystem(("smpl",)), synthetic, truth).values()
+    system = KnowingSystem(("smpl",))
+    values = evaluate(system, synthetic, truth).values()
     assert "pve@body" not in values
     assert values["mpjpe@lsp14"] == pytest.approx(0, abs=0.01)
+    (asked,) = evaluate(system, synthetic, truth, metrics=["pve@body"]).metrics[1:]
+    assert asked.reason == "no image has pose of the body model smpl"
 
 
 def test_bodies_are_judged_whatever_the_batches(system, synthetic, truth):

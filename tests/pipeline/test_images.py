@@ -346,6 +346,14 @@ def test_shapes_of_men_and_women_are_those_of_other_bodies(tmp_path):
         assert batch["pose_weight"].all()
         assert ("gender" in batch) == bool(asked)
 
+    # Who has their bodies knows their shapes, too.
+    needs = Needs(("pose", "shape", "body_model"), "cocoplus19", body_models=("smpl", "smpl_male"))
+    batch = evaluated(shard, CONFIG, needs)
+    assert batch["body_model"].tolist() == [b"smpl_male", b"smpl", b"smpl"]
+    assert batch["shape_weight"].tolist() == [1, 1, 1]
+    needs = dataclasses.replace(needs, body_models=("smpl", "smpl_female"))
+    assert evaluated(shard, CONFIG, needs)["shape_weight"].tolist() == [0, 1, 1]
+
     man = [make_sample(0, body_model="smpl_male", gender="male")]
     needs = Needs(("pose", "shape"), "cocoplus19", body_models=("smpl_male",))
     shard = write_shards(tmp_path, [1], samples=man, name="men")

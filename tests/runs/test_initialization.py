@@ -190,8 +190,13 @@ def test_only_some_networks(data, source):
 def test_what_is_not_there_is_named(data, source, tmp_path):
     path, _ = source
     nothing = "no such run directory, checkpoint or file of weights"
+    (tmp_path / "pare.ckpt").write_bytes(b"PK")
     for wrong, message in (
         (tmp_path / "none", nothing),
+        (
+            tmp_path / "pare.ckpt",
+            "weights of PyTorch, which have to be converted first, by `hpe convert-pare`",
+        ),
         (path / "checkpoints" / "ckpt-7", nothing),
         (tmp_path, "not a run directory"),
     ):

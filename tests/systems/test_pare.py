@@ -149,6 +149,8 @@ def test_bodies_of_men_and_women_are_posed_by_their_own_model(tmp_path):
     models = np.array([data.name, f"{data.name}_male", "other"], "S")
     heights = np.ptp(system.true_vertices(pose, shape, models)[..., 1], axis=1)
     np.testing.assert_allclose(heights / heights[0], [1, 2, 1], rtol=1e-4)
+    # Judged by both, trained on the shapes of its own.
+    assert system.needs.body_models == (data.name,)
 
 
 @pytest.mark.parametrize(("encoder", "side"), [("small", 8), ("resnet50_pytorch", 4)])

@@ -204,7 +204,7 @@ def _evaluation(
         kind = {"unit": family.unit, "better": family.better.value}
         if not len(known):
             if asked or measure.reason:
-                reason = measure.reason or f"no {source.unit} has {' and '.join(family.needs[:1])}"
+                reason = measure.reason or f"no {source.unit} has {_wanted(family.needs, source)}"
                 found.append(Metric(name, float("nan"), reason=reason, **kind))
             continue
         measured = measured or bool(family.needs)
@@ -225,6 +225,13 @@ def _evaluation(
     if not measured and source.unit == "pose":
         raise SettingError("val_datasets", "no frame has 3D joints to compare with.")
     return Evaluation([*found, *grouped], names, samples)
+
+
+def _wanted(fields: Sequence[str], source: Source) -> str:
+    """Returns the truth that a metric compares with; of a body, whose: those of other bodies count as absent."""
+    name = next(iter(fields), "")
+    bodies = source.needs.body_models
+    return f"{name} of the body model {' or '.join(bodies)}" if name in ("pose", "shape") and bodies else name
 
 
 def _of_group(name: str, measure: Measure, rows, labels, group: str, kind: dict) -> list[Metric]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import fractions
 import functools
+import re
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -293,8 +294,11 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
     if needs.body_models and not keys.keys().isdisjoint(_BODY):
         keys["body_model"] = None
     # Who asks for the gender knows bodies of men and women; to all others their shapes are those of other people.
-    of_neutral = bool(needs.body_models) and "shape" in keys and "gender" not in keys
-    if of_neutral:
+    asked = "gender" in keys
+    of_neutral = bool(needs.body_models) and "shape" in keys and not asked
+    # Records call the bodies of men and women by their gender, systems that have these bodies by a name for each.
+    of_each = "body_model" in keys and any(re.fullmatch(_NAMED_BY_GENDER, name) for name in needs.body_models)
+    if of_neutral or of_each:
         keys["gender"] = None
     record = parse_examples(
         serialized,
@@ -305,19 +309,24 @@ def _parse(serialized: tf.Tensor, needs: Needs, *, halves: bool = False) -> dict
     )
     if "body_model" not in record or not needs.body_models:
         return record
-    known = tf.reduce_any(
-        record["body_model"][:, None] == tf.constant(list(needs.body_models), tf.string), axis=1
-    )
+    names = tf.constant(list(needs.body_models), tf.string)
+    if of_each:
+        each = tf.strings.join([record["body_model"], record["gender"]], "_")
+        is_there = tf.reduce_any(each[:, None] == names, axis=1)
+        record["body_model"] = tf.where(is_there, each, record["body_model"])
+    known = tf.reduce_any(record["body_model"][:, None] == names, axis=1)
     for field in (fields.get(key) for key in _BODY if key in record):
         record[field.key] = tf.where(known[:, None], record[field.key], 0.0)
         record[field.weight] = tf.where(known, record[field.weight], 0.0)
     if of_neutral:
-        gender = record.pop("gender")
+        gender = record["gender"]
         own = tf.reduce_all(gender[:, None] != tf.constant(_OTHER_GENDERS), axis=1)
         # A system of such a body has its name.
         own |= tf.strings.regex_full_match(record["body_model"], _NAMED_BY_GENDER)
         record["shape"] = tf.where(own[:, None], record["shape"], 0.0)
         record["shape_weight"] = tf.where(own, record["shape_weight"], 0.0)
+    if not asked:
+        record.pop("gender", None)
     return record
 
 

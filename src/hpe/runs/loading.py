@@ -21,6 +21,8 @@ from hpe.runs.weights import StoredWeights
 
 # The setting of a system that names the file of its body model.
 _BODY_MODEL = "smpl_model_path"
+# How files of PyTorch end, which are taken for weights of ours.
+_PYTORCH = (".pth", ".pt", ".tar", ".ckpt")
 
 # Two systems that make one, for prediction alone: the module and the class that join them.
 _TWO_STAGES = {("hrnet", "lifter"): ("hpe.systems.hrnet_lifter", "HrnetLifter")}
@@ -225,6 +227,11 @@ def _require_something(source: str | os.PathLike) -> None:
 
 def _nothing_there(source: str | os.PathLike) -> str:
     text = os.fspath(source)
+    if pathlib.PurePath(text).suffix in _PYTORCH and os.path.isfile(text):
+        return (
+            f"{text}: weights of PyTorch, which have to be converted first, by `hpe convert-pare` or another "
+            "`hpe convert-...`."
+        )
     message = (
         f"{text}: no such run directory, checkpoint or file of weights; give the folder that training created"
     )

@@ -99,7 +99,8 @@ class Pare:
         return Needs(
             fields=("image", "joints2d", *(name for name, wanted in optional.items() if wanted)),
             skeleton2d=self.skeleton,
-            body_models=self.body_models,
+            # Those of men and women are what evaluation compares with; their shapes are not what is predicted.
+            body_models=(self.body.data.name,),
         )
 
     @property
