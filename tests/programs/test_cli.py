@@ -36,10 +36,11 @@ def test_the_command_alone_says_in_ten_lines_what_there_is():
     assert set(shown) <= set(cli.commands())
 
 
-def test_predict_is_what_preview_is():
-    done = hpe("predict", "--inptu=a.jpg")
+@pytest.mark.parametrize(("given", "meant"), [("inptu", "input"), ("export", "save")])
+def test_predict_is_what_preview_is_and_answers_a_flag_with_the_one_that_is_meant(given, meant):
+    done = hpe("predict", f"--{given}=a.jpg")
     assert done.returncode == 1
-    expected = "error: unknown command line flag 'inptu'. Did you mean --input? See hpe preview --help."
+    expected = f"error: unknown command line flag '{given}'. Did you mean --{meant}? See hpe preview --help."
     assert done.stderr.strip() == expected
 
 

@@ -98,7 +98,10 @@ def test_a_run_is_not_overwritten(trained):
     [
         ({"data_dir": "/no/such"}, "data_dir: no such folder: /no/such"),
         ({"datasets": "nobody"}, r"there is no dataset nobody; found: people\. Make it with create_datasets"),
-        ({"val_datasets": "nobody"}, "there is no dataset nobody; found: people"),
+        (
+            {"val_datasets": "nobody"},
+            "there is no dataset nobody; found: people.* Or train without validation: `use_validation=False`",
+        ),
         ({"datasets": "/no/such.tfrecords"}, r"/no/such\.tfrecords: no such record file"),
         ({"mocap_datasets": "CMU"}, "CMU"),
         ({"batch_size": 100}, "batch_size=100: is larger than the dataset: people has 12 images"),

@@ -30,6 +30,9 @@ FLAGS = flags.FLAGS
 # A setting that a text of the library names: its name, and perhaps a value.
 _SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
+# What newcomers call a flag whose letters are far from that.
+_CALLED = {"export": "save"}
+
 _HELP = re.compile(r"--?(h|help|helpshort|helpfull|\?)(=true)?", re.IGNORECASE)
 _WIDTH = 100
 _COMMON = "Every program"
@@ -247,6 +250,9 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()).removeprefix("flag ")
     text = text[:1].lower() + text[1:] if text.startswith("Unknown") else text
     text = re.sub(r"Did you mean: (.*) \?$", lambda found: f"Did you mean {_as_flags(found[1])}?", text)
+    called = _CALLED.get(getattr(error, "flagname", ""))
+    if called in FLAGS and not text.endswith("?"):
+        text = f"{text.rstrip('.')}. Did you mean --{called}?"
     return text if text.endswith((".", "?")) else f"{text}."
 
 

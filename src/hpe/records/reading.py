@@ -24,6 +24,10 @@ PEOPLE_KEYS = ("image/encoded", "image/x")
 _SUFFIXES = (RECORD_SUFFIX, ".tfrecord")
 
 
+class AbsentDataset(UserError):
+    """There is no dataset of a name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DatasetShards:
     """The record files of one dataset.
@@ -183,7 +187,7 @@ def _find(data_dir: pathlib.Path, name: str, verify: bool) -> DatasetShards:
     known = available(data_dir)
     near = difflib.get_close_matches(name, known, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
-    raise UserError(
+    raise AbsentDataset(
         f"{data_dir}: there is no dataset {name}; found: {', '.join(known) or 'none'}.{meant} Make it with "
         "create_datasets."
     )

@@ -22,6 +22,7 @@ from hpe.evaluation.feasibility import Comparison, compare_with
 from hpe.evaluation.html_report import report_of, write_report
 from hpe.evaluation.judging import Evaluation, judge
 from hpe.inference.predictor import Predictor
+from hpe.records.reading import AbsentDataset
 from hpe.runs import RunDirectory
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
 from hpe.runs.store import CheckpointStore
@@ -56,7 +57,10 @@ def open_judge(config: RunConfig, *, batch_size: int) -> Evaluate | None:
     training = config.training
     if not (training.use_validation and training.val_datasets):
         return None
-    source = open_source(config, training.val_datasets)
+    try:
+        source = open_source(config, training.val_datasets)
+    except AbsentDataset as error:
+        raise AbsentDataset(f"{error} Or train without validation: `use_validation=False`.") from None
 
     @functools.cache
     def comparison():
