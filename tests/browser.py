@@ -81,6 +81,18 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def tell_frame(self, expression):
+        """Returns the value of an expression in the first frame shut off from its page; None without one."""
+        page, targets = self._session, self.send("Target.getTargets")["targetInfos"]
+        frame = next((target["targetId"] for target in targets if target["type"] == "iframe"), None)
+        if frame is None:
+            return None
+        self._session = self.send("Target.attachToTarget", targetId=frame, flatten=True)["sessionId"]
+        try:
+            return self.tell(expression)
+        finally:
+            self._session = page
+
     def choose(self, selector, *paths):
         """Chooses files in an input element."""
         found = self.send("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")

@@ -46,15 +46,28 @@ def test_one_runs_one_waits_and_more_are_refused(jobs):
     go = threading.Event()
     first = jobs.add("a", lambda job: str(go.wait(PATIENCE)))
     wait_for(first, State.RUNNING)
-    second = jobs.add("b", lambda job: "never")
+    ended = threading.Event()
+    second = jobs.add("b", lambda job: "never", ended=ended.set)
     with pytest.raises(Full, match="2 files are waiting already"):
         jobs.add("c", lambda job: "")
     jobs.cancel(second)
     assert second.state is State.CANCELLED
     go.set()
     wait_for(first, State.DONE)
-    time.sleep(0.05)
+    # What was kept for it, such as a file, is let go though nobody worked on it.
+    assert ended.wait(PATIENCE)
     assert second.result is None
+
+
+def test_what_cannot_be_interrupted_has_no_result_once_it_is_called_off(jobs):
+    go = threading.Event()
+    job = jobs.add("a", lambda job: str(go.wait(PATIENCE)))
+    wait_for(job, State.RUNNING)
+    jobs.cancel(job)
+    assert job.describe()["state"] == "cancelled"
+    go.set()
+    wait_for(job, State.CANCELLED)
+    assert job.result is None
 
 
 def test_a_job_that_runs_ends_at_its_next_report(jobs):

@@ -5,7 +5,6 @@ Uploads live in memory or in a private folder that goes with the process. Nothin
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
 import queue
@@ -45,6 +44,7 @@ class Job:
     Attributes:
         name: what the user called it.
         work: computes the result, a page; it calls `report` now and then.
+        ended: called once when the work is over, or will not be done.
         number: by which it is asked for; it cannot be guessed.
         state: where it is.
         progress: share that is done, in [0, 1], or None where that is not known.
@@ -55,6 +55,7 @@ class Job:
 
     name: str
     work: Callable[[Job], str]
+    ended: Callable[[], None] = lambda: None
     number: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(12))
     state: State = State.WAITING
     progress: float | None = None
@@ -79,10 +80,12 @@ class Job:
 
     def describe(self) -> dict:
         """Returns what the page shows of it."""
+        # Work that cannot be interrupted, such as that on one picture, is not waited for.
+        off = self.state is State.RUNNING and self.stop.is_set()
         return {
             "number": self.number,
             "name": self.name,
-            "state": self.state.value,
+            "state": (State.CANCELLED if off else self.state).value,
             "progress": self.progress,
             "left": None if self.left is None else round(max(self.left, 0.0), 1),
             "message": self.message,
@@ -104,8 +107,13 @@ class Jobs:
         self._thread = threading.Thread(target=self._run, name="hpe_app_jobs", daemon=True)
         self._thread.start()
 
-    def add(self, name: str, work: Callable[[Job], str]) -> Job:
+    def add(self, name: str, work: Callable[[Job], str], *, ended: Callable[[], None] = lambda: None) -> Job:
         """Puts a job into the queue.
+
+        Args:
+            name: what the user called it.
+            work: computes the result.
+            ended: called once when the work is over, or when the turn comes of one that was called off.
 
         Raises:
             Full: there are as many as may wait.
@@ -114,7 +122,7 @@ class Jobs:
             open_jobs = [job for job in self._jobs.values() if job.state in (State.WAITING, State.RUNNING)]
             if len(open_jobs) >= self._most:
                 raise Full(f"{len(open_jobs)} files are waiting already; wait for one of them, or cancel it.")
-            job = Job(name, work)
+            job = Job(name, work, ended)
             self._jobs[job.number] = job
             ended = [
                 number for number, other in self._jobs.items() if other not in open_jobs and other is not job
@@ -133,7 +141,7 @@ class Jobs:
         return list(self._jobs.values())
 
     def cancel(self, job: Job) -> None:
-        """Calls a job off; one that runs ends at its next report. One that has ended is forgotten."""
+        """Calls a job off; one that runs ends at its next report, or without result. An ended one is forgotten."""
         job.stop.set()
         with self._lock:
             if job.state is State.WAITING:
@@ -151,20 +159,28 @@ class Jobs:
     def _run(self) -> None:
         while (job := self._queue.get()) is not None:
             with self._lock:
-                if job.state is not State.WAITING:
-                    continue
-                job.state, job.begun = State.RUNNING, time.monotonic()
-            with contextlib.suppress(Cancelled):
-                try:
-                    result = job.work(job)
-                except UserError as error:
-                    job.message = str(error)
-                except Cancelled:
-                    job.state = State.CANCELLED
-                    raise
-                except Exception as error:  # the page goes on whatever a file does
-                    job.message = f"{job.name}: an error of the program ({type(error).__name__}: {error})."
+                if waited := job.state is State.WAITING:
+                    job.state, job.begun = State.RUNNING, time.monotonic()
+            try:
+                if waited:
+                    self._do(job)
+            finally:
+                job.ended()
+
+    def _do(self, job: Job) -> None:
+        state = State.FAILED
+        try:
+            result = job.work(job)
+        except UserError as error:
+            job.message = str(error)
+        except Cancelled:
+            state = State.CANCELLED
+        except Exception as error:  # the page goes on whatever a file does
+            job.message = f"{job.name}: an error of the program ({type(error).__name__}: {error})."
+        else:
+            with self._lock:
+                if job.stop.is_set():
+                    state = State.CANCELLED
                 else:
-                    job.result, job.state = result, State.DONE
-                    continue
-                job.state = State.FAILED
+                    job.result, state = result, State.DONE
+        job.state = state

@@ -8,6 +8,7 @@ guesses. No path ever comes from the browser: uploads get names of their own in 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import pathlib
 import secrets
@@ -161,12 +162,9 @@ class App:
             await self._receive(request, path)
 
             def work(job):
-                try:
-                    return self._worker.page(path, name, wishes, job)
-                finally:
-                    path.unlink(missing_ok=True)
+                return self._worker.page(path, name, wishes, job)
 
-            job = self._jobs.add(name, work)
+            job = self._jobs.add(name, work, ended=functools.partial(path.unlink, missing_ok=True))
         except _TooLarge as error:
             path.unlink(missing_ok=True)
             return _error(str(error), 413)
