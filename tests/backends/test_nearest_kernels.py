@@ -57,7 +57,7 @@ def test_cells_number_as_the_sites_however_these_lie():
         (np.full(1000, 3.0), np.linspace(0, 1e-9, 1000)),
         (np.linspace(0, 60, 1000), np.linspace(0, 60, 1000) % 7),
     ):
-        cells = nearest_kernels._sort(x, y, np.arange(1000, dtype=np.int32), 0.0, 64.0, 0.0, 64.0)
+        cells = nearest_kernels.sort_into_cells(x, y, np.arange(1000, dtype=np.int32), 0.0, 64.0, 0.0, 64.0)
         first = cells[3]
         assert len(first) < 1000
         assert first[-1] == 1000

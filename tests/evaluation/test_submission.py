@@ -8,10 +8,16 @@ import pytest
 
 from hpe.errors import UserError
 from hpe.evaluation.judged import Judged
-from hpe.evaluation.submission import Submission, header, read_submission, write_submission
+from hpe.evaluation.submission import Submission, header, write_submission
 from hpe.records.manifest import Manifest
 from hpe.records.reading import DatasetShards
 from hpe.systems.prediction import Prediction
+
+
+def read(path):
+    """The joints (N, 17, 2 or 3) of a file."""
+    values = np.loadtxt(path, delimiter=",", skiprows=1)[:, 1:]
+    return values.reshape(len(values), 17, -1)
 
 
 def test_headers_are_the_courses():
@@ -26,7 +32,7 @@ def test_headers_are_the_courses():
 def test_rows_come_back_in_order(tmp_path, dimensions, name):
     joints = np.random.default_rng(0).normal(scale=300, size=(5, 17, dimensions))
     write_submission(tmp_path / name, joints)
-    np.testing.assert_allclose(read_submission(tmp_path / name), joints, rtol=1e-5)
+    np.testing.assert_allclose(read(tmp_path / name), joints, rtol=1e-5)
     content = (tmp_path / name).read_bytes()
     text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
     assert [line.split(",")[0] for line in text.splitlines()] == ["Id", "1", "2", "3", "4", "5"]
@@ -45,24 +51,6 @@ def test_what_is_not_finite_is_named_and_nothing_written(tmp_path):
     with pytest.raises(UserError, match=r"submission\.csv: the prediction of row 2 is not finite"):
         write_submission(tmp_path / "submission.csv", joints)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda lines: ["Id,Hip_x", *lines[1:]], "line 1 is not the header"),
-        (lambda lines: [lines[0], lines[2]], "line 2: its Id is '2', not 1"),
-        (lambda lines: [lines[0], lines[1] + ",1"], "line 2: it has 35 values, not 34"),
-        (lambda lines: [lines[0], lines[1].replace("0", "zero", 1)], "line 2: could not convert"),
-        (lambda lines: [], "line 1 is not the header"),
-    ],
-)
-def test_damage_is_one_line(tmp_path, damage, message):
-    path = tmp_path / "submission.csv"
-    write_submission(path, np.zeros((2, 17, 2)))
-    path.write_text("\n".join(damage(path.read_text().splitlines())))
-    with pytest.raises(UserError, match=message):
-        read_submission(path)
 
 
 def test_a_folder_that_refuses(tmp_path):
@@ -91,10 +79,8 @@ def test_what_was_judged_is_written(tmp_path):
         prediction = Prediction("h36m17", joints2d[rows, :, :2], joints3d[rows])
         submission.add(Judged({}, prediction, system, "h36m17", "h36m17"))
     assert submission.write(tmp_path) == ["submission.csv", "final_submission.csv.gz"]
-    np.testing.assert_allclose(read_submission(tmp_path / "submission.csv"), 2 * joints2d[..., :2], rtol=1e-4)
-    np.testing.assert_allclose(
-        read_submission(tmp_path / "final_submission.csv.gz"), 1000 * joints3d, rtol=1e-4
-    )
+    np.testing.assert_allclose(read(tmp_path / "submission.csv"), 2 * joints2d[..., :2], rtol=1e-4)
+    np.testing.assert_allclose(read(tmp_path / "final_submission.csv.gz"), 1000 * joints3d, rtol=1e-4)
     system.skeleton = "mpii16"
     with pytest.raises(UserError, match="needs `system=hrnet_lifter`"):
         Submission(system)

@@ -126,4 +126,4 @@ def test_help_of_training_shows_what_it_used_to_hide():
 def test_help_names_a_program_as_it_was_called(monkeypatch, main, named):
     spec = types.SimpleNamespace(name=main)
     monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
-    assert cli._called("compare") == named
+    assert cli.called_as("compare") == named

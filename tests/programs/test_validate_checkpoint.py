@@ -136,10 +136,10 @@ def test_reports_of_presets_go_into_runs_and_not_into_the_package(tmp_path):
     config = validate_checkpoint.ValidationConfig()
     assert config.checkpoint in presets()
     loaded = load(config.checkpoint)
-    assert validate_checkpoint._folder_of(loaded, "lightning").parts == ("runs", "lightning", "validation")
+    assert validate_checkpoint.report_folder(loaded, "lightning").parts == ("runs", "lightning", "validation")
     copy = tmp_path / "own.safetensors"
     shutil.copy(loaded.path, copy)
-    assert validate_checkpoint._folder_of(load(copy), str(copy)) == tmp_path / "own" / "validation"
+    assert validate_checkpoint.report_folder(load(copy), str(copy)) == tmp_path / "own" / "validation"
 
 
 def test_a_run_without_checkpoints(trained, tmp_path):

@@ -1,7 +1,7 @@
 """How the kernels are compiled."""
 
-from hpe.visualization import _kernels
+from hpe.visualization import kernels
 
 
 def test_machine_code_is_kept_on_disk():
-    assert _kernels.fill.stats.cache_path
+    assert kernels.fill.stats.cache_path

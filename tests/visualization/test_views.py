@@ -162,9 +162,9 @@ def test_from_the_side_and_from_above_people_stand_at_their_depths(scene):
 
 
 def test_left_limbs_are_bluer_than_right_ones():
-    from hpe.visualization.views import _free_body
+    from hpe.visualization.views import free_body
 
-    body, colors = load_body_model(), _free_body()[1].astype(float)
+    body, colors = load_body_model(), free_body()[1].astype(float)
     shade = {}
     for side in ("left", "right"):
         limb = body.weights[:, [SMPL24.index(f"{side}_{joint}") for joint in ("knee", "elbow")]].sum(axis=1)

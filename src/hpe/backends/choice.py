@@ -31,7 +31,7 @@ def choose(what: str, implementations: Mapping[str, Callable]) -> Callable:
     return implementations[backend]
 
 
-def xla_compiled(function: Callable) -> Callable:
+def xla_compiled(function: Callable, *, wanted: bool = True) -> Callable:
     """Returns a function of tensors compiled by XLA, where the caller's own graph is not.
 
     TensorFlow runs a graph operation by operation unless it is told otherwise, and a body model is a hundred small
@@ -40,8 +40,9 @@ def xla_compiled(function: Callable) -> Callable:
 
     Args:
         function: of tensors and nested structures of them, with static shapes; other arguments have to be bound.
+        wanted: False returns it as it is, for a setting that takes compilation back.
     """
-    if keras.backend.backend() != "tensorflow":
+    if not wanted or keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf
 

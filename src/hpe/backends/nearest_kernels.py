@@ -47,13 +47,13 @@ def search_image(points, mask, point_of_pixel, pixel_of_point):
     # A point beyond the reach is sorted as if it lay at its limit: a query inside is no farther from that
     # place than from the point, so that the bounds by cells hold.
     beyond_x, beyond_y = _REACH * width, _REACH * height
-    cells = _sort(x, y, identity, -beyond_x, width + beyond_x, -beyond_y, height + beyond_y)
+    cells = sort_into_cells(x, y, identity, -beyond_x, width + beyond_x, -beyond_y, height + beyond_y)
     pixel_x, pixel_y = _coordinates(pixels, width)
     done_pixels = _search(cells, pixel_x, pixel_y, pixels, point_of_pixel)
 
     rest = _round(x, y, identity, mask, pixel_of_point)
     border_x, border_y = _coordinates(border, width)
-    cells = _sort(border_x, border_y, border, 0.0, float(width), 0.0, float(height))
+    cells = sort_into_cells(border_x, border_y, border, 0.0, float(width), 0.0, float(height))
     done_points = _search(cells, x[:rest], y[:rest], identity[:rest], pixel_of_point)
     return pixels[done_pixels:], identity[done_points:rest], border
 
@@ -133,7 +133,7 @@ def _pixels(mask):
 
 
 @compiled
-def _sort(x, y, identity, x_low, x_high, y_low, y_high):
+def sort_into_cells(x, y, identity, x_low, x_high, y_low, y_high):
     """Sorts sites into cells; those beyond the limits go where they would if they lay at the limit.
 
     Returns:

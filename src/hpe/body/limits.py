@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from hpe.geometry.euler import axis_angle_to_euler, euler_to_axis_angle
+from hpe.geometry.euler import axis_angle_to_euler
 from hpe.skeletons import SMPL24, mirror_name
 
 
@@ -59,25 +59,6 @@ def limits_of(joint: str) -> JointLimits | None:
     if left is None:
         return None
     return dataclasses.replace(left, y=(-left.y[1], -left.y[0]), z=(-left.z[1], -left.z[0]))
-
-
-def clip_to_limits(pose):
-    """Moves every joint but the root to the nearest Euler angles within its limits.
-
-    Args:
-        pose: (72,) axis-angle, radians.
-
-    Returns:
-        (72,) float64 axis-angle.
-    """
-    pose = np.array(pose, np.float64).reshape(-1, 3)
-    for index, joint in enumerate(SMPL24.joints):
-        limits = limits_of(joint)
-        if limits is not None:
-            angles = axis_angle_to_euler(limits.order, pose[index])
-            low, high = zip(limits.x, limits.y, limits.z, strict=True)
-            pose[index] = euler_to_axis_angle(limits.order, np.clip(angles, low, high))
-    return pose.ravel()
 
 
 def violation(pose) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import os
 import pathlib
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,34 +105,3 @@ def write_submission(path: str | os.PathLike, joints: np.ndarray) -> None:
     content = ("\n".join(rows) + "\n").encode()
     # Without the time in its head, equal predictions give equal files.
     files.write_bytes(path, gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
-
-
-def read_submission(path: str | os.PathLike) -> np.ndarray:
-    """Reads a file of `write_submission`: (N, 17, 2) or (N, 17, 3) float64.
-
-    Raises:
-        UserError: naming the line that is not of the layout.
-    """
-    path = pathlib.Path(path)
-    try:
-        content = path.read_bytes()
-        lines = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}).") from error
-    dimensions = next((size for size in FILES if lines and lines[0] == header(size)), None)
-    if dimensions is None:
-        raise UserError(f"{path}: line 1 is not the header of a submission: {header(2)[:40]}...")
-    return np.array([_parse(path, number, line, dimensions) for number, line in enumerate(lines[1:], 1)])
-
-
-def _parse(path: pathlib.Path, number: int, line: str, dimensions: int) -> np.ndarray:
-    identity, *values = line.split(",")
-    expected = dimensions * len(JOINTS)
-    try:
-        if identity != str(number):
-            raise ValueError(f"its Id is {identity!r}, not {number}")
-        if len(values) != expected:
-            raise ValueError(f"it has {len(values)} values, not {expected}")
-        return np.array([float(value) for value in values]).reshape(len(JOINTS), dimensions)
-    except ValueError as error:
-        raise UserError(f"{path}: line {number + 1}: {error}.") from error

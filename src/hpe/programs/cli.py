@@ -139,13 +139,13 @@ def run(name: str, argv: Sequence[str] | None = None, *, command: str | None = N
         _definer(program.define_flags, given),
         start=_quiet_start if entry.tensorflow else None,
         takes_arguments=getattr(program, "TAKES_ARGUMENTS", False),
-        command=command or f"python -m {_called(entry.module)}",
+        command=command or f"python -m {called_as(entry.module)}",
         summary=f"{entry.summary[0].upper()}{entry.summary[1:]}.",
         argv=given,
     )
 
 
-def _called(module: str) -> str:
+def called_as(module: str) -> str:
     """Returns by which name the program of a module was called: its own, or the short one of the repository."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name if spec is not None and spec.name == f"hpe.programs.{module}" else module

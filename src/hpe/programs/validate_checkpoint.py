@@ -111,15 +111,13 @@ def main() -> None:
     """Restores, measures, and writes a table, a JSON file and pictures of evenly spaced, best and worst samples."""
     config = program_flags.read(ValidationConfig)
     # TensorFlow, which neither the help nor a mistyped flag waits for.
-    from hpe.evaluation.course_bodies import PredictedJoints, write_validations
-    from hpe.evaluation.evidence import FIELDS
-    from hpe.evaluation.feasibility import Comparison, compare_with
+    from hpe.evaluation.course_bodies import PredictedJoints
     from hpe.evaluation.judging import judge, predictor_of_batches
-    from hpe.evaluation.report import make_folder, to_text, write_json
+    from hpe.evaluation.report import make_folder
     from hpe.evaluation.submission import Submission
     from hpe.inference.predictor import Predictor
-    from hpe.training.history import VALIDATION, read_history
 
+    # ---- what is judged, and on what: mistakes are told before anything is measured --------------------------
     loaded = load(
         config.checkpoint,
         lifter=config.lifter_checkpoint,
@@ -131,34 +129,14 @@ def main() -> None:
     to_truth = config.refine_to is RefineTo.TRUTH
     submission = Submission(system) if config.submission else None
     joints = PredictedJoints(system) if config.course_files else None
-    data_dir = config.data_dir or training.data_dir
-    source = pipeline.open(
-        system.input_key,
-        data_dir,
-        config.val_datasets or training.val_datasets,
-        pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
-        # What judging reads besides, it asks for itself.
-        needs=Needs(
-            fields=(
-                system.input_key,
-                "joints3d",
-                "image_to_crop",
-                "image_size",
-                *(FIELDS if to_truth else ()),
-            ),
-            skeleton2d=system.skeleton,
-        ),
-        verify=config.verify,
-    )
-    feasibility = Comparison()
-    if system.body_models:
-        required = config.mocap_datasets is not None
-        sets = config.mocap_datasets if required else training.mocap_datasets
-        feasibility = compare_with(data_dir, sets, required=required)
+    source = _open_source(config, loaded, training)
+    feasibility = _feasibility(config, system, training)
     if submission:
         submission.check(source.shards)
-    output = pathlib.Path(config.output or _folder_of(loaded, config.checkpoint))
+    output = pathlib.Path(config.output or report_folder(loaded, config.checkpoint))
     make_folder(output)
+
+    # ---- judging ---------------------------------------------------------------------------------------------
     print(f"{config.checkpoint}: {system.name} at step {loaded.step}")
     if predictor.refine:
         print(f"fitted by {predictor.refine} steps to {'the truth' if to_truth else 'the joints found'}")
@@ -171,6 +149,8 @@ def main() -> None:
         also=[kept for kept in (submission, joints) if kept],
         fit_to_truth=to_truth,
     )
+
+    # ---- what is written -------------------------------------------------------------------------------------
     details = {
         "checkpoint": str(config.checkpoint),
         "step": loaded.step,
@@ -179,24 +159,71 @@ def main() -> None:
         "datasets": [dataset.name for dataset in source.shards],
         "samples": {"name": _names(evaluation), **evaluation.samples},
     }
-    write_json(output / "metrics.json", evaluation.metrics, details=details)
-    files.write_text(output / "metrics.txt", to_text(evaluation.metrics))
-    print(to_text(evaluation.metrics))
+    written = _write_metrics(evaluation, details, output)
     predict = predictor_of_batches(predictor, source.needs.skeleton2d, fit_to_truth=to_truth)
-    written = _write_panels(evaluation, predict, source, config.num_panels, output)
+    written += _write_panels(evaluation, predict, source, config.num_panels, output)
     if submission:
         written += submission.write(output)
     if joints:
-        written += joints.write(output)
-        if loaded.run is not None:
-            entries = [entry for entry in read_history(loaded.run.history) if entry.kind == VALIDATION]
-            written += write_validations(output, [(e.step, e.epoch, e.values) for e in entries])
-    print(f"wrote {', '.join(['metrics.json', 'metrics.txt', *written])} to {output}")
+        written += [*joints.write(output), *_write_course_history(loaded, output)]
+    print(f"wrote {', '.join(written)} to {output}")
     if config.report:
         _write_report(config, loaded, output)
 
 
-def _folder_of(loaded: Loaded, checkpoint: str) -> pathlib.Path:
+def _open_source(config: ValidationConfig, loaded: Loaded, training) -> Source:
+    """Opens the datasets with the fields that fitting and the course's files read besides those of the metrics."""
+    from hpe.evaluation.evidence import FIELDS
+
+    system = loaded.system
+    fields = (system.input_key, "joints3d", "image_to_crop", "image_size")
+    if config.refine_to is RefineTo.TRUTH:
+        fields += FIELDS
+    return pipeline.open(
+        system.input_key,
+        config.data_dir or training.data_dir,
+        config.val_datasets or training.val_datasets,
+        pipeline.CONFIGS[system.input_key](**vars(loaded.settings.input)),
+        # What judging reads besides, it asks for itself.
+        needs=Needs(fields=fields, skeleton2d=system.skeleton),
+        verify=config.verify,
+    )
+
+
+def _feasibility(config: ValidationConfig, system, training):
+    """Returns what bodies are compared with that motion capture has; sets that the flags name must be there."""
+    from hpe.evaluation.feasibility import Comparison, compare_with
+
+    if not system.body_models:
+        return Comparison()
+    required = config.mocap_datasets is not None
+    sets = config.mocap_datasets if required else training.mocap_datasets
+    return compare_with(config.data_dir or training.data_dir, sets, required=required)
+
+
+def _write_metrics(evaluation: Evaluation, details: Mapping, output: pathlib.Path) -> list[str]:
+    """Writes and prints the metrics; returns the names of the files."""
+    from hpe.evaluation.report import to_text, write_json
+
+    write_json(output / "metrics.json", evaluation.metrics, details=details)
+    text = to_text(evaluation.metrics)
+    files.write_text(output / "metrics.txt", text)
+    print(text)
+    return ["metrics.json", "metrics.txt"]
+
+
+def _write_course_history(loaded: Loaded, output: pathlib.Path) -> list[str]:
+    """Writes the validations of a run as the course's file of them; returns the names of the files."""
+    if loaded.run is None:
+        return []
+    from hpe.evaluation.course_bodies import write_validations
+    from hpe.training.history import VALIDATION, read_history
+
+    entries = [entry for entry in read_history(loaded.run.history) if entry.kind == VALIDATION]
+    return write_validations(output, [(entry.step, entry.epoch, entry.values) for entry in entries])
+
+
+def report_folder(loaded: Loaded, checkpoint: str) -> pathlib.Path:
     """Returns where a report goes by default: into the run, or beside released weights that are no preset's."""
     if loaded.run is not None:
         return loaded.run.path / "validation"

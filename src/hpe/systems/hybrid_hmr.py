@@ -94,7 +94,7 @@ class HybridHmr:
             )
         self.training_networks = {} if self.adversary is None else self.adversary.networks
         # One function for each choice: what is compiled takes tensors alone.
-        compile_if = xla_compiled if config.compile_body else lambda function: function
+        compile_if = functools.partial(xla_compiled, wanted=config.compile_body)
         self._distances = compile_if(distances_of_pairs)
         self._posed = {
             vertices: compile_if(functools.partial(self._pose_body, vertices=vertices))

@@ -67,7 +67,7 @@ class KinematicAdversary:
         def keypoints(rotmats, shape):
             return body(rotmats, shape, vertices=False)["keypoints"]
 
-        self._keypoints = xla_compiled(keypoints) if compile_body else keypoints
+        self._keypoints = xla_compiled(keypoints, wanted=compile_body)
 
     @property
     def loss_names(self):

@@ -7,6 +7,7 @@ limbs of that body and correct it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -95,7 +96,7 @@ class MoveNetBody:
                 name="correction",
             )
             self.networks |= {"evidence_maps": self.evidence_maps, "correction": self.correction}
-        compile_if = xla_compiled if config.compile_body else lambda function: function
+        compile_if = functools.partial(xla_compiled, wanted=config.compile_body)
         self._project = compile_if(projector(self.body, self.seen_joints))
         self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
         self._distances = compile_if(distances_of_pairs)

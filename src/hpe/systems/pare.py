@@ -80,7 +80,7 @@ class Pare:
             self._chain = build_pare_networks(config, image_size=image_size, mean=mean)
         # What only enlarges maps has no weights, so that checkpoints know nothing of it.
         self.networks = {name: network for name, network in self._chain.items() if network.variables}
-        compile_if = xla_compiled if config.compile_body else lambda function: function
+        compile_if = functools.partial(xla_compiled, wanted=config.compile_body)
         self._posed = {
             vertices: compile_if(functools.partial(self._pose_body, vertices=vertices))
             for vertices in (False, True)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpe.visualization import _kernels
+from hpe.visualization import kernels
 
 LIGHT_BLUE = (166, 189, 219)  # (.65, .74, .86), the body colour of HMR's renderer
 NEAR_PLANE = 0.01  # metres; what lies closer to a perspective camera is cut off
@@ -162,8 +162,8 @@ def render(
     if vertex_colors is None:
         vertex_colors = np.empty((0, 3), np.uint8)
     lights = STUDIO if light is None else (light,) if isinstance(light, Light) else tuple(light)
-    normals = _kernels.vertex_normals(vertices, faces) if smooth else np.empty((0, 3))
-    _kernels.shade(
+    normals = kernels.vertex_normals(vertices, faces) if smooth else np.empty((0, 3))
+    kernels.shade(
         vertices,
         screen,
         faces,
@@ -206,9 +206,9 @@ def blend(picture: np.ndarray, vertices, faces, camera: Camera, *, samples: int,
     _check(vertices, faces, picture.shape[:2], vertex_colors, None, picture)
     screen, _, winner = _fill(vertices, faces, camera.scaled(samples), size, True)
     colors = _array(np.empty((0, 3)) if vertex_colors is None else vertex_colors, np.uint8)
-    normals = _kernels.vertex_normals(vertices, faces)
-    lit = _kernels.lit_colors(colors, np.array(LIGHT_BLUE, np.float64), normals, _light_table(STUDIO))
-    _kernels.blend(screen, faces, winner, samples, lit, picture)
+    normals = kernels.vertex_normals(vertices, faces)
+    lit = kernels.lit_colors(colors, np.array(LIGHT_BLUE, np.float64), normals, _light_table(STUDIO))
+    kernels.blend(screen, faces, winner, samples, lit, picture)
 
 
 def render_mask(vertices, faces, camera: Camera, size: tuple[int, int]) -> np.ndarray:
@@ -223,10 +223,10 @@ def _fill(vertices, faces, camera, size, cull):
     """Returns the projected vertices (V, 3), the depth and the index of the face in front (H, W)."""
     intrinsics = (float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy))
     screen = np.empty_like(vertices)
-    _kernels.project(vertices, *intrinsics, camera.perspective, NEAR_PLANE, screen)
+    kernels.project(vertices, *intrinsics, camera.perspective, NEAR_PLANE, screen)
     depth = np.full(size, np.inf, np.float32)
     winner = np.full(size, -1, np.int32)
-    _kernels.fill(vertices, screen, faces, *intrinsics, camera.perspective, NEAR_PLANE, cull, depth, winner)
+    kernels.fill(vertices, screen, faces, *intrinsics, camera.perspective, NEAR_PLANE, cull, depth, winner)
     return screen, depth, winner
 
 

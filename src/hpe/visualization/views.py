@@ -208,12 +208,12 @@ def _colors(person: Person) -> np.ndarray | None:
     """Returns the clothes (V, 3) of the free body, None for others."""
     if person.body is None or person.vertices is None:
         return None
-    name, colors = _free_body()
+    name, colors = free_body()
     return colors if name == person.body.model and len(colors) == len(person.vertices) else None
 
 
 @functools.cache
-def _free_body() -> tuple[str, np.ndarray]:
+def free_body() -> tuple[str, np.ndarray]:
     """Returns the name of the free body and the colours (V, 3) uint8 of its clothes, tinted by side."""
     with np.load(DEFAULT_BODY, allow_pickle=False) as tables:
         name, colors, weights = str(tables["name"]), tables["vertex_colors"], tables["weights"]
