@@ -63,7 +63,6 @@ def show(
     from tqdm import tqdm
 
     from hpe.export.saving import save_picture
-    from hpe.formats.images import count_pictures
     from hpe.inference.pictures import read_photo
     from hpe.visualization.grids import write_image
 
@@ -79,19 +78,10 @@ def show(
             # What is said of a file names it; what is said of a setting does not.
             skipped.append((path, error))
             continue
-        count = count_pictures(path)
-        if count > 1:
-            notes.append(f"{path}: holds {count} pictures, of which the first was taken.")
-        if not people:
-            notes.append(f"{path}: nobody was found; --detector=none takes the whole picture for one person.")
+        drawn = config.drawn(people) if config.draw else people
+        notes += _remarks(path, people, drawn, config)
         if config.draw:
             picture = name.with_name(f"{name.name}.png")
-            drawn = config.drawn(people)
-            if len(drawn) < len(people):
-                notes.append(
-                    f"{path}: {len(people) - len(drawn)} people lower than {config.min_height:g} pixels are not "
-                    "drawn; --min_height=0 draws them."
-                )
             write_image(picture, _drawn(image, drawn, config))
             written.append(picture)
         files, lacking = save_picture(people, name, config.save, layout=_layout(path, config), picture=image)
@@ -108,14 +98,36 @@ def show(
         print(f"note: {line}")
     if not used and signals.received is None:
         raise UserError(f"none of the {len(images)} images could be used.")
-    if not written:
-        return
-    if len(images) == 1:
+    if len(images) == 1 and written:
         print(f"wrote {', '.join(map(str, written))}")
-        return
+    elif written:
+        print(f"wrote {_counted(written)} to {config.folder}")
+
+
+def _remarks(
+    path: pathlib.Path, people: list[Person], drawn: list[Person], config: PreviewConfig
+) -> list[str]:
+    """Returns what a user is told of a picture that was used, and of the people in it who are drawn."""
+    from hpe.formats.images import count_pictures
+
+    remarks = []
+    count = count_pictures(path)
+    if count > 1:
+        remarks.append(f"{path}: holds {count} pictures, of which the first was taken.")
+    if not people:
+        remarks.append(f"{path}: nobody was found; --detector=none takes the whole picture for one person.")
+    if len(drawn) < len(people):
+        remarks.append(
+            f"{path}: {len(people) - len(drawn)} people lower than {config.min_height:g} pixels are not "
+            "drawn; --min_height=0 draws them."
+        )
+    return remarks
+
+
+def _counted(written: list[pathlib.Path]) -> str:
+    """Returns how many files of each kind were written, such as `12 pictures, 12 json`."""
     kinds = collections.Counter("pictures" if path.suffix == ".png" else path.suffix[1:] for path in written)
-    counts = [f"{count} {kind}" for kind, count in kinds.items()]
-    print(f"wrote {', '.join(counts)} to {config.folder}")
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items())
 
 
 def _layout(path: pathlib.Path, config: PreviewConfig):
