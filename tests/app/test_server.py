@@ -122,6 +122,7 @@ def test_what_is_too_much_or_wrong_is_one_line(path, body, status, message):
 def test_other_pages_and_other_names_are_refused():
     with serving(Quick()) as port:
         assert ask(port, "/", host="evil.example")[0] == 403
+        assert ask(port, "/", host="192.0.2.7")[0] == 403
         assert ask(port, "/", host=f"localhost:{port}")[0] == 200
         assert ask(port, "/jobs?name=a", "POST", b"x", Origin="http://evil.example")[0] == 403
         assert ask(port, "/jobs?name=a", "POST", b"x", Origin=f"http://127.0.0.1:{port}")[0] == 201
@@ -141,6 +142,10 @@ def test_elsewhere_the_token_is_wanted():
                 ask(port, path, **{name: value.encode("utf-8") for name, value in headers.items()})[0]
                 == status
             )
+        # By whichever of the machine's addresses; a name may be led to it by its owner.
+        for host, status in (("192.0.2.7", 200), (f"[fe80::7]:{port}", 200), ("evil.example", 403)):
+            assert ask(port, "/?token=secret", host=host)[0] == status
+        assert ask(port, "/", host="192.0.2.7")[0] == 403
 
 
 def test_a_hundred_uploads_at_once_and_half_ones_leave_it_standing():

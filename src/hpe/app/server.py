@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hmac
+import ipaddress
 import pathlib
 import secrets
 import shutil
@@ -52,7 +53,7 @@ class Guard:
 
     Args:
         app: what is guarded.
-        hosts: names under which the server may be called, without port.
+        hosts: names under which the server may be called, without port; with a token, any bare address besides.
         token: that requests must carry, or None.
     """
 
@@ -83,7 +84,9 @@ class Guard:
 
     def _refusal(self, request: Request) -> str | None:
         host = request.headers.get("host", "")
-        if _name(host) not in self._hosts:
+        name = _name(host)
+        # Another page's name may be led here, a bare address may not; this machine may not know all of its own.
+        if name not in self._hosts and (self._token is None or not _is_address(name)):
             return "This server does not answer under that name."
         origin = request.headers.get("origin")
         if request.method != "GET" and origin is not None and origin.partition("://")[2] != host:
@@ -99,6 +102,14 @@ def _name(host: str) -> str:
     """Returns the name of a Host header without its port, in small letters."""
     name, _, port = host.rpartition(":")
     return (name if name and port.isdigit() else host).lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class App:

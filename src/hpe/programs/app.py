@@ -66,9 +66,9 @@ def main() -> None:
     )
     # A wrong checkpoint is told now; and the first picture need not wait for it.
     worker.model(presets[0])
-    hosts = LOOPBACK if local else (*LOOPBACK, config.host, socket.gethostname(), *_addresses())
-    port = listener.getsockname()[1]
-    address = f"http://{config.host if config.host != '0.0.0.0' else socket.gethostname()}:{port}/"
+    name = socket.gethostname()
+    hosts = LOOPBACK if local else (*LOOPBACK, config.host, name, f"{name}.local")
+    address = f"http://{reached(config.host)}:{listener.getsockname()[1]}/"
     if token:
         address += f"?token={token}"
     print(f"open {address} in a browser; nothing leaves this machine; Ctrl-C ends it", flush=True)
@@ -98,13 +98,22 @@ def _listen(config: AppConfig) -> socket.socket:
     return listener
 
 
-def _addresses() -> list[str]:
-    """Returns the machine's own addresses, as far as its name leads to them."""
-    try:
-        found = socket.getaddrinfo(socket.gethostname(), None)
-    except OSError:
-        return []
-    return sorted({str(entry[4][0]) for entry in found})
+def reached(host: str) -> str:
+    """Returns where a page is reached, as the address of the page has it.
+
+    Args:
+        host: what is listened on; of every address of the machine, that of its way out is told, which others know
+            rather than the machine's name.
+    """
+    if host in ("0.0.0.0", "::"):
+        try:
+            # Nothing is sent by it; the address is one kept for documentation.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+                way.connect(("192.0.2.1", 9))
+                host = way.getsockname()[0]
+        except OSError:
+            host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def define_flags() -> None:
