@@ -5,8 +5,8 @@ Judges `lightning` and `thunder` on whatever of this lies below the folder of th
 
 - Leeds Sports Pose, the validation half, crops around the labelled joints: 2D joints, silhouettes by SPIN's
   protocol, angles outside HMR's two sets of motion capture; and the first 256 of them after some steps of fitting;
-- people of 96 pixels and more with joints in COCO photographs, each in its annotated box; also the fifth of the
-  pictures that `--own_val=0.2` sets aside;
+- people of 96 pixels and more with joints in COCO photographs, each in its annotated box; also those in the fifth of
+  the pictures that no training has seen, whose numbers end in 4 or 9;
 - 300 synthetic people in postures of CMU's motion capture and of the generator, of which the picture may cut a
   part off;
 - how many frames a second are followed from end to end, with one person in pictures of 640 x 480.
@@ -95,16 +95,13 @@ def write_records(data: pathlib.Path, records: pathlib.Path) -> list[str]:
         wanted[LSP] = {"lsp_val": True, "lsp_dir": str(data / "lsp_dataset"), "up_dir": str(data / "upi-s1h")}
     coco = data / "coco_subset" / "person_keypoints.json"
     if coco.is_file():
-        large = records / "coco" / coco.name
-        # Files are found below the folder of the annotation alone.
-        shutil.copytree(coco.parent / "images", large.parent / "images", dirs_exist_ok=True)
-        files.write_text(large, json.dumps(large_people(json.loads(coco.read_text()))))
-        for share in (0.0, 0.2):
-            wanted[COCO_FIFTH if share else COCO] = {
-                "own": str(large),
-                "own_name": "coco_people",
-                "own_val": share,
-            }
+        content = large_people(json.loads(coco.read_text()))
+        for name, chosen in ((COCO, content), (COCO_FIFTH, set_aside(content))):
+            # Files are found below the folder of the annotation alone.
+            large = records / name / coco.name
+            shutil.copytree(coco.parent / "images", large.parent / "images", dirs_exist_ok=True)
+            files.write_text(large, json.dumps(chosen))
+            wanted[name] = {"own": str(large), "own_name": name}
     clips = data / "mocap" / "cmu_bvh"
     synthetic = {"synthetic_val": 300, "seed": 77, "synthetic_truncated": 0.15}
     wanted[SYNTHETIC] = synthetic | ({"synthetic_postures": str(clips)} if clips.is_dir() else {})
@@ -126,6 +123,16 @@ def large_people(content: dict) -> dict:
         if max(entry["bbox"][2:]) >= SMALLEST and entry.get("num_keypoints") and not entry.get("iscrowd")
     ]
     return content | {"annotations": kept}
+
+
+def set_aside(content: dict) -> dict:
+    """Returns COCO's content with the fifth of the pictures that no training has seen: the last of each five numbers."""
+    images = [image for image in content["images"] if image["id"] % 5 == 4]
+    kept = {image["id"] for image in images}
+    return content | {
+        "images": images,
+        "annotations": [entry for entry in content["annotations"] if entry["image_id"] in kept],
+    }
 
 
 def judged(

@@ -17,12 +17,12 @@ import tensorflow as tf
 import tf2onnx
 
 from hpe.backends.choice import without_xla
-from hpe.networks.movenet import NUM_JOINTS, SIZES, MoveNet
+from hpe.networks.movenet import NUM_FEATURES, NUM_JOINTS, SIZES, STRIDE
 from hpe.networks.rtmdet import build_rtmdet
 from hpe.runs.weights import named_variables
 from hpe.systems.inputs import ImageInput
 from hpe.systems.movenet import build_movenet_body
-from hpe.systems.settings.movenet import MoveNetBodyConfig
+from hpe.systems.settings.movenet import Evidence, MoveNetBodyConfig, MoveNetVersion
 
 _ASSETS = pathlib.Path(__file__).resolve().parent.parent / "src/hpe/networks/assets"
 _OPSET = 17
@@ -30,23 +30,44 @@ _OPSET = 17
 
 def main() -> None:
     """Writes all of them."""
-    for version, size in SIZES.items():
-        movenet = MoveNet(version, pretrained=False)
-        variables = {variable.path: variable for variable in movenet.maps.variables}
-        picture = tf.TensorSpec((None, size.picture, size.picture, 3), tf.uint8, name="image")
+    lightning, thunder = (
+        build_movenet_body(
+            MoveNetBodyConfig(movenet=MoveNetVersion(version), evidence=Evidence.LIGHTNING),
+            ImageInput(img_size=size.picture),
+        )
+        for version, size in SIZES.items()
+    )
+    pictures = {
+        name: tf.TensorSpec((None, *system.input_shape), tf.uint8, name="image")
+        for name, system in (("lightning", lightning), ("thunder", thunder))
+    }
+    _write("movenet_lightning", lightning.observe, [pictures["lightning"]], _variables(lightning.movenet))
 
-        def joints(image, movenet=movenet):
-            return {"joints": movenet(tf.cast(image, tf.float32) / 127.5 - 1.0)}
+    def joints(image):
+        return {"detections": thunder.detect(image)}
 
-        _write(f"movenet_{version}", joints, picture, variables)
-    system = build_movenet_body(MoveNetBodyConfig(), ImageInput(img_size=SIZES["lightning"].picture))
-    detections = tf.TensorSpec((None, NUM_JOINTS, 3), tf.float32, name="detections")
+    _write("movenet_thunder", joints, [pictures["thunder"]], _variables(thunder.movenet))
+    _write("movenet_observer", thunder.look, [pictures["thunder"]], _variables(thunder.observer))
+    side = lightning.image_size // STRIDE
+    seen = {
+        "detections": (None, NUM_JOINTS, 3),
+        "maps": (None, side, side, lightning.observer.num_tapped),
+        "pooled": (None, NUM_FEATURES),
+    }
+    seen = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in seen.items()]
+    variables = named_variables(lightning.networks)
 
     def body(detections):
-        inferred = system.infer_joints2d(detections)
-        return {key: value for key, value in inferred.items() if key != "detections"}
+        return _but_detections(lightning.infer_joints2d(detections))
 
-    _write("movenet_body", body, detections, named_variables(system.networks))
+    _write("movenet_body", body, seen[:1], {k: v for k, v in variables.items() if k.startswith("lifter/")})
+
+    def corrected(detections, maps, pooled):
+        return _but_detections(
+            lightning.infer_seen({"detections": detections, "maps": maps, "pooled": pooled})
+        )
+
+    _write("movenet_corrected", corrected, seen, variables)
     rtmdet = build_rtmdet()
     variables = {
         f"{layer.name}/{variable.name}": variable for layer in rtmdet.layers for variable in layer.weights
@@ -61,18 +82,27 @@ def main() -> None:
             for name, value in zip(("logits", "distances"), pair, strict=True)
         }
 
-    _write("rtmdet_nano", boxes, picture, variables)
+    _write("rtmdet_nano", boxes, [picture], variables)
 
 
-def _write(name: str, function, spec, variables) -> None:
-    """Writes a function of one input, in which the variables are weights that are given later."""
+def _variables(movenet):
+    return {variable.path: variable for variable in movenet.maps.variables}
 
-    def called(inputs, *values):
+
+def _but_detections(inferred):
+    return {key: value for key, value in inferred.items() if key != "detections"}
+
+
+def _write(name: str, function, specs, variables) -> None:
+    """Writes a function of inputs, in which the variables are weights that are given later."""
+
+    def called(*values):
+        inputs, values = values[: len(specs)], values[len(specs) :]
         with (
             without_xla(),
             keras.StatelessScope(state_mapping=list(zip(variables.values(), values, strict=True))),
         ):
-            return function(inputs)
+            return function(*inputs)
 
     # Inputs at first, by names that the converter takes; it would write the values of variables into the graph.
     weights = [
@@ -80,10 +110,10 @@ def _write(name: str, function, spec, variables) -> None:
         for index, variable in enumerate(variables.values())
     ]
     traced = tf.function(called, autograph=False)
-    proto, _ = tf2onnx.convert.from_function(traced, input_signature=[spec, *weights], opset=_OPSET)
+    proto, _ = tf2onnx.convert.from_function(traced, input_signature=[*specs, *weights], opset=_OPSET)
     names = {weight.name: path for weight, path in zip(weights, variables, strict=True)}
     # The converter takes constants that the function has captured for inputs, too.
-    graph = traced.get_concrete_function(spec, *weights).graph
+    graph = traced.get_concrete_function(*specs, *weights).graph
     constants = {inner.name: outer.numpy() for outer, inner in graph.captures}
     known: dict[bytes, str] = {}
     for given in list(proto.graph.input):

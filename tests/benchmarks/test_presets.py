@@ -21,6 +21,16 @@ def test_large_people_with_joints_are_kept():
     assert presets.large_people(content) == content | {"annotations": annotations[:1]}
 
 
+def test_the_pictures_that_no_training_has_seen_are_a_fifth():
+    content = {
+        "images": [{"id": number} for number in (3, 4, 5, 14)],
+        "annotations": [{"image_id": number} for number in (3, 4, 4, 5)],
+    }
+    found = presets.set_aside(content)
+    assert [image["id"] for image in found["images"]] == [4, 14]
+    assert found["annotations"] == [{"image_id": 4}, {"image_id": 4}]
+
+
 def test_a_missed_target_is_marked():
     assert presets.target_cell(0.7, 0.8, 1, ".2f") == ">= 0.80, **missed**"
     assert presets.target_cell(2.0, 2.8, -1, ".1f") == "<= 2.8"

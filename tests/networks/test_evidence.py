@@ -69,11 +69,13 @@ def test_maps_and_body_have_the_shapes_they_promise(networks):
     found = maps(generator.normal(size=(2, SIDE, SIDE, 21)).astype(np.float32), detections)
     assert found["heatmaps"].shape == (2, SIDE, SIDE, 14)
     assert found["mask"].shape == (2, SIDE, SIDE, 1)
-    seen = found | {"detections": detections, "joints": evidence.peaks(found["heatmaps"])}
+    assert evidence.peaks(found["heatmaps"]).shape == (2, 14, 3)
+    seen = found | {"detections": detections}
     seen["pooled"] = generator.normal(size=(2, 8)).astype(np.float32)
     parameters = generator.normal(size=(2, PARAMETERS_SIZE)).astype(np.float32)
     body = split_parameters(ops.convert_to_tensor(parameters))
     points = generator.uniform(-1, 1, size=(2, 19, 2)).astype(np.float32)
+    seen["joints"] = np.concatenate([points[:, :14], np.ones((2, 14, 1), np.float32)], axis=-1)
     stages = correction(body, seen, project=lambda body: points)
     assert len(stages) == 2
     # The last layer starts near zero, so that the body that is given is where the training starts.
@@ -94,3 +96,27 @@ def test_networks_are_built_again_from_their_configuration(networks):
     for network in networks:
         again = type(network).from_config(network.get_config())
         assert [tuple(w.shape) for w in again.weights] == [tuple(w.shape) for w in network.weights]
+
+
+def test_the_camera_puts_joints_where_they_were_found():
+    rng = np.random.default_rng(4)
+    camera = np.float32([[0.8, 0.1, -0.2], [1.3, 0.0, 0.3]])
+    body = rng.normal(size=(2, 19, 2)).astype(np.float32)
+    points = camera[:, None, :1] * (body + camera[:, None, 1:])
+    joints = rng.normal(size=(2, 14, 3)).astype(np.float32)
+    joints[..., 2] = rng.uniform(0, 1, size=(2, 14))
+    joints[..., :2] += 3 * points[:, :14]
+    moved, shown = map(ops.convert_to_numpy, evidence.held_camera(camera, points, joints))
+    np.testing.assert_allclose(moved[:, None, :1] * (body + moved[:, None, 1:]), shown, atol=1e-4)
+    for row in range(2):  # NumPy's least squares for gain and offset of the points
+        weight = np.repeat(np.sqrt(joints[row, :, 2]), 2)[:, None]
+        equations = np.column_stack([points[row, :14].reshape(-1), np.tile([1, 0], 14), np.tile([0, 1], 14)])
+        gain, x, y = np.linalg.lstsq(
+            weight * equations, weight[:, 0] * joints[row, :, :2].reshape(-1), rcond=None
+        )[0]
+        np.testing.assert_allclose(shown[row], gain * points[row] + [x, y], atol=1e-4)
+    # A body that lies the wrong way round is not mirrored, and nobody has no joints.
+    joints[0, :, :2], joints[1, :, 2] = -points[0, :14], 0
+    moved = ops.convert_to_numpy(evidence.held_camera(camera, points, joints)[0])
+    assert np.isfinite(moved).all()
+    assert (moved[:, 0] > 0).all()

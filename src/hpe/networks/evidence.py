@@ -2,7 +2,8 @@
 
 A few convolutions on the maps that the detector computed anyway find 14 joints again, where the person is, and some
 features of their own. A network then corrects a body that is there already: it sees what the maps hold along and
-across the body's limbs, where they lie now, which tells how thick the person's are and whether they lie there.
+across the body's limbs, where they lie now, which tells how thick the person's are and whether they lie there. The
+camera follows, so that the joints lie where they were found.
 The sampling of features where the present estimate projects to is that of PyMAF (Zhang et al. 2021).
 """
 
@@ -29,6 +30,9 @@ _BLOCKS = 2
 # Detections are shown as blobs, so many logits high; a joint's peak reaches as far as the window. In cells.
 _BLOB_LOGITS = 4.0
 _BLOB, _WINDOW = 2.0, 2.5
+# Mean and spread of a detector's logits, and of its features, MoveNet Lightning's on people of LSP, roughly.
+_LOGITS = -7.5, 3.5
+_FEATURES = 0.0, 0.5
 # The first cell's centre is the middle of its pixels, whose own centres are at integers.
 _FIRST_CELL = 0.5 * (STRIDE - 1) / STRIDE
 
@@ -57,6 +61,8 @@ _RESIDUAL_SCALE = 5.0
 _POOLED_WIDTH = 128
 # The body that is corrected is good already: the training starts closer to it than that of a body from nothing.
 _START_SCALE = 1e-4
+# Joints that coincide have no size, and a body that is turned over by its correction must not be mirrored.
+_SMALLEST_SPREAD, _SMALLEST_GAIN, _LEAST_WEIGHT = 1e-6, 0.1, 1e-6
 # Of the features at every point of a limb.
 _POINT_WIDTH = 12
 
@@ -77,6 +83,10 @@ class EvidenceMaps(keras.Model):
         # What the detector says of its joints is where the heat maps of those that it shares start.
         self._shared = np.array(
             [[float(ours == theirs) for ours in LSP14.joints] for theirs in skeleton.joints], np.float32
+        )
+        shares = (channels - len(skeleton), len(skeleton))
+        self._mean, self._spread = (
+            np.repeat(np.float32(pair), shares) for pair in zip(_FEATURES, _LOGITS, strict=True)
         )
         inputs = keras.Input((None, None, channels + len(skeleton)), name="maps")
         x = keras.layers.Conv2D(_WIDTH, 1, activation="relu", name="mixed")(inputs)
@@ -102,7 +112,8 @@ class EvidenceMaps(keras.Model):
         """
         height, width = maps.shape[1:3]
         blobs = _blobs(detections, height, width)
-        outputs, features = self.convolutions(ops.concatenate([maps, blobs], axis=-1))
+        seen = (maps - self._mean) / self._spread
+        outputs, features = self.convolutions(ops.concatenate([seen, blobs], axis=-1))
         said = maps[..., self.channels - self._shared.shape[0] :] + _BLOB_LOGITS * blobs
         return {
             "heatmaps": outputs[..., :NUM_JOINTS] + ops.matmul(said, self._shared),
@@ -179,15 +190,42 @@ class BodyCorrection(keras.Model):
             ]
             flat = ops.reshape(profiles, (-1, NUM_PROFILE_POINTS * _POINT_WIDTH))
             inputs = ops.concatenate([*seen, flat, parameters, *residuals], axis=-1)
-            parameters = parameters + self._stage(inputs, training=training)
-            outputs.append(split_parameters(parameters))
-            points = project(outputs[-1])
+            corrected = split_parameters(parameters + self._stage(inputs, training=training))
+            corrected["camera"], points = held_camera(
+                corrected["camera"], project(corrected), evidence["joints"]
+            )
+            outputs.append(corrected)
+            parameters = flat_parameters(corrected)
         return outputs
 
     def get_config(self):
         """Returns the arguments of the constructor."""
         names = ("pooled", "detected", "width", "num_blocks", "num_corrections")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def held_camera(camera, points, joints):
+    """Moves weak-perspective cameras so that a body's joints lie where they were found, by least squares.
+
+    Args:
+        camera: (B, 3) s, tx, ty.
+        points: (B, 19, 2) of cocoplus19, as it projects them.
+        joints: (B, 14, 3) of `peaks`: where lsp14's joints are, and how much each counts.
+
+    Returns:
+        The cameras and the points as these project them.
+    """
+    weight = joints[..., 2:] / ops.maximum(ops.sum(joints[..., 2:], axis=1, keepdims=True), _LEAST_WEIGHT)
+    ours, theirs = points[:, :NUM_JOINTS], joints[..., :2]
+    our_middle, their_middle = (ops.sum(weight * value, axis=1, keepdims=True) for value in (ours, theirs))
+    ours, theirs = ours - our_middle, theirs - their_middle
+    spread = ops.sum(weight * ops.square(ours), axis=(1, 2))[:, None]
+    gain = ops.sum(weight * ours * theirs, axis=(1, 2))[:, None] / ops.maximum(spread, _SMALLEST_SPREAD)
+    gain = ops.maximum(gain, _SMALLEST_GAIN)
+    offset = their_middle[:, 0] - gain * our_middle[:, 0]
+    scale = gain * camera[:, :1]
+    moved = ops.concatenate([scale, camera[:, 1:] + offset / scale], axis=-1)
+    return moved, gain[:, None] * points + offset[:, None]
 
 
 def flat_parameters(body):

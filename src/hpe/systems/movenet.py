@@ -99,7 +99,7 @@ class MoveNetBody:
         compile_if = functools.partial(xla_compiled, wanted=config.compile_body)
         self._project = compile_if(projector(self.body, self.seen_joints))
         self._project_all = compile_if(projector(self.body, range(len(_KEYPOINTS))))
-        self._distances = compile_if(distances_of_pairs)
+        self.distances = compile_if(distances_of_pairs)
         self._posed = {
             vertices: compile_if(_posing(self.body, vertices=vertices)) for vertices in (False, True)
         }
@@ -133,6 +133,7 @@ class MoveNetBody:
             "mr_loss": config.mr_loss_weight,
             "shape_loss": config.shape_loss_weight,
             "stay_loss": config.uses_evidence and config.stay_loss_weight,
+            "hold_loss": config.uses_evidence and config.hold_loss_weight,
             "joint_maps_loss": config.uses_evidence and config.maps_loss_weight,
             "mask_loss": config.uses_evidence and config.maps_loss_weight,
         }
@@ -155,19 +156,17 @@ class MoveNetBody:
             Dict of `detections` (B, 17, 3), see `detect`, `maps` (B, h, w, C), the observer's features and logits
             at its stride of 4, and `pooled` (B, 1280), the mean of its last features.
         """
-        scaled = _scaled(images)
-        if self.observer is self.movenet:
-            maps = self._observed(scaled)
-            detections = self._joints(maps)
-        else:
-            detections = self._joints(self.movenet.maps(scaled))
-            side = self.observer.size.picture
-            maps = self._observed(ops.image.resize(scaled, (side, side), data_format="channels_last"))
-        return {
-            "detections": detections,
-            "maps": ops.concatenate([maps["encoder"], maps["pyramid"], maps["heatmaps"]], axis=-1),
-            "pooled": ops.mean(maps["features"], axis=(1, 2)),
-        }
+        if self.observer is not self.movenet:
+            return {"detections": self.detect(images), **self.look(images)}
+        maps = self._observed(_scaled(images))
+        return {"detections": self._joints(maps), **_evidence(maps)}
+
+    def look(self, images) -> dict:
+        """Returns what `observe` returns but the detections: the observer's evidence."""
+        scaled, side = _scaled(images), self.observer.size.picture
+        if side != self.image_size:
+            scaled = ops.image.resize(scaled, (side, side), data_format="channels_last")
+        return _evidence(self._observed(scaled))
 
     def _joints(self, maps):
         joints = decode_maps(maps)
@@ -224,16 +223,32 @@ class MoveNetBody:
             of the last stage `vertices`, too, where a loss needs them; with evidence `evidence`, see `correct`.
         """
         seen = self.observe(inputs) if self.config.uses_evidence else {"detections": self.detect(inputs)}
-        seen = {name: ops.stop_gradient(value) for name, value in seen.items()}
+        vertices = bool(self.config.mr_loss_weight)
+        return self.forward_seen(seen, training=training, frozen=frozen, vertices=vertices)
+
+    def forward_seen(
+        self, seen: Mapping, *, training: bool = True, frozen: Sequence[str] = (), vertices: bool
+    ) -> dict:
+        """Returns what `forward` returns of what `observe` has found.
+
+        Args:
+            seen: of `observe`, or `detections` alone without evidence.
+            training: of the networks.
+            frozen: names of those that are held.
+            vertices: whether those of the last stage are wanted.
+        """
+        seen = {
+            name: ops.stop_gradient(seen[name]) for name in ("detections", "maps", "pooled") if name in seen
+        }
         outputs = {"detections": seen["detections"]}
         stages = self.lift(seen["detections"], training=training and "lifter" not in frozen)
         if self.config.uses_evidence:
             last = {name: ops.stop_gradient(value) for name, value in stages[-1].items()}
             corrected, outputs["evidence"] = self.correct(last, seen, training=training)
             stages += corrected
-        vertices = [False] * (len(stages) - 1) + [bool(self.config.mr_loss_weight)]
+        last = len(stages) - 1
         outputs["stages"] = [
-            self._posed[wanted](stage) for stage, wanted in zip(stages, vertices, strict=True)
+            self._posed[vertices and index == last](stage) for index, stage in enumerate(stages)
         ]
         return outputs
 
@@ -242,7 +257,7 @@ class MoveNetBody:
         parts, weights = body_losses(self.config, outputs["stages"], batch)
         if self.config.mr_loss_weight:
             stage = outputs["stages"][-1]
-            parts["mr_loss"] = outline_loss(stage, batch, self.image_size, measure=self._distances)
+            parts["mr_loss"] = outline_loss(stage, batch, self.image_size, measure=self.distances)
             weights["mr_loss"] = self.config.mr_loss_weight
         if self.config.uses_evidence:
             more, their_weights = evidence_losses(self.config, outputs, batch)
@@ -253,7 +268,10 @@ class MoveNetBody:
         """Runs the networks without training; the last stage's tensors, see `forward`, and `vertices`."""
         if not self.config.uses_evidence:
             return self.infer_joints2d(self.detect(inputs))
-        seen = self.observe(inputs)
+        return self.infer_seen(self.observe(inputs))
+
+    def infer_seen(self, seen: Mapping) -> dict:
+        """Returns what `infer` returns, of joints and evidence, see `observe`."""
         corrected, _ = self.correct(self.lift(seen["detections"])[-1], seen)
         return self._finish(corrected[-1], seen["detections"])
 
@@ -281,6 +299,11 @@ class MoveNetBody:
 def _scaled(images):
     """Returns crops as MoveNet takes them."""
     return ops.cast(images, "float32") / 127.5 - 1.0
+
+
+def _evidence(maps):
+    stacked = ops.concatenate([maps[name] for name in ("encoder", "pyramid", "heatmaps")], axis=-1)
+    return {"maps": stacked, "pooled": ops.mean(maps["features"], axis=(1, 2))}
 
 
 def _posing(body, *, vertices):

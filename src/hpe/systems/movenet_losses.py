@@ -77,9 +77,16 @@ def evidence_losses(config, outputs: Mapping, batch: Mapping) -> tuple[Parts, We
         )
         weights["joint_maps_loss"] = config.maps_loss_weight
         weights["mask_loss"] = _MASK * config.maps_loss_weight
+    lifted = outputs["stages"][: -config.corrections]
+    corrected = outputs["stages"][-config.corrections :]
+    if config.hold_loss_weight:
+        found = outputs["evidence"]["joints"]
+        parts["hold_loss"] = _summed(
+            keypoint_l1(stage["joints2d"][:, :_LABELLED], found[..., :2], found[..., 2])
+            for stage in corrected
+        )
+        weights["hold_loss"] = config.hold_loss_weight
     if config.stay_loss_weight:
-        lifted = outputs["stages"][: -config.corrections]
-        corrected = outputs["stages"][-config.corrections :]
         start = ops.stop_gradient(lifted[-1]["rotmats"])
         untold = ops.ones_like(start[:, 0, 0, 0])
         if "pose_weight" in batch:

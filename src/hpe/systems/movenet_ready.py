@@ -11,11 +11,10 @@ import numpy as np
 
 from hpe import skeletons
 from hpe.body.data import BodyModelData, load_body_model
-from hpe.geometry.cameras import pixels_to_normalized
 from hpe.networks.ready import ready_graph
 from hpe.systems.inputs import ImageInput
 from hpe.systems.prediction import Prediction
-from hpe.systems.settings.movenet import MoveNetBodyConfig
+from hpe.systems.settings.movenet import Evidence, MoveNetBodyConfig
 
 _JOINTS = skeletons.COCO17
 _KEYPOINTS = skeletons.COCOPLUS19
@@ -25,7 +24,15 @@ _SEEN = np.array([_KEYPOINTS.index(joint) for joint in _JOINTS.joints])
 _SIDES = {"lightning": 192, "thunder": 256}
 
 # Settings that the graph of the body was made with.
-_BUILT_WITH = ("smpl_model_path", "lifter_size", "lifter_blocks", "num_stage", "evidence", "refine")
+_BUILT_WITH = (
+    "smpl_model_path",
+    "lifter_size",
+    "lifter_blocks",
+    "num_stage",
+    "correction_size",
+    "corrections",
+    "refine",
+)
 
 
 class ReadyMoveNetBody:
@@ -53,14 +60,26 @@ class ReadyMoveNetBody:
         self._body_data = load_body_model(config.smpl_model_path)
         self.body_models = (self._body_data.name,)
         self._movenet = ready_graph(f"movenet_{version}")
-        self._body = ready_graph("movenet_body", weights)
+        lifter = {name: array for name, array in weights.items() if name.startswith("lifter/")}
+        self._body = ready_graph("movenet_body", lifter)
+        self._observer = self._corrected = None
+        if config.uses_evidence:
+            self._corrected = ready_graph("movenet_corrected", weights)
+            if version != config.evidence.value:
+                self._observer = ready_graph("movenet_observer")
 
     def infer(self, images) -> dict:
         """Returns what `MoveNetBody.infer` returns, of crops (B, S, S, 3) uint8 RGB."""
-        joints = self._movenet(image=np.asarray(images, np.uint8))["joints"]
-        scores = np.where(joints[..., 2:] >= self.config.min_score, joints[..., 2:], 0.0)
-        points = pixels_to_normalized(joints[..., :2], self.image_size)
-        return self.infer_joints2d(np.concatenate([points, scores], axis=-1))
+        images = np.asarray(images, np.uint8)
+        seen = self._movenet(image=images)
+        detections = seen["detections"]
+        scores = np.where(detections[..., 2:] >= self.config.min_score, detections[..., 2:], 0.0)
+        seen["detections"] = np.concatenate([detections[..., :2], scores], axis=-1)
+        if self._corrected is None:
+            return self.infer_joints2d(seen["detections"])
+        if self._observer is not None:
+            seen |= self._observer(image=images)
+        return {"detections": seen["detections"], **self._corrected(**seen)}
 
     def infer_joints2d(self, detections) -> dict:
         """Returns what `MoveNetBody.infer_joints2d` returns, of joints (B, 17, 3)."""
@@ -78,6 +97,7 @@ def ready_movenet_body(
     """Returns the system, or None where the settings are others than those of the graphs."""
     plain = MoveNetBodyConfig()
     as_built = all(getattr(config, name) == getattr(plain, name) for name in _BUILT_WITH)
+    as_built = as_built and config.evidence is not Evidence.THUNDER
     if not as_built or input.img_size != _SIDES[config.movenet.value]:
         return None
     return ReadyMoveNetBody(config, weights)

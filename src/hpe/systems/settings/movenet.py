@@ -12,7 +12,7 @@ from hpe.systems.inputs import ImageInput
 from hpe.systems.registry import EXPORTS, SystemEntry, build_in, ready_in
 
 _WEIGHTS = ("kpr_loss_weight", "body_loss_weight", "joints3d_loss_weight", "mr_loss_weight")
-_PRIORS = ("shape_loss_weight", "maps_loss_weight", "stay_loss_weight")
+_PRIORS = ("shape_loss_weight", "maps_loss_weight", "stay_loss_weight", "hold_loss_weight")
 
 
 class MoveNetVersion(enum.Enum):
@@ -62,6 +62,9 @@ class MoveNetBodyConfig:
     maps_loss_weight: float = option(0.1, "Weight of the losses of heat maps and mask of the evidence.")
     stay_loss_weight: float = option(
         0.5, "Weight of how far the evidence turns the bodies of pictures that have no 3D truth."
+    )
+    hold_loss_weight: float = option(
+        20.0, "Weight of how far corrected bodies are from the joints that the evidence has found again."
     )
     shape_loss_weight: float = option(0.0, "Weight of the squared shape coefficients.")
     refine: int = option(
