@@ -5,8 +5,8 @@ Judges `lightning` and `thunder` on whatever of this lies below the folder of th
 
 - Leeds Sports Pose, the validation half, crops around the labelled joints: 2D joints, silhouettes by SPIN's
   protocol, angles outside HMR's two sets of motion capture; and the first 256 of them after some steps of fitting;
-- people of 96 pixels and more with joints in COCO photographs, each in its annotated box; also those in the fifth of
-  the pictures that no training has seen, whose numbers end in 4 or 9;
+- people of 96 pixels and more with joints in COCO photographs, each in its annotated box; also those in the fifth
+  of the pictures that no training has seen, whose numbers end in 4 or 9;
 - 300 synthetic people in postures of CMU's motion capture and of the generator, of which the picture may cut a
   part off;
 - how many frames a second are followed from end to end, with one person in pictures of 640 x 480.
@@ -126,7 +126,7 @@ def large_people(content: dict) -> dict:
 
 
 def set_aside(content: dict) -> dict:
-    """Returns COCO's content with the fifth of the pictures that no training has seen: the last of each five numbers."""
+    """Returns COCO's content with the fifth of the pictures that no training has seen."""
     images = [image for image in content["images"] if image["id"] % 5 == 4]
     kept = {image["id"] for image in images}
     return content | {

@@ -93,7 +93,7 @@ def test_without_onnxruntime_the_networks_predict(monkeypatch):
 
 def test_what_is_not_as_shipped_has_no_ready_graph(loaded):
     model = loaded[0].settings.model
-    for change in ({"evidence": Evidence.LIGHTNING}, {"lifter_size": 128}, {"refine": 3}):
+    for change in ({"evidence": Evidence.THUNDER}, {"lifter_size": 128}, {"refine": 3}):
         assert ready_movenet_body(dataclasses.replace(model, **change), loaded[0].settings.input, {}) is None
     assert ready_movenet_body(model, ImageInput(img_size=256), {}) is None
     with pytest.raises(ValueError, match="does not go with its weights"):
