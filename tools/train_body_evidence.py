@@ -89,13 +89,13 @@ def train(arguments) -> None:
     """Trains as the arguments say."""
     keras.utils.set_random_seed(arguments.seed)
     config = MoveNetBodyConfig(
-        evidence=Evidence.LIGHTNING, maps_loss_weight=0.2, shape_loss_weight=0.002, mr_loss_weight=0.0
+        evidence=Evidence.LIGHTNING, maps_loss_weight=0.2, shape_loss_weight=0.01, mr_loss_weight=0.0
     )
     settings = Settings("movenet", config, ImageInput(img_size=SIZES["lightning"].picture))
     system = settings.build()
     initialize(system, arguments.init, networks=["lifter"])
     photographs, synthetic = _features(arguments, system)
-    goes = (Go(arguments.map_steps, 1.5e-3, 0.03, True), Go(arguments.steps, 1e-3, 0.05, False))
+    goes = (Go(arguments.map_steps, 1.5e-3, 0.03, True), Go(arguments.steps, 5e-4, 0.05, False))
     done = 0
     for go in goes:
         fresh = settings.build()

@@ -10,8 +10,9 @@ import numpy as np
 from hpe.backends.graphs import Graph
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
-# Of graphs whose weights have another name.
+# Of graphs whose weights have another name; and what these hold beyond.
 _WEIGHTS_OF = {"movenet_observer": "movenet_lightning"}
+_UNUSED = {"movenet_observer": ("centers", "regression", "offsets")}
 
 
 def ready_graph(name: str, weights: Mapping[str, np.ndarray] | None = None) -> Graph:
@@ -35,4 +36,6 @@ def ready_graph(name: str, weights: Mapping[str, np.ndarray] | None = None) -> G
         from safetensors.numpy import load_file
 
         weights = load_file(ASSETS / f"{_WEIGHTS_OF.get(name, name)}.safetensors")
+        unused = _UNUSED.get(name, ())
+        weights = {key: array for key, array in weights.items() if not key.startswith(unused)}
     return Graph(ASSETS / f"{name}.onnx", weights)

@@ -64,7 +64,7 @@ class MoveNetBodyConfig:
         0.5, "Weight of how far the evidence turns the bodies of pictures that have no 3D truth."
     )
     hold_loss_weight: float = option(
-        20.0, "Weight of how far corrected bodies are from the joints that the evidence has found again."
+        40.0, "Weight of how far corrected bodies are from the joints that the evidence has found again."
     )
     shape_loss_weight: float = option(0.0, "Weight of the squared shape coefficients.")
     refine: int = option(
