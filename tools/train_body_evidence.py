@@ -37,6 +37,9 @@ from hpe.systems.settings.movenet import Evidence, MoveNetBodyConfig, MoveNetVer
 
 _SYNTHETIC = "synthetic_train"
 _WARM_UP, _SAVE_EVERY = 40, 100
+# In training; one is applied afterwards: on LSP validation the second one has outlines 0.013 better, but a third
+# more angles that motion capture does not have.
+_CORRECTIONS = 2
 # The outline is compared at half the resolution, a quarter of the time.
 _COARSER = 2
 _LEAST_RATE = 0.02  # Of the highest, at the end.
@@ -89,9 +92,14 @@ def train(arguments) -> None:
     """Trains as the arguments say."""
     keras.utils.set_random_seed(arguments.seed)
     config = MoveNetBodyConfig(
-        evidence=Evidence.LIGHTNING, maps_loss_weight=0.2, shape_loss_weight=0.01, mr_loss_weight=0.0
+        evidence=Evidence.LIGHTNING,
+        corrections=_CORRECTIONS,
+        maps_loss_weight=0.2,
+        shape_loss_weight=0.01,
+        mr_loss_weight=0.0,
     )
     settings = Settings("movenet", config, ImageInput(img_size=SIZES["lightning"].picture))
+    written = dataclasses.replace(settings, model=dataclasses.replace(config, corrections=1))
     system = settings.build()
     initialize(system, arguments.init, networks=["lifter"])
     photographs, synthetic = _features(arguments, system)
@@ -107,7 +115,7 @@ def train(arguments) -> None:
             logged.append(step(batch, _rate(index, go)))
             done += 1
             if (index + 1) % _SAVE_EVERY == 0 or index + 1 == go.steps:
-                released.save(arguments.output, system, settings, licence=_LICENCE, about=_ABOUT, step=done)
+                released.save(arguments.output, system, written, licence=_LICENCE, about=_ABOUT, step=done)
                 means = {name: np.mean([losses[name] for losses in logged]) for name in logged[0]}
                 shown = " ".join(f"{name} {value:.4f}" for name, value in means.items())
                 print(f"{done} {shown} {time.time() - start:.0f}s", flush=True)

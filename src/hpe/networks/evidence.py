@@ -244,11 +244,14 @@ def _residual(points, joints, places):
 
 def _blobs(detections, height, width):
     """Returns (B, h, w, D): a blob at every detected joint, as high as its score."""
-    x, y = (cells(detections[..., axis], side) for axis, side in ((0, width), (1, height)))
-    rows = np.arange(height, dtype=np.float32)[:, None, None]
-    columns = np.arange(width, dtype=np.float32)[None, :, None]
-    squared = ops.square(rows - y[:, None, None]) + ops.square(columns - x[:, None, None])
-    return ops.exp(squared * (-0.5 / _BLOB**2)) * detections[:, None, None, :, 2]
+    across, down = (
+        ops.exp((-0.5 / _BLOB**2) * ops.square(np.arange(side, dtype=np.float32)[:, None] - place[:, None]))
+        for side, place in (
+            (width, cells(detections[..., 0], width)),
+            (height, cells(detections[..., 1], height)),
+        )
+    )
+    return (down * detections[:, None, :, 2])[:, :, None] * across[:, None]
 
 
 def cells(coordinates, side: int):

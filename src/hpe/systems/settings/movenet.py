@@ -51,7 +51,7 @@ class MoveNetBodyConfig:
         "features; that of another version than `movenet` is run beside it.",
     )
     correction_size: int = option(384, "Width of the hidden layers of the network that corrects the body.")
-    corrections: int = option(2, "How often it corrects the body.")
+    corrections: int = option(1, "How often it corrects the body.")
     min_score: float = option(0.0, "Joints of a score below this are taken for missing.")
     kpr_loss_weight: float = option(5.0, "Weight of the keypoint reprojection loss, of every stage.")
     body_loss_weight: float = option(2.0, "Weight of rotation and shape errors where a sample has them.")
