@@ -12,12 +12,16 @@ from hpe.geometry.crops import (
     BOX_SHARE,
     Crop,
     box_crop,
-    frame_crop,
     image_to_crop,
     on_pixels,
     reduction_of,
     warp,
 )
+
+
+def frame_crop(height, width, size, **options):
+    """The crop that takes the whole frame for the person's box."""
+    return box_crop((0.0, 0.0, width, height), size, **options)
 
 
 def crop_pixels(crop, points):

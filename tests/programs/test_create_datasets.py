@@ -20,7 +20,7 @@ from hpe.programs.create_datasets import create
 from hpe.programs.create_datasets import settings as configured
 from hpe.programs.creation_summary import format_summary
 from hpe.records.mocap import find_frames
-from hpe.records.poses import find_sequences, read_sequences
+from hpe.records.poses import find_sequences, stream_sequences
 from hpe.records.reading import find_shards, opener
 from hpe.records.schema import parse_examples
 from tests import dataset_folders, h36m_folders, people_folders
@@ -179,7 +179,7 @@ def test_h36m(settings, tmp_path):
         ("lsp_train", 4, None),
     ]
     (found,) = find_sequences(settings["data_dir"], ["h36m_val"], verify=True)
-    first, *_ = read_sequences(found)
+    first, *_ = stream_sequences(found)
     assert (first.name, len(first), list(first.keypoints)) == ("S9/Directions/54138969", 6, ["gt", "sh"])
     assert found.manifest.options == {
         "directory": str(root),

@@ -87,7 +87,7 @@ def test_datasets_are_written_and_read_in_order(tmp_path):
     }
     (found,) = poses.find_sequences(tmp_path, ["walks"], verify=True)
     assert found.manifest.options["frames"] == 6
-    for read, item in zip(poses.read_sequences(found), items, strict=True):
+    for read, item in zip(poses.stream_sequences(found), items, strict=True):
         assert_equal(read, dataclasses.replace(item, notes=()))
 
 
@@ -144,7 +144,7 @@ def test_a_flipped_byte_is_found(file):
         opened.seek(-200, 2)
         opened.write(b"\xff\x00\xff")
     with pytest.raises(UserError, match="record 1 is damaged"):
-        poses.read_sequences(file)
+        list(poses.stream_sequences(file))
 
 
 def test_a_shortened_file_is_found(file, tmp_path):
@@ -152,7 +152,7 @@ def test_a_shortened_file_is_found(file, tmp_path):
     with open(path, "r+b") as opened:
         opened.truncate(3000)
     with pytest.raises(UserError, match="damaged or the file ends"):
-        poses.read_sequences(file)
+        list(poses.stream_sequences(file))
     with pytest.raises(UserError, match="3000 bytes with 0 whole records"):
         poses.find_sequences(tmp_path, ["walks"])
 
@@ -194,7 +194,7 @@ def test_records_that_are_no_sequences_are_refused(file, change, message):
     with tf.io.TFRecordWriter(file.files[0]) as writer:
         writer.write(example.SerializeToString())
     with pytest.raises(UserError, match=message):
-        poses.read_sequences(file)
+        list(poses.stream_sequences(file))
 
 
 def test_records_of_people_and_of_poses_are_told_apart(tmp_path, file):

@@ -6,9 +6,9 @@ import pytest
 from hpe.geometry.crops import box_crop
 from hpe.skeletons import LSP14
 from hpe.systems.prediction import Prediction
-from hpe.visualization.meshes import composite, fitting_camera, mesh_overlay, rotated_mesh
+from hpe.visualization.meshes import composite, fitting_camera, rotated_mesh
 from hpe.visualization.panels import pose_panel, prediction_panel, sample_panel
-from hpe.visualization.rasterizer import Camera
+from hpe.visualization.rasterizer import Camera, weak_perspective_camera
 from hpe.visualization.skeletons import draw_skeleton
 
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float32)
@@ -17,6 +17,12 @@ FACES = np.array(
 )
 CAMERA = np.array([0.8, 0.131, -0.217], np.float32)
 POINT = np.array([0.234, -0.345, 0.1], np.float32)
+
+
+def mesh_overlay(image, vertices, faces, camera, **options):
+    """A mesh over an image, seen by a weak-perspective camera whose [-1, 1] spans the longer side."""
+    view = weak_perspective_camera(camera, max(image.shape[:2]))
+    return composite(image, vertices, faces, view, **options)
 
 
 def centre(weight):

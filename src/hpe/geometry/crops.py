@@ -371,8 +371,3 @@ def box_crop(box: tuple[float, float, float, float], size: int, *, box_share: fl
     center, scale = on_pixels(center, size * box_share / max(width, height), size=size)
     x, y = ((size - 1) / 2 - scale * center).tolist()
     return Crop(float(scale), (x, y), size)
-
-
-def frame_crop(height: int, width: int, size: int, *, box_share: float = BOX_SHARE) -> Crop:
-    """Returns the crop that takes the whole frame for the person's box."""
-    return box_crop((0.0, 0.0, float(width), float(height)), size, box_share=box_share)

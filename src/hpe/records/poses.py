@@ -193,11 +193,6 @@ def find_sequences(
     return find_shards(data_dir, names, verify=verify, keys=_REQUIRED, what="pose sequences")
 
 
-def read_sequences(shards: DatasetShards) -> list[PoseSequence]:
-    """Reads all sequences of a dataset into memory, as `stream_sequences` yields them."""
-    return list(stream_sequences(shards))
-
-
 def stream_sequences(shards: DatasetShards) -> Iterator[PoseSequence]:
     """Yields the sequences of a dataset in order; their arrays are read-only.
 

@@ -13,20 +13,6 @@ _LARGE = 4_000_000  # pixels
 PAPER = (250, 250, 250)
 
 
-def mesh_overlay(image: np.ndarray, vertices, faces, camera, *, vertex_colors=None) -> np.ndarray:
-    """Draws a mesh over a copy of an image.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        vertices: (V, 3) metres, camera frame.
-        faces: (F, 3) triangles.
-        camera: (3,) weak-perspective (s, tx, ty), whose [-1, 1] spans the longer side of the image.
-        vertex_colors: (V, 3) uint8 RGB; None gives the default body colour.
-    """
-    view = weak_perspective_camera(camera, max(image.shape[:2]))
-    return composite(image, vertices, faces, view, vertex_colors=vertex_colors)
-
-
 def rotated_mesh(
     vertices,
     faces,
