@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import LabelledPerson, load_person
 from hpe.datasets.sample import Sample, Skipped
 from tests.dataset_folders import write_image
 
@@ -20,7 +20,7 @@ def load(tmp_path, **changes):
         "joints2d": _JOINTS,
         "visibility": np.array([1] * 5 + [0] * 9, np.float32),
     }
-    return load_person(Person(**(fields | changes)), only_segmented=False)
+    return load_person(LabelledPerson(**(fields | changes)), only_segmented=False)
 
 
 @pytest.mark.parametrize("origin", [0, 1])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hpe import fields, skeletons
-from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
+from hpe.datasets.pose_sequence import Keypoints, PoseSequence, SequenceSource
 from hpe.datasets.sample import Sample
 from hpe.errors import UserError
 from hpe.fields import Codec, Field, Kind, Stored
@@ -169,7 +169,7 @@ def test_pose_sequences_are_drawn_in_2d_and_3d(tmp_path):
         dataclasses.replace(whole, name="flat", joints3d=None),
         dataclasses.replace(whole, name="blind", keypoints={}),
     ]
-    write_sequences(PoseSource("walks", 3, lambda: iter(items)), tmp_path, progress=False)
+    write_sequences(SequenceSource("walks", 3, lambda: iter(items)), tmp_path, progress=False)
     shown = show("walks", config(tmp_path, cell=100))
     assert [caption for _, caption in shown] == ["S1/Walking/1 3/5 gt sh", "flat 3/5 gt sh", "blind 3/5"]
     assert [picture.shape for picture, _ in shown] == [(100, 200, 3), (100, 100, 3), (100, 100, 3)]

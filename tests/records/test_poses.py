@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource, finite_frames
+from hpe.datasets.pose_sequence import Keypoints, PoseSequence, SequenceSource, finite_frames
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
 from hpe.records import poses
@@ -41,8 +41,8 @@ def sequence(name="S9/Walking 1/54138969", frames=5, **changes) -> PoseSequence:
     return dataclasses.replace(made, **changes)
 
 
-def source(*items, **changes) -> PoseSource:
-    return PoseSource(**({"name": "walks", "count": len(items), "stream": lambda: iter(items)} | changes))
+def source(*items, **changes) -> SequenceSource:
+    return SequenceSource(**({"name": "walks", "count": len(items), "stream": lambda: iter(items)} | changes))
 
 
 def assert_equal(first: PoseSequence, second: PoseSequence):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.errors import UserError
 from hpe.records.poses import write_sequences
 from hpe.runs.checkpoints import Checkpoint, latest_checkpoint
@@ -57,7 +57,7 @@ def with_poses(data, tmp_path_factory):
     records = tmp_path_factory.mktemp("with_poses")
     shutil.copytree(data, records, dirs_exist_ok=True)
     sequences = [poses.sequence(12, seed) for seed in range(2)]
-    write_sequences(PoseSource("walks", 2, lambda: iter(sequences)), records, progress=False)
+    write_sequences(SequenceSource("walks", 2, lambda: iter(sequences)), records, progress=False)
     return records
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from hpe.body.body_model import BodyModel
 from hpe.body.data import load_body_model
-from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
+from hpe.datasets.pose_sequence import Keypoints, PoseSequence, SequenceSource
 from hpe.geometry.cameras import perspective_project
 from hpe.geometry.rotations import axis_angle_to_rotmat
 from hpe.pipeline import PipelineConfig, PosePipelineConfig
@@ -58,7 +58,9 @@ def moving_person(count, seed):
 def test_the_lifter_on_synthetic_mocap(tmp_path):
     for name, count, seed in (("moves", 1500, 1), ("others", 300, 2)):
         person = moving_person(count, seed)
-        write_sequences(PoseSource(name, 1, lambda person=person: iter([person])), tmp_path, progress=False)
+        write_sequences(
+            SequenceSource(name, 1, lambda person=person: iter([person])), tmp_path, progress=False
+        )
     config = RunConfig(
         "lifter",
         LifterConfig(

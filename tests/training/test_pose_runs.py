@@ -12,7 +12,7 @@ import pytest
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import resource_variable_ops
 
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.errors import UserError
 from hpe.inference.predictor import Predictor
 from hpe.pipeline.pose_config import PosePipelineConfig
@@ -34,7 +34,7 @@ STEPS = 2
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poses")
     sequences = [poses.sequence(12, seed) for seed in range(2)]
-    write_sequences(PoseSource("people", 2, lambda: iter(sequences)), folder, progress=False)
+    write_sequences(SequenceSource("people", 2, lambda: iter(sequences)), folder, progress=False)
     return RunConfig(
         "lifter",
         LifterConfig(
@@ -134,7 +134,7 @@ def test_a_run_does_not_go_on_with_other_data(config, tmp_path):
         sequences = [poses.sequence(12, seed) for seed in range(first, first + count)]
         shutil.rmtree(tmp_path / "data", ignore_errors=True)
         write_sequences(
-            PoseSource("people", count, lambda: iter(sequences)), tmp_path / "data", progress=False
+            SequenceSource("people", count, lambda: iter(sequences)), tmp_path / "data", progress=False
         )
 
     changes = {"data_dir": str(tmp_path / "data")}

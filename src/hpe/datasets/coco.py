@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from hpe.datasets.coco_index import read_index
 from hpe.datasets.coco_people import read_people
 from hpe.datasets.image_folders import ImageFolders
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import LabelledPerson, load_person
 from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -151,7 +151,7 @@ def read_annotations(
     finder = ImageFolders(_image_folders(path, pathlib.Path(directory)))
     index = read_index(path, entries, content.get("categories"), annotations, finder)
     people = read_people(path, annotations, index, min_joints=min_joints, mask_folder=mask_folder)
-    if not any(isinstance(item, Person) and item.image for item in people):
+    if not any(isinstance(item, LabelledPerson) and item.image for item in people):
         raise UserError(f"{path}: {_why_nobody(people, finder)}.")
     return Source(
         name,
@@ -166,7 +166,7 @@ def read_annotations(
     )
 
 
-def load_coco_person(item: Person | Skipped, *, only_segmented: bool) -> Sample | Skipped:
+def load_coco_person(item: LabelledPerson | Skipped, *, only_segmented: bool) -> Sample | Skipped:
     """Reads the image of a person and draws the mask."""
     return item if isinstance(item, Skipped) else load_person(item, only_segmented=only_segmented)
 
@@ -181,8 +181,8 @@ def _image_folders(path: pathlib.Path, directory: pathlib.Path) -> list[pathlib.
     ]
 
 
-def _why_nobody(people: list[Person | Skipped], finder: ImageFolders) -> str:
-    persons = [item for item in people if isinstance(item, Person)]
+def _why_nobody(people: list[LabelledPerson | Skipped], finder: ImageFolders) -> str:
+    persons = [item for item in people if isinstance(item, LabelledPerson)]
     if persons:
         folders = ", ".join(map(str, finder.folders))
         return (

@@ -18,7 +18,7 @@ from hpe.datasets import coco_frame
 from hpe.datasets.coco_index import Image, Index, Unusable, identity
 from hpe.datasets.mpii import BOX_MARGIN
 from hpe.datasets.outlines import Outline
-from hpe.datasets.people import Person
+from hpe.datasets.people import LabelledPerson
 from hpe.datasets.sample import Skipped
 
 # Joints of one person that lie within this of the corner, in pixels, are shares of the picture: nobody is so small.
@@ -38,7 +38,7 @@ def read_people(
     *,
     min_joints: int = 1,
     mask_folder: pathlib.Path | None = None,
-) -> list[Person | Skipped]:
+) -> list[LabelledPerson | Skipped]:
     """Returns the person of every annotation, or why there is none.
 
     Args:
@@ -93,7 +93,7 @@ class _Reader:
     min_joints: int
     mask_folder: pathlib.Path | None
 
-    def read(self, number: int, entry: Any) -> Person | Skipped:
+    def read(self, number: int, entry: Any) -> LabelledPerson | Skipped:
         """Returns the person of an annotation, or why there is none."""
         name = f"annotation {number}"
         try:
@@ -120,7 +120,7 @@ class _Reader:
         joints: np.ndarray,
         labelled: np.ndarray,
         remarks: list[str],
-    ) -> Person:
+    ) -> LabelledPerson:
         """Returns the person with a box, in pixels."""
         notes = [*self.index.notes, *remarks]
         scale = np.ones(2)
@@ -142,7 +142,7 @@ class _Reader:
             low, high = np.maximum(low, 0), np.minimum(high, image.size[::-1])
         if (high <= low).any():
             raise Unusable("box is empty")
-        return Person(
+        return LabelledPerson(
             name=name,
             image=image.path,
             mask=self.mask(entry, image, scale),

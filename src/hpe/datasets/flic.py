@@ -19,7 +19,7 @@ import numpy as np
 from hpe.datasets.image_folders import ImageFolders
 from hpe.datasets.mpii import BOX_MARGIN
 from hpe.datasets.mpii_json import MATLAB_ORIGIN
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -71,7 +71,7 @@ def flic(directory: str | os.PathLike) -> list[Source]:
             for index, (example, place) in enumerate(zip(examples, joints, strict=True))
             if number(example.get(f"is{part}"))
         ]
-        if any(isinstance(item, Person) and item.image for item in items):
+        if any(isinstance(item, LabelledPerson) and item.image for item in items):
             options = {"annotations": str(path), "left_is": "the picture's" if exchanged else "the person's"}
             sources.append(Source(f"flic_{part}", COCO17.name, items, load_item, options))
     if not sources:
@@ -100,7 +100,9 @@ def _sides_are_the_pictures(joints: list[np.ndarray]) -> bool:
     return float(np.mean([place[left, 0] < place[right, 0] for place in facing])) > _MOST
 
 
-def _person(example: dict, index: int, joints: np.ndarray | None, finder: ImageFolders) -> Person | Skipped:
+def _person(
+    example: dict, index: int, joints: np.ndarray | None, finder: ImageFolders
+) -> LabelledPerson | Skipped:
     name = example.get("filepath")
     if not isinstance(name, str) or not name:
         return Skipped(f"example {index + 1}", "example has no name of a picture")
@@ -112,7 +114,7 @@ def _person(example: dict, index: int, joints: np.ndarray | None, finder: ImageF
         return Skipped(title, "fewer than 2 labelled joints")
     low, high = joints[known].min(axis=0), joints[known].max(axis=0)
     movie, frame = example.get("moviename"), number(example.get("currframe"))
-    return Person(
+    return LabelledPerson(
         name=title,
         image=finder.find(name),
         mask=None,

@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from hpe.datasets.mpii import BOX_MARGIN
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.formats.matlab import load_matlab
@@ -77,12 +77,12 @@ def _pictures(directory: pathlib.Path) -> tuple[pathlib.Path, dict[int, str]]:
     raise UserError(f"{directory}: holds no picture im00001.png, nor does its folder images.")
 
 
-def _person(name: str, folder: pathlib.Path, joints: np.ndarray) -> Person:
+def _person(name: str, folder: pathlib.Path, joints: np.ndarray) -> LabelledPerson:
     places = joints[:, :2]
     known = np.isfinite(places).all(axis=1) & (places > 0).all(axis=1)
     seen = places[known]
     span = float(np.ptp(seen, axis=0).max()) if len(seen) > 1 else 0.0
-    return Person(
+    return LabelledPerson(
         name=name,
         image=str(folder / name),
         mask=None,

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import LabelledPerson, load_person
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 from hpe.formats.matlab import load_matlab
@@ -138,7 +138,7 @@ def _people(
     visibility: np.ndarray,
     image_dir: str | os.PathLike,
     mask_dir: str | os.PathLike | None,
-) -> list[Person]:
+) -> list[LabelledPerson]:
     images = _by_number(image_dir, _IMAGE_NAME)
     masks = _by_number(mask_dir, _MASK_NAME) if mask_dir is not None else {}
     numbers = list(numbers)
@@ -149,7 +149,7 @@ def _people(
     spans = {number: _span(coordinates[number - 1], visibility[number - 1]) for number in numbers}
     original = np.median([spans[number] for number in numbers if number in images]) > _ORIGINAL_SPAN
     return [
-        Person(
+        LabelledPerson(
             name=pathlib.Path(images.get(number, f"im{number:0{digits}d}.jpg")).name,
             image=images.get(number),
             mask=masks.get(number),

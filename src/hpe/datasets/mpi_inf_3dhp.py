@@ -25,7 +25,7 @@ import numpy as np
 
 from hpe.datasets import film_frames, space
 from hpe.datasets.mpii import BOX_MARGIN
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -78,10 +78,10 @@ def mpi_inf_3dhp(directory: str | os.PathLike, *, every: int = 10, universal: bo
         ("train", MPI_INF_3DHP28, _training(directory, flat, every)),
         ("test", MPI_INF_3DHP17, _test(directory, flat, every, universal)),
     ):
-        items: list[Person | Skipped] = []
+        items: list[LabelledPerson | Skipped] = []
         for part in recordings:
             items += part
-        if any(isinstance(item, Person) for item in items):
+        if any(isinstance(item, LabelledPerson) for item in items):
             options = {"directory": str(directory), "every": every, "universal": universal}
             sources.append(Source(f"mpi_inf_3dhp_{name}", skeleton.name, items, load_item, options))
         else:
@@ -95,7 +95,7 @@ def mpi_inf_3dhp(directory: str | os.PathLike, *, every: int = 10, universal: bo
     return sources
 
 
-def _training(directory: pathlib.Path, flat: _Flat, every: int) -> Iterator[list[Person | Skipped]]:
+def _training(directory: pathlib.Path, flat: _Flat, every: int) -> Iterator[list[LabelledPerson | Skipped]]:
     for subject in _SUBJECTS:
         for sequence in _SEQUENCES:
             folder = directory / f"S{subject}" / f"Seq{sequence}"
@@ -142,7 +142,7 @@ def _pictures_of(folder: pathlib.Path, flat: _Flat, subject: int, sequence: int)
 
 def _test(
     directory: pathlib.Path, flat: _Flat, every: int, universal: bool
-) -> Iterator[list[Person | Skipped]]:
+) -> Iterator[list[LabelledPerson | Skipped]]:
     for number in _TEST_SEQUENCES:
         name = f"TS{number}"
         folder = next(
@@ -261,7 +261,7 @@ def _people(
     shown: np.ndarray | None = None,
     actions: np.ndarray | None = None,
     valid: np.ndarray | None = None,
-) -> list[Person | Skipped]:
+) -> list[LabelledPerson | Skipped]:
     """Returns the people of one camera's pictures; raises _Unusable if the labels are in another convention."""
     rate = film_frames.other_rate(pictures, len(joints2d), film_rate=facts.get("frames_per_second", 0.0))
     if rate:
@@ -271,7 +271,7 @@ def _people(
         )
     camera = _camera(joints2d, joints3d, _size(pictures))
     shown = joints3d if shown is None else shown
-    found: list[Person | Skipped] = []
+    found: list[LabelledPerson | Skipped] = []
     for frame in sorted(pictures):
         if frame % every or (valid is not None and not (frame < len(valid) and valid[frame])):
             continue
@@ -292,7 +292,7 @@ def _people(
         low, high = pixels.min(axis=0), pixels.max(axis=0)
         number = int(actions[frame]) - 1 if actions is not None and 0 < actions[frame] < 100 else -1
         found.append(
-            Person(
+            LabelledPerson(
                 name=name,
                 image=pictures[frame],
                 mask=None,

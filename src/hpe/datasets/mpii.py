@@ -17,7 +17,7 @@ import re
 import numpy as np
 
 from hpe import skeletons
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -135,7 +135,9 @@ def person_size(joints: np.ndarray, visibility: np.ndarray) -> float | None:
     return size if size > 0 else None
 
 
-def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray) -> list[Person | Skipped]:
+def _people(
+    directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray
+) -> list[LabelledPerson | Skipped]:
     image_dir = directory / "images"
     try:
         names = os.listdir(image_dir)
@@ -152,7 +154,7 @@ def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray)
             f"{image_dir}: there is an image {images[max(images)]}, but the poses end at {len(joints)}; "
             "the two do not belong together."
         )
-    people: list[Person | Skipped] = [
+    people: list[LabelledPerson | Skipped] = [
         Skipped(images.pop(number), "image without a pose") for number in sorted(strangers)
     ]
     for column in range(len(joints)):
@@ -162,7 +164,7 @@ def _people(directory: pathlib.Path, joints: np.ndarray, visibility: np.ndarray)
         candidates = [folder / f"{stem}_segmentation.png" for folder in (image_dir, directory)]
         mask = next((str(path) for path in candidates if path.is_file()), None)
         people.append(
-            Person(
+            LabelledPerson(
                 name=name,
                 image=str(image_dir / name) if column + first in images else None,
                 mask=mask,

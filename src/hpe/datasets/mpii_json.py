@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from hpe.datasets.mpii import BOX_MARGIN, person_size
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -97,7 +97,7 @@ def _source(directory: pathlib.Path, split: str) -> Source:
         images = set(os.listdir(image_dir))
     except OSError as error:
         raise UserError(f"{image_dir}: cannot be listed ({error.strerror}).") from error
-    people: list[Person | Skipped] = []
+    people: list[LabelledPerson | Skipped] = []
     for number, entry in enumerate(entries):
         try:
             head_size = None if heads is None else heads[number]
@@ -105,9 +105,9 @@ def _source(directory: pathlib.Path, split: str) -> Source:
         except UserError as error:
             # One odd entry among thousands is left out and named.
             people.append(Skipped(f"{path.name} entry {number}", str(error).removesuffix(".")))
-    if not any(isinstance(person, Person) and person.image for person in people):
+    if not any(isinstance(person, LabelledPerson) and person.image for person in people):
         reasons = sorted({person.reason for person in people if isinstance(person, Skipped)})
-        if people and len(reasons) and not any(isinstance(person, Person) for person in people):
+        if people and len(reasons) and not any(isinstance(person, LabelledPerson) for person in people):
             raise UserError(f"{path}: holds nobody who can be used ({reasons[0]}).")
         raise UserError(f"{image_dir}: holds none of the images of {path.name}.")
     return Source(
@@ -123,7 +123,7 @@ def _source(directory: pathlib.Path, split: str) -> Source:
     )
 
 
-def _person(entry, number: int, path, image_dir, images: set[str], head_size: float | None) -> Person:
+def _person(entry, number: int, path, image_dir, images: set[str], head_size: float | None) -> LabelledPerson:
     where = "annotation"
     image = field(entry, "image", where)
     if not isinstance(image, str):
@@ -140,7 +140,7 @@ def _person(entry, number: int, path, image_dir, images: set[str], head_size: fl
         # Few people have neither: their joints say where they are.
         box, size = None, person_size(joints, labelled)
         side = size and BOX_MARGIN * size
-    return Person(
+    return LabelledPerson(
         name=f"{image}#{number}",
         image=str(image_dir / image) if image in images else None,
         mask=None,

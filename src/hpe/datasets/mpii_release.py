@@ -16,7 +16,7 @@ import numpy as np
 from hpe.datasets.image_folders import ImageFolders
 from hpe.datasets.mpii import BOX_MARGIN, person_size
 from hpe.datasets.mpii_json import CENTER_SHIFT, HEAD_SHARE, MATLAB_ORIGIN, SCALE_UNIT
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -53,7 +53,7 @@ def mpii_release(path: str | os.PathLike) -> Source:
         for parent in (file.parent, file.parent.parent)
         for folder in (parent / "images", parent / "mpii_human_pose_v1" / "images", parent)
     )
-    people: list[Person | Skipped] = []
+    people: list[LabelledPerson | Skipped] = []
     for place, entry in enumerate(pictures):
         # Pictures of the test set have no points.
         if len(training) == len(pictures) and not training[place]:
@@ -63,7 +63,7 @@ def mpii_release(path: str | os.PathLike) -> Source:
             "sequence": _video(videos, entry.get("vididx")),
         }
         people += _people(entry, place, finder, facts)
-    persons = [item for item in people if isinstance(item, Person)]
+    persons = [item for item in people if isinstance(item, LabelledPerson)]
     if not persons:
         raise UserError(f"{file}: holds nobody with labelled joints.")
     if not any(person.image for person in persons):
@@ -89,7 +89,7 @@ def _annotations(path: pathlib.Path) -> pathlib.Path:
     raise UserError(f"{path}: has no {_PATTERN}.")
 
 
-def _people(entry: dict, place: int, finder: ImageFolders, facts: dict) -> list[Person | Skipped]:
+def _people(entry: dict, place: int, finder: ImageFolders, facts: dict) -> list[LabelledPerson | Skipped]:
     image = entry.get("image")
     name = image.get("name") if isinstance(image, dict) else None
     if not isinstance(name, str) or not name:
@@ -101,7 +101,7 @@ def _people(entry: dict, place: int, finder: ImageFolders, facts: dict) -> list[
     ]
 
 
-def _person(rect: dict, name: str, path: str | None, facts: dict) -> Person | Skipped:
+def _person(rect: dict, name: str, path: str | None, facts: dict) -> LabelledPerson | Skipped:
     annotated = rect.get("annopoints")
     points = structures(annotated.get("point")) if isinstance(annotated, dict) else []
     if not points:
@@ -125,7 +125,7 @@ def _person(rect: dict, name: str, path: str | None, facts: dict) -> Person | Sk
     head = None
     if None not in corners:
         head = HEAD_SHARE * float(np.hypot(corners[2] - corners[0], corners[3] - corners[1]))
-    return Person(
+    return LabelledPerson(
         name=name,
         image=path,
         mask=None,

@@ -18,7 +18,7 @@ import numpy as np
 from hpe.datasets import space
 from hpe.datasets.image_folders import ImageFolders
 from hpe.datasets.mpii_json import SCALE_UNIT
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -72,7 +72,7 @@ def occlusion_person(directory: str | os.PathLike, *, every: int = 1, hidden: bo
         entries = load_pickle(path)
         if not isinstance(entries, list) or not entries:
             raise UserError(f"{path}: is no list of people of Occlusion-Person.")
-        items: list[Person | Skipped] = []
+        items: list[LabelledPerson | Skipped] = []
         for number in range(0, len(entries), every):
             try:
                 items.append(_person(entries[number], finder, hidden))
@@ -86,7 +86,7 @@ def occlusion_person(directory: str | os.PathLike, *, every: int = 1, hidden: bo
     return sources
 
 
-def _person(entry: Any, finder: ImageFolders, hidden: bool) -> Person:
+def _person(entry: Any, finder: ImageFolders, hidden: bool) -> LabelledPerson:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
         raise _Unusable("entry has no name of a picture")
     joints2d = _numbers(entry, "joints_2d", (_JOINTS, 2))
@@ -107,7 +107,7 @@ def _person(entry: Any, finder: ImageFolders, hidden: bool) -> Person:
     ):
         raise _Unusable("numbers are not finite, or the box is empty")
     action, frame = entry.get("action"), entry.get("image_id")
-    return Person(
+    return LabelledPerson(
         name=entry["image"],
         image=finder.find(entry["image"]),
         mask=None,
@@ -170,9 +170,9 @@ def _camera(camera: Any) -> PinholeCamera:
         raise _Unusable("camera is none") from error
 
 
-def _check(items: list[Person | Skipped], path: pathlib.Path) -> None:
+def _check(items: list[LabelledPerson | Skipped], path: pathlib.Path) -> None:
     """Raises UserError if nobody can be used, or 3D joints are not seen where the 2D joints are."""
-    persons = [item for item in items if isinstance(item, Person)]
+    persons = [item for item in items if isinstance(item, LabelledPerson)]
     if not persons:
         raise UserError(f"{path}: holds nobody who can be used ({items[0].reason}).")
     if not any(person.image for person in persons):

@@ -44,7 +44,7 @@ class Segmentation(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
+class LabelledPerson:
     """What a dataset's index says of a person, before the image is read.
 
     Attributes:
@@ -77,12 +77,12 @@ class Person:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def load_item(item: Person | Skipped, *, only_segmented: bool = False) -> Sample | Skipped:
+def load_item(item: LabelledPerson | Skipped, *, only_segmented: bool = False) -> Sample | Skipped:
     """Reads a person as `load_person`; hands on why there is none."""
     return item if isinstance(item, Skipped) else load_person(item, only_segmented=only_segmented)
 
 
-def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
+def load_person(person: LabelledPerson, *, only_segmented: bool) -> Sample | Skipped:
     """Reads a person's image and segmentation.
 
     A segmentation that is missing, damaged, empty or of another size than its image is left out and noted on the
@@ -154,14 +154,16 @@ def load_person(person: Person, *, only_segmented: bool) -> Sample | Skipped:
     )
 
 
-def _without_place(person: Person, usable: np.ndarray) -> str:
+def _without_place(person: LabelledPerson, usable: np.ndarray) -> str:
     """Returns why nothing says where a person is, if so; `usable` (J,) are joints that have a place."""
     # Of people whose body is known, a box may be all that is known of their place in the picture.
     has_box = person.center is not None and not _BODY.isdisjoint(person.facts)
     return "" if has_box or (usable & (person.visibility > 0)).any() else "no visible joint"
 
 
-def _misplaced(person: Person, usable: np.ndarray, joints2d: np.ndarray, upright: tuple[int, int]) -> str:
+def _misplaced(
+    person: LabelledPerson, usable: np.ndarray, joints2d: np.ndarray, upright: tuple[int, int]
+) -> str:
     """Returns why joints and box cannot be those of somebody in the picture, or an empty text.
 
     Args:

@@ -95,7 +95,7 @@ class PoseSequence:
 
 
 @dataclasses.dataclass(frozen=True)
-class PoseSource:
+class SequenceSource:
     """The sequences of one dataset, ready to be read.
 
     Attributes:

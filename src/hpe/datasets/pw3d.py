@@ -23,7 +23,7 @@ import numpy as np
 from hpe import skeletons
 from hpe.datasets import space
 from hpe.datasets.mpii import BOX_MARGIN
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -72,7 +72,7 @@ def pw3d(directory: str | os.PathLike, *, every: int = 1) -> list[Source]:
             for path in (directory / "sequenceFiles" / folder).glob("*.pkl")
             if not path.name.startswith(".")
         )
-        items: list[Person | Skipped] = []
+        items: list[LabelledPerson | Skipped] = []
         for path in files:
             try:
                 items += _people(path, directory / "imageFiles", every)
@@ -80,10 +80,10 @@ def pw3d(directory: str | os.PathLike, *, every: int = 1) -> list[Source]:
                 reason = str(error).removeprefix(f"{path}: ").removesuffix(".")
                 items.append(Skipped(path.name, reason))
                 reasons.append(f"{path}: {reason}.")
-        if any(isinstance(item, Person) and item.image for item in items):
+        if any(isinstance(item, LabelledPerson) and item.image for item in items):
             options = {"directory": str(directory), "every": every}
             sources.append(Source(f"pw3d_{split}", "openpose18", items, load_item, options))
-        elif any(isinstance(item, Person) for item in items):
+        elif any(isinstance(item, LabelledPerson) for item in items):
             reasons.append(f"{directory / 'imageFiles'}: holds none of the pictures of {folder}.")
     if not sources:
         raise UserError(
@@ -94,7 +94,7 @@ def pw3d(directory: str | os.PathLike, *, every: int = 1) -> list[Source]:
     return sources
 
 
-def _people(path: pathlib.Path, image_dir: pathlib.Path, every: int) -> list[Person | Skipped]:
+def _people(path: pathlib.Path, image_dir: pathlib.Path, every: int) -> list[LabelledPerson | Skipped]:
     """Returns the people of a recording, frame by frame."""
     content = load_pickle(path)
     if not isinstance(content, dict):
@@ -135,7 +135,7 @@ def _people(path: pathlib.Path, image_dir: pathlib.Path, every: int) -> list[Per
         raise _Unusable("campose_valid has another number of frames")
     valid = np.broadcast_to(valid.reshape(-1, frames) > 0, (len(people), frames))
     _check(people, valid, cameras, camera)
-    found: list[Person | Skipped] = []
+    found: list[LabelledPerson | Skipped] = []
     for frame in range(0, frames, every):
         file = f"image_{frame:05d}.jpg"
         for person, parts in enumerate(people):
@@ -156,7 +156,9 @@ def _people(path: pathlib.Path, image_dir: pathlib.Path, every: int) -> list[Per
     return found
 
 
-def _person(title, image, frame: int, parts, extrinsics, camera: PinholeCamera, facts) -> Person | Skipped:
+def _person(
+    title, image, frame: int, parts, extrinsics, camera: PinholeCamera, facts
+) -> LabelledPerson | Skipped:
     pose, world, detected, shape, _ = parts
     joints2d, scores = detected[frame, :, :2], detected[frame, :, 2]
     known = (scores > 0) & np.isfinite(detected[frame]).all(axis=1)
@@ -169,7 +171,7 @@ def _person(title, image, frame: int, parts, extrinsics, camera: PinholeCamera, 
     if not np.isfinite(joints3d).all() or not np.isfinite(body).all():
         return Skipped(title, "pose or joints are not finite")
     low, high = joints2d[known].min(axis=0), joints2d[known].max(axis=0)
-    return Person(
+    return LabelledPerson(
         name=title,
         image=image,
         mask=None,

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.datasets.source import NOWHERE, Provenance, Source
 from hpe.datasets.splitting import Split
 from hpe.errors import SettingError
@@ -66,7 +66,7 @@ class Entry:
         usage: how flags select it, in words for a message, such as `lsp` or `coco=DIR` in backquotes.
         config: a dataclass of options, which become flags; by default nothing is selected.
         open: takes the config and the WriteConfig, and returns what is selected, nothing if nothing is: a Source of
-            people, a PoseSource of sequences, or a function of whether progress is shown that writes records of
+            people, a SequenceSource of sequences, or a function of whether progress is shown that writes records of
             another kind and returns the summary. It checks folders and indices, and writes nothing.
         aliases: other names of its flags.
         provenance: where its sources come from, unless they say it themselves.
@@ -75,11 +75,13 @@ class Entry:
     name: str
     usage: str
     config: type
-    open: Callable[[Any, WriteConfig], Sequence[Source | PoseSource | Callable[[bool], Any]]]
+    open: Callable[[Any, WriteConfig], Sequence[Source | SequenceSource | Callable[[bool], Any]]]
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     provenance: Provenance = NOWHERE
 
-    def sources(self, config: Any, write: WriteConfig) -> list[Source | PoseSource | Callable[[bool], Any]]:
+    def sources(
+        self, config: Any, write: WriteConfig
+    ) -> list[Source | SequenceSource | Callable[[bool], Any]]:
         """Returns what `open` returns, with the provenance."""
         return [
             dataclasses.replace(source, provenance=self.provenance)

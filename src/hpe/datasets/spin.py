@@ -31,7 +31,7 @@ from hpe import skeletons
 from hpe.datasets import space
 from hpe.datasets.image_folders import SHARED_FILE, ImageFolders
 from hpe.datasets.mpii_json import SCALE_UNIT
-from hpe.datasets.people import Person, load_item
+from hpe.datasets.people import LabelledPerson, load_item
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -139,7 +139,7 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
     _require_inside(path, "imgname", titles, finder)
     _require_inside(path, "maskname", [] if masks is None else masks.tolist(), finder)
     paths, shared = finder.find_all(titles)
-    people: list[Person | Skipped] = []
+    people: list[LabelledPerson | Skipped] = []
     for place, name in enumerate(titles):
         if name in shared:
             people.append(Skipped(f"{name}#{place}", SHARED_FILE))
@@ -169,8 +169,8 @@ def _source(path: pathlib.Path, image_dir: str | os.PathLike | None, only_segmen
                 facts,
             )
         )
-    if not any(isinstance(person, Person) and person.image for person in people):
-        shown = next((person.name for person in people if isinstance(person, Person)), people[0].name)
+    if not any(isinstance(person, LabelledPerson) and person.image for person in people):
+        shown = next((person.name for person in people if isinstance(person, LabelledPerson)), people[0].name)
         folders = ", ".join(map(str, finder.folders))
         raise UserError(
             f"{path}: none of its pictures is there, such as {shown}; looked in {folders}. Say where they are by "
@@ -327,7 +327,9 @@ def _require_inside(path: pathlib.Path, key: str, names: Sequence[str], finder: 
             )
 
 
-def _person(name, place, image, finder, skeleton, joints, center, scale, masks, facts) -> Person | Skipped:
+def _person(
+    name, place, image, finder, skeleton, joints, center, scale, masks, facts
+) -> LabelledPerson | Skipped:
     title = f"{name}#{place}"
     side = SCALE_UNIT * float(scale)
     if not np.isfinite(center).all() or not 0 < side < _LARGEST or np.abs(center).max() > _LARGEST:
@@ -335,7 +337,7 @@ def _person(name, place, image, finder, skeleton, joints, center, scale, masks, 
     mask = None
     if masks is not None and masks[place]:
         mask = finder.find(str(masks[place])[:_LONGEST_NAME]) or "missing"
-    return Person(
+    return LabelledPerson(
         name=title,
         image=image,
         mask=mask,

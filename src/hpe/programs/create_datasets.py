@@ -14,7 +14,7 @@ from absl import flags
 
 from hpe import datasets
 from hpe.backends.threads import usable_cores
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.datasets.registry import WriteConfig
 from hpe.datasets.source import Source
 from hpe.datasets.splitting import split_all
@@ -106,12 +106,12 @@ def plan(write: WriteConfig, configs: Mapping[str, object]) -> Sequence[Job]:
     return [_job(source, write) for source in opened]
 
 
-def _job(source: Source | PoseSource | Job, write: WriteConfig) -> Job:
+def _job(source: Source | SequenceSource | Job, write: WriteConfig) -> Job:
     from hpe.records.pictures import SHARE_ABOVE
     from hpe.records.poses import write_sequences
     from hpe.records.writing import write_dataset
 
-    if isinstance(source, PoseSource):
+    if isinstance(source, SequenceSource):
         return lambda progress: write_sequences(source, write.data_dir, progress=progress)
     if not isinstance(source, Source):
         return source

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hpe.datasets.boxes import BoxedPicture, boxed_pictures
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import LabelledPerson, load_person
 from hpe.datasets.registry import WriteConfig
 from hpe.datasets.sample import Sample, Skipped
 from hpe.formats import images
@@ -132,7 +132,7 @@ def _person(taught: Taught, number: int, config: TeachConfig, *, name, box, mask
         return Skipped(name, "joints found are not in the box")
     apart = (taught.distances[number] > config.teach_agreement) & ~kept
     notes = [_DISAGREED] * int(apart.sum()) + [_UNSURE] * int((~kept & ~apart).sum())
-    return Person(
+    return LabelledPerson(
         name=name,
         image=path,
         mask=mask,

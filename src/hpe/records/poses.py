@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 from hpe import skeletons
-from hpe.datasets.pose_sequence import Keypoints, PoseSequence, PoseSource
+from hpe.datasets.pose_sequence import Keypoints, PoseSequence, SequenceSource
 from hpe.errors import UserError
 from hpe.records import framing
 from hpe.records.manifest import RECREATE
@@ -130,7 +130,7 @@ def decode_sequence(serialized: bytes) -> PoseSequence:
 
 
 def write_sequences(
-    source: PoseSource,
+    source: SequenceSource,
     data_dir: str | os.PathLike,
     *,
     shard_size: int = SHARD_SIZE,

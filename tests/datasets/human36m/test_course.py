@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpe.datasets.human36m.dataset import h36m
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -35,7 +35,7 @@ def rewrite(root, pose2d=None, pose3d=None):
 
 def test_rows_become_sequences_in_the_order_of_their_frames(root):
     poses, *_ = h36m(root)
-    assert isinstance(poses, PoseSource)
+    assert isinstance(poses, SequenceSource)
     assert (poses.name, poses.notes) == ("h36m_course_poses", {})
     sequences = {sequence.name: sequence for sequence in poses.stream()}
     assert list(sequences) == [

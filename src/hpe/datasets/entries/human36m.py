@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hpe.datasets.human36m.dataset import h36m
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.datasets.registry import Entry, WriteConfig, refuse_only_segmented, require_folder
 from hpe.datasets.source import Provenance, Source
 from hpe.options import option
@@ -20,7 +20,7 @@ class Human36mConfig:
     )
 
 
-def open_h36m(config: Human36mConfig, write: WriteConfig) -> list[Source | PoseSource]:
+def open_h36m(config: Human36mConfig, write: WriteConfig) -> list[Source | SequenceSource]:
     """Returns what the folder holds if one is named: sequences, and people in crops."""
     if not config.h36m:
         return []

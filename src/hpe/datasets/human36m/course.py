@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hpe.datasets.human36m.course_images import CROP_SIZE, Crop, load_crop
+from hpe.datasets.human36m.course_images import CROP_SIZE, LabelledCrop, load_crop
 from hpe.datasets.human36m.names import CAMERAS, Trial, parse_trial
-from hpe.datasets.pose_sequence import GROUND_TRUTH, Keypoints, PoseSequence, PoseSource, finite_frames
+from hpe.datasets.pose_sequence import GROUND_TRUTH, Keypoints, PoseSequence, SequenceSource, finite_frames
 from hpe.datasets.sample import Skipped
 from hpe.datasets.source import Source
 from hpe.datasets.space import check_height
@@ -38,7 +38,7 @@ _MM_TOLERANCE = 1.0
 _NAME = re.compile(r"(S\d+)_(.+)\.(\d{8})_(\d+)\.(?:jpg|jpeg|png)", re.IGNORECASE)
 
 
-def sources(directory: str | os.PathLike) -> list[PoseSource | Source]:
+def sources(directory: str | os.PathLike) -> list[SequenceSource | Source]:
     """Returns the labelled poses, `h36m_course_poses`, and the images where there are any.
 
     Args:
@@ -64,17 +64,21 @@ def sources(directory: str | os.PathLike) -> list[PoseSource | Source]:
     options = {"directory": str(directory), "layout": "course"}
     views = _views(annotations / "train_images.txt", names)
     stream = functools.partial(_stream, views, joints2d, joints3d)
-    found: list[PoseSource | Source] = [PoseSource("h36m_course_poses", len(views), stream, notes, options)]
+    found: list[SequenceSource | Source] = [
+        SequenceSource("h36m_course_poses", len(views), stream, notes, options)
+    ]
     images = directory / "images"
     if not images.is_dir():
         return found
     train = [
-        Crop(name, str(images / name), joints2d[row], joints3d[row] / _MM_PER_M)
+        LabelledCrop(name, str(images / name), joints2d[row], joints3d[row] / _MM_PER_M)
         for row, name in enumerate(names)
     ]
     found.append(Source("h36m_course_train", SKELETON, train, load_crop, options))
     if (annotations / "valid_images.txt").is_file():
-        valid = [Crop(name, str(images / name)) for name in read_names(annotations / "valid_images.txt")]
+        valid = [
+            LabelledCrop(name, str(images / name)) for name in read_names(annotations / "valid_images.txt")
+        ]
         found.append(Source("h36m_course_valid", SKELETON, valid, load_crop, options))
     return found
 

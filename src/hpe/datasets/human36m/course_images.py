@@ -16,7 +16,7 @@ _JOINTS = 17
 
 
 @dataclasses.dataclass(frozen=True)
-class Crop:
+class LabelledCrop:
     """What the lists and labels say of an image.
 
     Attributes:
@@ -32,7 +32,7 @@ class Crop:
     joints3d: np.ndarray | None = None
 
 
-def load_crop(crop: Crop) -> Sample | Skipped:
+def load_crop(crop: LabelledCrop) -> Sample | Skipped:
     """Reads an image; the person's box is the whole of it.
 
     Returns:

@@ -17,7 +17,7 @@ from hpe.datasets.human36m import course as h36m_course
 from hpe.datasets.human36m import h5 as h36m_h5
 from hpe.datasets.human36m import npz as h36m_npz
 from hpe.datasets.human36m import recordings as h36m_recordings
-from hpe.datasets.pose_sequence import PoseSource
+from hpe.datasets.pose_sequence import SequenceSource
 from hpe.datasets.source import Source
 from hpe.errors import UserError
 
@@ -29,7 +29,7 @@ _LOOKED_FOR = (
 )
 
 
-def h36m(directory: str | os.PathLike) -> list[PoseSource | Source]:
+def h36m(directory: str | os.PathLike) -> list[SequenceSource | Source]:
     """Returns the datasets that a folder of Human3.6M gives.
 
     Args:

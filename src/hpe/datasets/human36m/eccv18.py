@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from hpe.datasets.people import Person, load_person
+from hpe.datasets.people import LabelledPerson, load_person
 from hpe.datasets.sample import Sample, Skipped
 from hpe.datasets.source import Source
 from hpe.errors import UserError
@@ -38,7 +38,7 @@ class Item:
         joints3d: (18, 3) metres from the pelvis, camera axes, or None.
     """
 
-    person: Person
+    person: LabelledPerson
     joints3d: np.ndarray | None
 
 
@@ -133,7 +133,7 @@ def _item(entry: dict, image: str | None, number: int, folder: pathlib.Path) -> 
         joints3d = None
     if joints3d is not None and not seen.any():
         return Skipped(name, "3D joints without 2D joints or camera: where they are is not known")
-    person = Person(
+    person = LabelledPerson(
         name=name,
         image=None if image is None else str(folder / image),
         mask=None,

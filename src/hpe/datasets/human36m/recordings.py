@@ -23,7 +23,7 @@ from hpe.datasets.human36m.names import (
     VAL_SUBJECTS,
     Trial,
 )
-from hpe.datasets.pose_sequence import GROUND_TRUTH, Keypoints, PoseSequence, PoseSource, finite_frames
+from hpe.datasets.pose_sequence import GROUND_TRUTH, Keypoints, PoseSequence, SequenceSource, finite_frames
 from hpe.datasets.sample import Skipped
 from hpe.errors import UserError
 
@@ -97,7 +97,7 @@ def check_joints2d(where: str, joints: np.ndarray, count: int) -> np.ndarray:
     raise UserError(f"{where}: must hold Tx{count}x2 pixels. Received: {found} {joints.dtype}")
 
 
-def sources(recordings: Recordings, cameras: CameraTable, options: dict) -> list[PoseSource]:
+def sources(recordings: Recordings, cameras: CameraTable, options: dict) -> list[SequenceSource]:
     """Returns the datasets `h36m_train` and `h36m_val` of the subjects that there are.
 
     Args:
@@ -126,7 +126,7 @@ def sources(recordings: Recordings, cameras: CameraTable, options: dict) -> list
         if recordings.strangers:
             notes["name of no known action: left out"] = list(recordings.strangers)
         stream = functools.partial(_stream, trials, recordings, cameras)
-        found.append(PoseSource(name, len(trials) * len(CAMERAS), stream, notes, options))
+        found.append(SequenceSource(name, len(trials) * len(CAMERAS), stream, notes, options))
     if not found:
         known = ", ".join((*TRAIN_SUBJECTS, *VAL_SUBJECTS))
         there = ", ".join(sorted({trial.subject for trial in recordings.positions})) or "none"
