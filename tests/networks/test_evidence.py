@@ -105,8 +105,8 @@ def test_the_camera_puts_joints_where_they_were_found():
     points = camera[:, None, :1] * (body + camera[:, None, 1:])
     joints = rng.normal(size=(2, 14, 3)).astype(np.float32)
     joints[..., 2] = rng.uniform(0, 1, size=(2, 14))
-    joints[..., :2] += 3 * points[:, :14]
-    moved, shown = map(ops.convert_to_numpy, evidence.held_camera(camera, points, joints))
+    joints[..., :2] = 1.1 * points[:, :14] + 0.3 + 0.1 * joints[..., :2]
+    moved, shown = map(ops.convert_to_numpy, evidence.held_camera(camera, points, joints, near=camera))
     np.testing.assert_allclose(moved[:, None, :1] * (body + moved[:, None, 1:]), shown, atol=1e-4)
     for row in range(2):  # NumPy's least squares for gain and offset of the points
         weight = np.repeat(np.sqrt(joints[row, :, 2]), 2)[:, None]
@@ -115,8 +115,8 @@ def test_the_camera_puts_joints_where_they_were_found():
             weight * equations, weight[:, 0] * joints[row, :, :2].reshape(-1), rcond=None
         )[0]
         np.testing.assert_allclose(shown[row], gain * points[row] + [x, y], atol=1e-4)
-    # A body that lies the wrong way round is not mirrored, and nobody has no joints.
-    joints[0, :, :2], joints[1, :, 2] = -points[0, :14], 0
-    moved = ops.convert_to_numpy(evidence.held_camera(camera, points, joints)[0])
-    assert np.isfinite(moved).all()
-    assert (moved[:, 0] > 0).all()
+    # Joints that are found nowhere in particular, or the wrong way round, do not shrink or mirror a body.
+    for joints[0, :, :2], joints[1, :, 2] in ((-points[0, :14], 0), (0.2, 1e-9)):
+        moved = ops.convert_to_numpy(evidence.held_camera(camera, points, joints, near=camera)[0])
+        np.testing.assert_allclose(moved[0, 0], camera[0, 0] / 1.4, rtol=1e-5)
+        assert np.isfinite(moved).all()

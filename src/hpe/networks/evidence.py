@@ -61,8 +61,10 @@ _RESIDUAL_SCALE = 5.0
 _POOLED_WIDTH = 128
 # The body that is corrected is good already: the training starts closer to it than that of a body from nothing.
 _START_SCALE = 1e-4
-# Joints that coincide have no size, and a body that is turned over by its correction must not be mirrored.
-_SMALLEST_SPREAD, _SMALLEST_GAIN, _LEAST_WEIGHT = 1e-6, 0.1, 1e-6
+# Joints that coincide have no size, and may all be unseen.
+_SMALLEST_SPREAD, _LEAST_WEIGHT = 1e-6, 1e-6
+# By how much the scale of a body may change.
+_SCALED = 1.4
 # Of the features at every point of a limb.
 _POINT_WIDTH = 12
 
@@ -192,7 +194,7 @@ class BodyCorrection(keras.Model):
             inputs = ops.concatenate([*seen, flat, parameters, *residuals], axis=-1)
             corrected = split_parameters(parameters + self._stage(inputs, training=training))
             corrected["camera"], points = held_camera(
-                corrected["camera"], project(corrected), evidence["joints"]
+                corrected["camera"], project(corrected), evidence["joints"], near=body["camera"]
             )
             outputs.append(corrected)
             parameters = flat_parameters(corrected)
@@ -204,13 +206,15 @@ class BodyCorrection(keras.Model):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def held_camera(camera, points, joints):
+def held_camera(camera, points, joints, *, near):
     """Moves weak-perspective cameras so that a body's joints lie where they were found, by least squares.
 
     Args:
         camera: (B, 3) s, tx, ty.
         points: (B, 19, 2) of cocoplus19, as it projects them.
         joints: (B, 14, 3) of `peaks`: where lsp14's joints are, and how much each counts.
+        near: (B, 3), cameras whose scale is kept to within a factor of 1.4: joints that are found nowhere in
+            particular would shrink a body to nothing.
 
     Returns:
         The cameras and the points as these project them.
@@ -221,7 +225,7 @@ def held_camera(camera, points, joints):
     ours, theirs = ours - our_middle, theirs - their_middle
     spread = ops.sum(weight * ops.square(ours), axis=(1, 2))[:, None]
     gain = ops.sum(weight * ours * theirs, axis=(1, 2))[:, None] / ops.maximum(spread, _SMALLEST_SPREAD)
-    gain = ops.maximum(gain, _SMALLEST_GAIN)
+    gain = ops.clip(gain * camera[:, :1] / near[:, :1], 1.0 / _SCALED, _SCALED) * near[:, :1] / camera[:, :1]
     offset = their_middle[:, 0] - gain * our_middle[:, 0]
     scale = gain * camera[:, :1]
     moved = ops.concatenate([scale, camera[:, 1:] + offset / scale], axis=-1)
