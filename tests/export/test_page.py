@@ -149,6 +149,29 @@ def saved_by(browser):
     return {name: base64.b64decode(text) for name, text in browser.tell("saved").items()}
 
 
+MIDDLE_OF_THE_BODY = """(() => {
+  const { geometry } = [...hpePage.bodies.people.values()][0].mesh;
+  geometry.computeBoundingSphere();
+  const { x, y } = geometry.boundingSphere.center.clone().project(hpePage.camera);
+  const box = document.getElementById("bodies").getBoundingClientRect();
+  return [box.left + (x + 1) / 2 * box.width, box.top + (1 - y) / 2 * box.height];
+})()"""
+
+
+def distance_on_the_body(browser):
+    """Measures by mouse from the middle of the body to above it; returns what is still told afterwards, cm."""
+    browser.tell("document.getElementById('measure').click()")
+    x, y = browser.tell(MIDDLE_OF_THE_BODY)
+    for up in (0, 8):
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.mouse(kind, x, y - up, button="left", clickCount=1)
+    browser.mouse("mouseMoved", x + 100, y)
+    told = browser.tell("hint.hidden ? '' : hint.textContent")
+    browser.tell("document.getElementById('measure').click()")
+    assert browser.tell("hint.hidden")
+    return float(told.removesuffix(" cm"))
+
+
 @needs_browser
 @pytest.mark.parametrize("clip", [False, True])
 def test_a_browser_draws_the_body_where_the_rasteriser_does_and_saves_files(tmp_path, clip):
@@ -183,6 +206,8 @@ def test_a_browser_draws_the_body_where_the_rasteriser_does_and_saves_files(tmp_
         assert (found & expected).sum() / (found | expected).sum() > 0.98
         saved = saved_by(browser)
         front = browser.tell(space)
+        if not clip:
+            measured = distance_on_the_body(browser)
         browser.tell("document.querySelector('[data-view=side]').click()")
         assert browser.tell(space) != front
         if clip:
@@ -190,6 +215,8 @@ def test_a_browser_draws_the_body_where_the_rasteriser_does_and_saves_files(tmp_
             browser.until(f"hpePage.frame !== {frame}")
         browser.tell("document.querySelector('#people input').click()")
         assert not picture_of(browser.tell(over))[..., 3].any()
+    if not clip:
+        assert 3 < measured < 60
     name = "she" if clip else "a"
     bvh = f"{name}_3.bvh" if clip else f"{name}.bvh"
     assert [*saved] == [f"{name}.json", f"{name}.csv", f"{name}.glb", bvh, "picture.png"]

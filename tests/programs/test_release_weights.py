@@ -31,6 +31,12 @@ def test_export_hands_a_run_over_as_weights(path, tmp_path, capsys):
         run(export, f"--checkpoint={path}", "--format=onnx", f"--output={output}")
 
 
+def test_a_preset_that_is_run_without_its_networks_is_handed_over_too(tmp_path):
+    output = tmp_path / "a.safetensors"
+    run(export, "--checkpoint=lightning", "--format=weights", f"--output={output}")
+    assert load(output).settings == load("lightning").settings
+
+
 @pytest.mark.parametrize(
     ("left_out", "message"),
     [

@@ -254,12 +254,14 @@ class Page {
     for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => this.look(button.dataset.view));
     const canvas = element("bodies");
     canvas.addEventListener("pointermove", (event) => this.point(event));
-    canvas.addEventListener("pointerleave", () => (element("hint").hidden = true));
+    canvas.addEventListener("pointerleave", () => (element("hint").hidden ||= !element("hint").dataset.measured));
     canvas.addEventListener("click", (event) => this.mark(event));
     element("measure").addEventListener("click", (event) => {
       const on = event.target.getAttribute("aria-pressed") !== "true";
       event.target.setAttribute("aria-pressed", on);
       this.marks = [];
+      element("hint").hidden = true;
+      delete element("hint").dataset.measured;
       this.measured.geometry.setFromPoints([]);
       this.drawSpace();
     });
@@ -279,8 +281,10 @@ class Page {
     // Joints lie inside the body.
     const hit = hits.find(({ object }) => object.userData.joint !== undefined);
     const hint = element("hint");
-    hint.hidden = !hit;
+    // A distance stays to be read until something else is told.
+    if (hit || !hint.dataset.measured) hint.hidden = !hit;
     if (!hit) return;
+    delete hint.dataset.measured;
     const joints = hit.object.parent;
     const index = hit.object.userData.joint;
     const angle = joints.angle(index);
@@ -300,6 +304,7 @@ class Page {
     this.measured.geometry = new THREE.BufferGeometry().setFromPoints(this.marks);
     const hint = element("hint");
     hint.hidden = false;
+    hint.dataset.measured = "yes";
     hint.textContent = `${(100 * this.marks[0].distanceTo(this.marks[1])).toFixed(1)} cm`;
     hint.style.left = `${event.clientX - left + 12}px`;
     hint.style.top = `${event.clientY - top + 12}px`;

@@ -76,10 +76,12 @@ def _export_weights(config: ExportConfig, output: pathlib.Path) -> None:
         raise SettingError("format", "a file that ends in .safetensors holds weights.", config.format)
     if config.system or config.lifter_checkpoint:
         raise SettingError("format", "holds the weights of one run; export each of the two.", WEIGHTS)
-    from hpe.programs.loading import open_quietly
-    from hpe.runs import released
+    from hpe.programs.startup import quiet_tensorflow
+    from hpe.runs import load, released
 
-    loaded = open_quietly(config.checkpoint, body_model=config.body_model)
+    # What is ready to run, such as a preset, has no networks to be written.
+    quiet_tensorflow()
+    loaded = load(config.checkpoint, body_model=config.body_model)
     released.save(
         output,
         loaded.system,
