@@ -59,7 +59,7 @@ _OF_17 = (skeletons.MPI_INF_3DHP17, skeletons.H36M17)
 _MIDDLE = 0.2
 _LARGEST = 1e6
 _LONGEST_NAME = 1000
-_SHOWN = 80
+_SHOWN = 300
 # Folders that are no recordings.
 _NO_RECORDING = {
     "",
